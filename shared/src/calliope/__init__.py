@@ -1,0 +1,1 @@
+"""What more than one Calliope service needs: contracts, bus, settings, errors, secrets, telemetry."""

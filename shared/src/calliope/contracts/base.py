@@ -1,0 +1,109 @@
+"""Shapes that every contract shares: the CloudEvents envelope, the command and its reply."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
+
+from calliope.contracts.errors import Problem
+
+PayloadT = TypeVar("PayloadT", bound=BaseModel)
+
+E164 = Annotated[str, StringConstraints(pattern=r"^\+[1-9]\d{1,14}$")]
+"""A telephone number: `+`, then 2 to 15 digits (ITU-T E.164)."""
+
+Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+-]{1,128}$")]
+"""An id that can stand in a bus subject."""
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Moment = Annotated[AwareDatetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+"""A moment in UTC, on the wire as RFC 3339 with milliseconds."""
+
+
+class Message(BaseModel):
+    """Something on the wire: frozen; readers ignore what they do not know, so that fields may be added within a v1."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Request(BaseModel):
+    """Something a client sends: unknown fields are refused, because a misspelt option must not be silence.
+
+    Null means "the default", so that a merge patch and a whole document read alike.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_means_default(cls, data: Any) -> Any:
+        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
+
+
+class Event(Message):
+    """One fact, as a CloudEvents 1.0 envelope; the same bytes go to NATS, to server-sent events and to webhooks.
+
+    `sequence` counts 1, 2, 3 … per `subject` without holes, so a receiver can prove that it missed nothing; `id` is the
+    same however often the event is delivered. Source of the names: CloudEvents 1.0, extensions in lower case.
+    """
+
+    specversion: Literal["1.0"] = "1.0"
+    id: Token
+    type: str = Field(examples=["calliope.call.turn_committed.v1"])
+    source: str = Field(examples=["/calliope/call-worker"])
+    subject: str = Field(examples=["call/call_01jd0000000000000000000000"])
+    time: Moment
+    datacontenttype: Literal["application/json"] = "application/json"
+    organization: Token
+    sequence: PositiveInt
+    traceparent: str | None = None
+    data: dict[str, JsonValue]
+
+    @property
+    def entity(self) -> str:
+        """`call` of `call/call_9`."""
+        return self.subject.partition("/")[0]
+
+    @property
+    def entity_id(self) -> str:
+        """`call_9` of `call/call_9`."""
+        return self.subject.partition("/")[2]
+
+    @property
+    def name(self) -> str:
+        """`turn_committed` of `calliope.call.turn_committed.v1`."""
+        return self.type.split(".")[2]
+
+
+def event_type(entity: str, name: str, version: int = 1) -> str:
+    """The CloudEvents `type`: `calliope.call.ended.v1`."""
+    return f"calliope.{entity}.{name}.v{version}"
+
+
+class CommandMessage(Message, Generic[PayloadT]):
+    """A command on the bus. `command_id` is the client's idempotency key: twice the same has one effect, one reply."""
+
+    organization: Token | None = None
+    command_id: str | None = Field(default=None, max_length=255)
+    payload: PayloadT
+
+
+class Reply(Message):
+    """What a command answers: `ok` with the result, or `error`."""
+
+    ok: Any = None
+    error: Problem | None = None

@@ -1,0 +1,387 @@
+"""Calls on the bus: carrier requests passed on raw, the facts of a call (its journal), and the call record.
+
+Times named `_ms` inside a call are milliseconds since its media started, from a monotonic clock of the owning worker.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Base64Bytes, Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from calliope.contracts.base import E164, Event, Message, Moment, Request, Token
+
+MAX_CARRIER_BODY: Final = 64 * 1024
+
+Header = tuple[str, str]
+
+
+class CarrierRequest(Message):
+    """An HTTP request of a carrier exactly as it came in; the worker verifies its signature, nobody else reads it."""
+
+    carrier: Literal["twilio", "telnyx"]
+    method: str
+    path_and_query: str = Field(description="As received, byte for byte: `/telephony/twilio/voice?x=1`.")
+    headers: tuple[Header, ...]
+    body: Base64Bytes = Field(max_length=2 * MAX_CARRIER_BODY)
+
+
+class CarrierResponse(Message):
+    """What the carrier is answered, exactly."""
+
+    status: int = Field(ge=200, le=599)
+    content_type: str = "application/xml"
+    body: str = ""
+
+
+class Direction(StrEnum):
+    """Who called whom."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+class StartCall(Request):
+    """Place a call: `from_number` is one of the organization's numbers; its assistant speaks."""
+
+    from_number: E164
+    to_number: E164
+    welcome_message: str | None = Field(default=None, max_length=2_000)
+    agenda: str | None = Field(default=None, max_length=8_000, description="What this call is about, for the model.")
+    ring_timeout: int = Field(default=30, ge=5, le=120, description="Seconds.")
+
+
+class CallRef(Message):
+    """One call by id."""
+
+    call_id: str = Field(max_length=128)
+
+
+class EndReason(StrEnum):
+    """Why a call ended; always one of these, always true."""
+
+    CALLER_HUNG_UP = "caller_hung_up"
+    ASSISTANT_ENDED = "assistant_ended"
+    TRANSFERRED = "transferred"
+    IDLE = "idle"
+    MAX_DURATION = "max_duration"
+    PROVIDER_FAILED = "provider_failed"
+    CARRIER_FAILED = "carrier_failed"
+    NO_MEDIA = "no_media"
+    WORKER_LOST = "worker_lost"
+    SHUTDOWN = "shutdown"
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+class TurnKind(StrEnum):
+    """Why the assistant spoke."""
+
+    WELCOME = "welcome"
+    REPLY = "reply"
+    IDLE = "idle"
+    GOODBYE = "goodbye"
+    APOLOGY = "apology"
+    RESUME = "resume"
+
+
+class Stage(StrEnum):
+    """Which provider stage."""
+
+    STT = "stt"
+    LLM = "llm"
+    TTS = "tts"
+    CARRIER = "carrier"
+    TOOL = "tool"
+
+
+class CallStarted(Message):
+    """The carrier asked, a worker accepted. First fact of every call."""
+
+    direction: Direction
+    from_number: str
+    to_number: str
+    assistant_id: Token
+    assistant_revision: PositiveInt
+    carrier: str
+    carrier_call_id: str
+    worker_id: str
+
+
+class CallAnswered(Message):
+    """Media flows."""
+
+    stream_id: str
+
+
+class TurnStarted(Message):
+    """The caller's words were committed as a turn; the assistant is thinking."""
+
+    turn: PositiveInt
+    text: str
+    at_ms: NonNegativeFloat
+
+
+class Interrupted(Message):
+    """The caller cut the assistant short: when the deciding interim came, when `clear` left, what had been heard."""
+
+    turn: NonNegativeInt
+    at_ms: NonNegativeFloat
+    reaction_ms: NonNegativeFloat
+    words: NonNegativeInt
+    heard_text: str
+
+
+class ToolStarted(Message):
+    """Written before the effect. After a crash it says: this may have happened; ask with the same key."""
+
+    turn: PositiveInt
+    tool_call_id: str
+    name: str
+    arguments: dict[str, JsonValue]
+    idempotency_key: str
+
+
+class ToolFinished(Message):
+    """Written after the effect."""
+
+    turn: PositiveInt
+    tool_call_id: str
+    name: str
+    ok: bool
+    result: str = Field(description="What the model is told, at most 8 KiB.")
+    duration_ms: NonNegativeFloat
+
+
+class ProviderFailed(Message):
+    """A provider failed and what was done about it. `detail` never holds a secret."""
+
+    stage: Stage
+    provider: str
+    reason: Literal["refused", "key", "quota", "rate_limited", "deadline", "dropped", "error", "malformed", "skipped"]
+    detail: str = Field(default="", max_length=500)
+    action: str = Field(default="", description="`retried`, `next: anthropic`, `apologised`, `reconnected` …")
+    turn: NonNegativeInt | None = None
+
+
+class DtmfReceived(Message):
+    """A key was pressed."""
+
+    digit: Annotated[str, Field(pattern=r"^[0-9*#A-D]$")]
+    at_ms: NonNegativeFloat
+
+
+class TurnTimings(Message):
+    """Moments of one turn on the call clock; absent when the turn had no such moment.
+
+    In order: the caller's last word ended, the recogniser's final arrived, the turn was committed, the model was asked,
+    its first token, first text to the voice, its first byte, first audio sent to the carrier, first audio played.
+    """
+
+    last_word_ms: float | None = None
+    final_ms: float | None = None
+    committed_ms: float | None = None
+    llm_asked_ms: float | None = None
+    first_token_ms: float | None = None
+    tts_asked_ms: float | None = None
+    first_tts_byte_ms: float | None = None
+    first_audio_sent_ms: float | None = None
+    first_audio_played_ms: float | None = None
+    done_ms: float | None = None
+
+    @property
+    def response_ms(self) -> float | None:
+        """Caller's last word to first audio out."""
+        return _gap(self.last_word_ms, self.first_audio_sent_ms)
+
+    @property
+    def provider_wait_ms(self) -> float | None:
+        """How much of `response_ms` was waiting for recogniser, model and voice. Overlaps are counted once."""
+        spans = [
+            (self.last_word_ms, self.final_ms),
+            (self.llm_asked_ms, self.tts_asked_ms),
+            (self.tts_asked_ms, self.first_tts_byte_ms),
+        ]
+        start, total = self.last_word_ms, 0.0
+        if start is None:
+            return None
+        for begin, end in spans:
+            if begin is not None and end is not None and end > start:
+                total += end - max(begin, start)
+                start = end
+        return total
+
+    @property
+    def added_ms(self) -> float | None:
+        """What Calliope itself added."""
+        response, wait = self.response_ms, self.provider_wait_ms
+        return None if response is None or wait is None else max(0.0, response - wait)
+
+
+def _gap(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else end - start
+
+
+class TurnUsage(Message):
+    """Who did the work of a turn and how much: enough to compute a bill."""
+
+    llm_provider: str | None = None
+    llm_model: str | None = None
+    input_tokens: NonNegativeInt | None = None
+    output_tokens: NonNegativeInt | None = None
+    tts_provider: str | None = None
+    tts_voice: str | None = None
+    tts_characters: NonNegativeInt = 0
+    stt_provider: str | None = None
+    stt_audio_ms: NonNegativeFloat = 0
+
+
+class TurnCommitted(Message):
+    """A turn is over. `assistant_text` is what the caller heard, to the word, not what was generated."""
+
+    turn: NonNegativeInt
+    kind: TurnKind
+    user_text: str = ""
+    assistant_text: str = ""
+    interrupted: bool = False
+    timings: TurnTimings = TurnTimings()
+    usage: TurnUsage = TurnUsage()
+    messages: tuple[dict[str, JsonValue], ...] = Field(
+        default=(), description="The turn as the model saw it, with tool calls and results."
+    )
+
+
+class TransferStarted(Message):
+    """The carrier was told to connect the caller to someone else."""
+
+    to_number: E164
+
+
+class Resumed(Message):
+    """Another worker took the call over from its journal."""
+
+    worker_id: str
+    previous_worker_id: str
+    reason: str
+
+
+class CallEnded(Message):
+    """The call is over. Last fact before analysis."""
+
+    reason: EndReason
+    duration_ms: NonNegativeFloat
+    detail: str = Field(default="", max_length=500)
+    turns: NonNegativeInt = 0
+
+
+class AnalysisStatus(StrEnum):
+    """How the work after the call went."""
+
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class CallAnalyzed(Message):
+    """Summary and structured data; `status` says honestly when there is none."""
+
+    status: AnalysisStatus
+    summary: str | None = None
+    structured_data: JsonValue = None
+    error: str | None = Field(default=None, max_length=500)
+
+
+CALL_EVENTS: Final[dict[str, type[Message]]] = {
+    "started": CallStarted,
+    "answered": CallAnswered,
+    "turn_started": TurnStarted,
+    "interrupted": Interrupted,
+    "tool_started": ToolStarted,
+    "tool_finished": ToolFinished,
+    "provider_failed": ProviderFailed,
+    "dtmf_received": DtmfReceived,
+    "turn_committed": TurnCommitted,
+    "transfer_started": TransferStarted,
+    "resumed": Resumed,
+    "ended": CallEnded,
+    "analyzed": CallAnalyzed,
+}
+"""Every event of entity `call`, by the last token of its subject."""
+
+EVENT_NAMES: Final[dict[type[Message], str]] = {model: name for name, model in CALL_EVENTS.items()}
+
+
+class CallStatus(StrEnum):
+    """Where a call stands."""
+
+    RINGING = "ringing"
+    IN_PROGRESS = "in_progress"
+    ENDED = "ended"
+
+
+class TranscriptLine(Message):
+    """One side's words as they were heard."""
+
+    role: Literal["user", "assistant"]
+    text: str
+    turn: NonNegativeInt
+    at: Moment
+    interrupted: bool = False
+
+
+class CallRecord(Message):
+    """What the API shows of a call: a projection of its events, rebuilt from them byte for byte."""
+
+    id: Token
+    organization_id: Token
+    assistant_id: Token | None = None
+    assistant_revision: int | None = None
+    status: CallStatus
+    direction: Direction = Direction.INBOUND
+    from_number: str = ""
+    to_number: str = ""
+    carrier: str = ""
+    carrier_call_id: str = ""
+    started_at: Moment | None = None
+    answered_at: Moment | None = None
+    ended_at: Moment | None = None
+    ended_reason: EndReason | None = None
+    duration_ms: float | None = None
+    summary: str | None = None
+    structured_data: JsonValue = None
+    analysis_status: AnalysisStatus | None = None
+    transcript: tuple[TranscriptLine, ...] = ()
+    events: tuple[Event, ...] = ()
+    last_sequence: NonNegativeInt = 0
+
+
+class ListCalls(Message):
+    """A page of calls, newest first, without transcript and events."""
+
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: str | None = Field(default=None, max_length=200)
+    assistant_id: str | None = None
+    status: CallStatus | None = None
+
+
+class CallPage(Message):
+    """`next_cursor` is absent on the last page."""
+
+    items: tuple[CallRecord, ...]
+    next_cursor: str | None = None
+
+
+class CarrierEvent(Message):
+    """A verified carrier callback about a live call, told to the worker that owns it."""
+
+    carrier_call_id: str
+    kind: str
+    fields: dict[str, Any] = Field(default_factory=dict)
+
+
+class StartedCall(Message):
+    """An outbound call is on its way."""
+
+    call_id: Token
+    carrier_call_id: str

@@ -1,0 +1,117 @@
+"""The words of the bus: the only place where subjects are built or taken apart.
+
+Commands  `calliope.cmd.<noun>.<verb>.v1`                                core request/reply, one reader
+Events    `calliope.evt.<organization>.<entity>.<entity_id>.<event>`     JetStream stream EVENTS, any readers
+Control   `calliope.ctl.call.<call_id>.<verb>`                           core, to the worker that owns a live call
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+ALL_EVENTS: Final = "calliope.evt.>"
+DEAD_LETTERS: Final = "calliope.dead.>"
+
+_TOKEN: Final = re.compile(r"^[A-Za-z0-9_+-]{1,128}$")
+
+
+class Entity(StrEnum):
+    """What an event is about; its owner alone publishes about it."""
+
+    ORGANIZATION = "organization"
+    API_KEY = "api_key"
+    ASSISTANT = "assistant"
+    PHONE_NUMBER = "phone_number"
+    CALL = "call"
+    DELIVERY = "delivery"
+
+
+class Command(StrEnum):
+    """Every command subject. The noun's owner alone reads it."""
+
+    ASSISTANTS_CREATE = "calliope.cmd.assistants.create.v1"
+    ASSISTANTS_GET = "calliope.cmd.assistants.get.v1"
+    ASSISTANTS_LIST = "calliope.cmd.assistants.list.v1"
+    ASSISTANTS_UPDATE = "calliope.cmd.assistants.update.v1"
+    ASSISTANTS_REPLACE = "calliope.cmd.assistants.replace.v1"
+    ASSISTANTS_DELETE = "calliope.cmd.assistants.delete.v1"
+    ASSISTANTS_ROTATE_WEBHOOK_SECRET = "calliope.cmd.assistants.rotate_webhook_secret.v1"  # noqa: S105 - a subject
+    ASSISTANTS_ENDPOINTS = "calliope.cmd.assistants.endpoints.v1"
+    ASSISTANTS_PIN = "calliope.cmd.assistants.pin.v1"
+    PHONE_NUMBERS_ASSIGN = "calliope.cmd.phone_numbers.assign.v1"
+    PHONE_NUMBERS_LIST = "calliope.cmd.phone_numbers.list.v1"
+    PHONE_NUMBERS_RELEASE = "calliope.cmd.phone_numbers.release.v1"
+    PHONE_NUMBERS_RESOLVE = "calliope.cmd.phone_numbers.resolve.v1"
+    IDENTITY_AUTHENTICATE = "calliope.cmd.identity.authenticate.v1"
+    CALL_RECORDS_GET = "calliope.cmd.call_records.get.v1"
+    CALL_RECORDS_LIST = "calliope.cmd.call_records.list.v1"
+    CALLS_ACCEPT = "calliope.cmd.calls.accept.v1"
+    CALLS_START = "calliope.cmd.calls.start.v1"
+    CALLS_CARRIER_EVENT = "calliope.cmd.calls.carrier_event.v1"
+    DELIVERIES_LIST = "calliope.cmd.deliveries.list.v1"
+    DELIVERIES_REPLAY = "calliope.cmd.deliveries.replay.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class EventSubject:
+    """An event subject taken apart."""
+
+    organization: str
+    entity: str
+    entity_id: str
+    event: str
+
+    def __str__(self) -> str:
+        return event(self.organization, self.entity, self.entity_id, self.event)
+
+
+def event(organization: str, entity: str, entity_id: str, name: str) -> str:
+    """The subject of one event.
+
+    Raises: ValueError, when a part would break the subject into other tokens.
+    """
+    parts = (organization, entity, entity_id, name)
+    for part in parts:
+        if not _TOKEN.match(part):
+            raise ValueError(f"{part!r} cannot be a token of a subject: use letters, digits, '_', '-', '+'")
+    return ".".join(("calliope", "evt", *parts))
+
+
+def parse_event(subject: str) -> EventSubject:
+    """The parts of an event subject. Raises: ValueError, when it is none."""
+    parts = subject.split(".")
+    if len(parts) != 6 or parts[:2] != ["calliope", "evt"]:
+        raise ValueError(f"{subject!r} is not an event subject")
+    return EventSubject(*parts[2:])
+
+
+def events_of(
+    entity: Entity | None = None, *, organization: str = "*", entity_id: str = "*", name: str | None = None
+) -> str:
+    """A filter: all events, of an entity, of one organization, of one call, or one kind of event."""
+    if entity is None:
+        return ALL_EVENTS if organization == "*" else f"calliope.evt.{organization}.>"
+    return f"calliope.evt.{organization}.{entity.value}.{entity_id}.{name or '>'}"
+
+
+def carrier_event_of(carrier_call_id: str) -> str:
+    """Where the worker that owns a live call listens for the carrier's callbacks about it."""
+    if not _TOKEN.match(carrier_call_id):
+        raise ValueError(f"{carrier_call_id!r} cannot be a token of a subject")
+    return f"calliope.ctl.call.{carrier_call_id}.carrier_event"
+
+
+def dead_letter(durable: str, reason: str) -> str:
+    """Where a message goes that a durable consumer gives up on."""
+    return f"calliope.dead.{durable}.{reason}"
+
+
+def pattern_of(subject: str) -> str:
+    """The subject with its ids blanked: what a metric label or a span name may carry."""
+    parts = subject.split(".")
+    if parts[:2] == ["calliope", "evt"] and len(parts) == 6:
+        return f"calliope.evt.*.{parts[3]}.*.{parts[5]}"
+    if parts[:2] == ["calliope", "ctl"] and len(parts) == 5:
+        return f"calliope.ctl.call.*.{parts[4]}"
+    return subject

@@ -1,0 +1,109 @@
+"""The one way out to URLs that a user gave: rules for the URL when written, a guard for the address when used.
+
+The address is judged at connect time, so a name that changes its address between check and use gains nothing.
+Redirects, proxies of the environment and cookies are off. An egress proxy would see the address instead; then it
+decides.
+"""
+
+import socket
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from calliope.errors import PermanentError
+from calliope.settings import EgressSettings
+
+Network = IPv4Network | IPv6Network
+
+# Global by the registry, yet not the public internet: NAT64, 6to4, Teredo, SRv6, protocol assignments, CGNAT,
+# benchmarking, reserved, and Azure's metadata address.
+_DENY: Final[tuple[Network, ...]] = tuple(
+    ip_network(text)
+    for text in (
+        "192.0.0.0/24",
+        "192.88.99.0/24",
+        "100.64.0.0/10",
+        "198.18.0.0/15",
+        "240.0.0.0/4",
+        "168.63.129.16/32",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "2001::/32",
+        "2002::/16",
+        "5f00::/16",
+    )
+)
+
+
+class BlockedAddressError(PermanentError):
+    """A user-given URL leads to an address that Calliope does not talk to."""
+
+
+def allowed(address: str, allow: Sequence[Network] = ()) -> bool:
+    """Whether an IP address is public, or in a network that the installation allows."""
+    ip = ip_address(address.partition("%")[0])
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    if any(ip in network for network in allow if network.version == ip.version):
+        return True
+    denied = any(ip in network for network in _DENY if network.version == ip.version)
+    return ip.is_global and not ip.is_multicast and not denied
+
+
+def check_url(url: str, settings: EgressSettings) -> str | None:
+    """Why a URL is refused, or None. Names are judged when they are used, literal addresses here too."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        host = (parts.hostname or "").encode("idna").decode() if parts.hostname else ""
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in ({"https", "http"} if settings.allow_http else {"https"}):
+        return "must start with https://"
+    if not host:
+        return "has no host"
+    if parts.username is not None or parts.password is not None:
+        return "must not hold a user name or password"
+    if port is not None and port != 443 and port < 1024 and not settings.allow_http:
+        return f"port {port} is not allowed; use 443 or one from 1024 up"
+    try:
+        literal = allowed(host, settings.allow)
+    except ValueError:
+        return None
+    return None if literal else f"{host} is not a public address"
+
+
+def connector(settings: EgressSettings, *, limit: int = 200, limit_per_host: int = 0) -> aiohttp.TCPConnector:
+    """A connector that refuses every address which is not public or allowed, literal ones included."""
+
+    def guard(info: aiohttp.AddrInfoType) -> socket.socket:
+        address = info[4][0]
+        if not isinstance(address, str) or not allowed(address, settings.allow):
+            raise PermissionError(f"blocked address {address}")
+        return socket.socket(*info[:3])
+
+    return aiohttp.TCPConnector(socket_factory=guard, limit=limit, limit_per_host=limit_per_host)
+
+
+def session(settings: EgressSettings, *, total_s: float, limit: int = 200) -> aiohttp.ClientSession:
+    """A client for user-given URLs. Every request must pass `allow_redirects=False` and read a bounded body."""
+    return aiohttp.ClientSession(
+        connector=connector(settings, limit=limit),
+        timeout=aiohttp.ClientTimeout(total=total_s, connect=min(5.0, total_s)),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        headers={"User-Agent": "Calliope/0.1"},
+    )
+
+
+def is_blocked(error: BaseException) -> bool:
+    """Whether a client error means that the guard refused the address."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, PermissionError) and "blocked address" in str(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
