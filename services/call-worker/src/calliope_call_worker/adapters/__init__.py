@@ -1,0 +1,1 @@
+"""Edges of the call-worker towards the bus."""

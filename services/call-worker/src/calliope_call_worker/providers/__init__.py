@@ -1,0 +1,1 @@
+"""Vendors behind small ports: one file each, chosen in `registry.py`."""

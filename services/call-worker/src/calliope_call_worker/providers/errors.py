@@ -1,0 +1,50 @@
+"""How a provider failed, in one vocabulary for every vendor; nobody above sees a vendor's own exception."""
+
+from enum import StrEnum
+
+from calliope.errors import CalliopeError
+
+
+class Failure(StrEnum):
+    """What to do follows from the class: `FATAL` ones are not tried again in this call."""
+
+    KEY = "key"
+    QUOTA = "quota"
+    REFUSED = "refused"
+    RATE_LIMITED = "rate_limited"
+    DEADLINE = "deadline"
+    DROPPED = "dropped"
+    ERROR = "error"
+    MALFORMED = "malformed"
+
+
+FATAL = frozenset({Failure.KEY, Failure.QUOTA, Failure.REFUSED})
+
+
+class ProviderError(CalliopeError):
+    """One provider failed. `detail` is for the developer and never holds a secret or a caller's words."""
+
+    def __init__(self, provider: str, failure: Failure, detail: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(f"{provider}: {failure}: {detail}")
+        self.provider = provider
+        self.failure = failure
+        self.detail = detail[:500]
+        self.retry_after_s = retry_after_s
+
+    @property
+    def fatal(self) -> bool:
+        """Whether trying the same provider again in this call is pointless."""
+        return self.failure in FATAL
+
+
+def failure_of_status(status: int) -> Failure:
+    """HTTP status of a refusal -> class; 400 and 404 are our or the document's mistake, never worth a retry."""
+    if status in {401, 403}:
+        return Failure.KEY
+    if status == 402:
+        return Failure.QUOTA
+    if status == 429:
+        return Failure.RATE_LIMITED
+    if status in {408, 504}:
+        return Failure.DEADLINE
+    return Failure.REFUSED if 400 <= status < 500 and status != 409 else Failure.ERROR

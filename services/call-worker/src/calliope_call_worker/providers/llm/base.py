@@ -1,0 +1,110 @@
+"""Port: language models. One neutral conversation; every vendor translates it for itself."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model wants a tool. `arguments` is the JSON text as accumulated, `{}` when empty; it may be invalid.
+
+    `opaque` is what a vendor wants echoed with the call (thought signatures); other vendors ignore it.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    opaque: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserMessage:
+    """What the caller said."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantMessage:
+    """What the assistant said (as heard) and the tools it called."""
+
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool answered; every tool call of the message before has one."""
+
+    tool_call_id: str
+    name: str
+    content: str
+
+
+Message = UserMessage | AssistantMessage | ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool that is offered. `parameters` is a JSON Schema of an object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LlmRequest:
+    """One question to the model. `schema` asks for JSON of that shape instead of speech (work after the call)."""
+
+    system: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    temperature: float = 0.7
+    max_tokens: int = 1_000
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    stop: tuple[str, ...] = ()
+    schema: dict[str, Any] | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More text of the answer; reasoning is never passed on."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is complete. Tokens are absent when the vendor does not tell."""
+
+    reason: str
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+LlmEvent = TextDelta | ToolCall | Finished
+"""In order: text and complete tool calls as they come, then exactly one `Finished`."""
+
+
+class LanguageModel(Protocol):
+    """One vendor, one model, one key."""
+
+    @property
+    def name(self) -> str:
+        """Vendor name as in the document."""
+
+    @property
+    def model(self) -> str:
+        """Model name as sent."""
+
+    def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
+        """Ask; leaving the block aborts the answer and its connection. No retries inside: they would be silence.
+
+        Raises: ProviderError, at entering or while iterating (an end without `Finished` is `DROPPED`).
+        """

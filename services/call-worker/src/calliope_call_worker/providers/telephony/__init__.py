@@ -1,0 +1,1 @@
+"""Carriers: the port and its vendors."""
