@@ -1,0 +1,1 @@
+"""What a call decides and computes without waiting for anything: turns, sentences, what was heard."""

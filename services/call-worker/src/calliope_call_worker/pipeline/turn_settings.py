@@ -1,0 +1,36 @@
+"""How patient a call is: every limit that turn taking knows."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSettings:
+    """Limits of one call; seconds unless the name says otherwise."""
+
+    interruption_threshold: int = 3
+    """Words of the caller that interrupt."""
+    min_speaking_time_s: float = 0.5
+    interruption_cooldown_s: float = 2.0
+    idle_timeout_s: float | None = None
+    """Silence before an idle message; None or 0: never."""
+    max_idle_messages: int | None = 3
+    """Idle messages in a row before the goodbye; 0: goodbye at once, None: never a goodbye."""
+    end_of_turn_s: float = 1.5
+    """After the last final, when the recogniser does not say that the turn is over."""
+    interim_ceiling_s: float = 3.0
+    """After the last change of an interim that is never finalised."""
+    prepare_after_s: float | None = 0.25
+    """An interim this stable is worth thinking about; None: never."""
+    max_preparations: int = 3
+    """Prepared replies of one turn: each costs a model request."""
+    max_call_s: float | None = 3_600.0
+    tool_grace_s: float = 10.0
+    """How long an effect in flight may hold up the end of the longest call."""
+    think_ceiling_s: float = 30.0
+    """A reply that nobody hears by then is given up; providers have shorter deadlines of their own."""
+    goodbye_ceiling_s: float = 15.0
+    """A goodbye not heard to its end by then has been heard enough."""
+    last_words_s: float = 60.0
+    """How long a reply may go on speaking after the assistant decided to end the call."""
+    dtmf_timeout_s: float = 2.0
+    max_digits: int = 64
