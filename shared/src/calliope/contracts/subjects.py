@@ -3,6 +3,7 @@
 Commands  `calliope.cmd.<noun>.<verb>.v1`                                core request/reply, one reader
 Events    `calliope.evt.<organization>.<entity>.<entity_id>.<event>`     JetStream stream EVENTS, any readers
 Control   `calliope.ctl.call.<call_id>.<verb>`                           core, to the worker that owns a live call
+Wake-ups  `calliope.sched.<service>.<key>` -> `calliope.due.<service>.<key>`  scheduled messages, stream SCHED
 """
 
 import re
@@ -12,6 +13,8 @@ from typing import Final
 
 ALL_EVENTS: Final = "calliope.evt.>"
 DEAD_LETTERS: Final = "calliope.dead.>"
+SCHEDULES: Final = "calliope.sched.>"
+ALL_DUE: Final = "calliope.due.>"
 
 _TOKEN: Final = re.compile(r"^[A-Za-z0-9_+-]{1,128}$")
 
@@ -107,6 +110,22 @@ def dead_letter(durable: str, reason: str) -> str:
     return f"calliope.dead.{durable}.{reason}"
 
 
+def schedule(service: str, key: str) -> str:
+    """Where a wake-up waits: one per key, a newer one replaces it. Raises: ValueError, when `key` is no token."""
+    return f"calliope.sched.{service}.{_token(key)}"
+
+
+def due(service: str, key: str = "*") -> str:
+    """Where a wake-up arrives when its time has come; without a key the filter for all of a service."""
+    return f"calliope.due.{service}.{key if key == '*' else _token(key)}"
+
+
+def _token(part: str) -> str:
+    if not _TOKEN.match(part):
+        raise ValueError(f"{part!r} cannot be a token of a subject")
+    return part
+
+
 def pattern_of(subject: str) -> str:
     """The subject with its ids blanked: what a metric label or a span name may carry."""
     parts = subject.split(".")
@@ -114,4 +133,6 @@ def pattern_of(subject: str) -> str:
         return f"calliope.evt.*.{parts[3]}.*.{parts[5]}"
     if parts[:2] == ["calliope", "ctl"] and len(parts) == 5:
         return f"calliope.ctl.call.*.{parts[4]}"
-    return subject
+    if parts[:2] in (["calliope", "sched"], ["calliope", "due"]) and len(parts) == 4:
+        return f"calliope.{parts[1]}.{parts[2]}.*"
+    return "_INBOX" if parts[0] == "_INBOX" else subject

@@ -1,0 +1,109 @@
+"""One connection to NATS that never gives up: it reconnects where the client would close, and it caps what is sent.
+
+Three behaviours of the client are changed here, each of which was seen to take a whole process down:
+a server error (`-ERR`) closes the connection for good; a pull on a closed connection or a missing durable returns at
+once, so that the loop around it never yields; a message above the server's limit closes the connection of everybody.
+"""
+
+import asyncio
+import random
+from typing import Any, Final, cast
+
+from nats.aio.client import Client, Server
+from nats.aio.msg import Msg
+from nats.errors import ConnectionClosedError, Error
+from nats.js import JetStreamContext
+from nats.js.errors import APIError
+
+from calliope.errors import PermanentError
+from calliope.messaging.streams import MAX_MESSAGE_BYTES
+from calliope.observability import metrics
+
+_RECONNECT_WAIT_S: Final = 0.5
+_PULL_PAUSE_S: Final = 1.0
+_RECOVERABLE_BY_CLIENT: Final = ("stale connection", "permissions violation")
+
+_PULL_FAILURES: Final = metrics.counter(
+    "calliope_bus_pull_failures_total", "Pulls refused at once: durable or connection gone.", "durable"
+)
+
+
+class MessageTooLarge(PermanentError):  # noqa: N818 - a refusal, in the words of the HTTP status
+    """A message above `MAX_MESSAGE_BYTES` was not sent."""
+
+
+def check_size(subject: str, payload: bytes, headers: dict[str, str] | None = None) -> None:
+    """Raises: MessageTooLarge, counting headers as the server does."""
+    size = len(payload) + sum(len(key) + len(value) + 4 for key, value in (headers or {}).items())
+    if size > MAX_MESSAGE_BYTES:
+        raise MessageTooLarge(f"{size} bytes for {subject} are more than {MAX_MESSAGE_BYTES}")
+
+
+def pick_server(pool: list[Server], _info: dict[str, Any]) -> tuple[Server, float]:
+    """Any server of the pool, after a wait that differs from client to client."""
+    return random.choice(pool), _RECONNECT_WAIT_S * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, no secret
+
+
+class Connection(Client):
+    """A NATS client that is closed only by ourselves."""
+
+    async def publish(
+        self, subject: str, payload: bytes = b"", reply: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        """Every message passes here: requests, replies, JetStream, key-value. Raises: MessageTooLarge."""
+        check_size(subject, payload, headers)
+        await super().publish(subject, payload, reply, headers)
+
+    async def _process_err(self, err_msg: str) -> None:
+        if any(known in err_msg.lower() for known in _RECOVERABLE_BY_CLIENT):
+            await super()._process_err(err_msg)
+            return
+        error = Error(f"nats: {err_msg.strip(chr(39))}")
+        await self._error_cb(error)
+        await self._process_op_err(error)
+
+    @property
+    def is_reviving(self) -> bool:
+        """Whether somebody is at work to connect again."""
+        task = self._reconnection_task
+        return task is not None and not task.done()
+
+    def revive(self) -> None:
+        """Start connecting again, when nobody does."""
+        if self.is_closed or self.is_connected or self.is_reviving:
+            return
+        self._status = Client.RECONNECTING
+        self._ps.reset()
+        self._reconnection_task = asyncio.get_running_loop().create_task(
+            self._attempt_reconnect(), name="bus.reconnect"
+        )
+
+    def jetstream(self, **options: Any) -> JetStreamContext:
+        """A JetStream context whose pulls are patient."""
+        return _PatientJetStream(self, **options)
+
+
+class _PatientJetStream(JetStreamContext):
+    async def pull_subscribe_bind(self, *args: Any, **options: Any) -> JetStreamContext.PullSubscription:
+        subscription = await super().pull_subscribe_bind(*args, **options)
+        return cast("JetStreamContext.PullSubscription", _PatientPull(subscription))
+
+
+class _PatientPull:
+    """Pauses after a refused pull: the loops around it try again at once, for ever."""
+
+    def __init__(self, inner: JetStreamContext.PullSubscription) -> None:
+        self._inner = inner
+
+    async def fetch(self, *args: Any, **options: Any) -> list[Msg]:
+        try:
+            return await self._inner.fetch(*args, **options)
+        except (ConnectionClosedError, APIError) as exc:
+            _PULL_FAILURES.labels(self._inner._consumer or "").inc()
+            await asyncio.sleep(_PULL_PAUSE_S)
+            if isinstance(exc, ConnectionClosedError):
+                return []
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)

@@ -1,0 +1,184 @@
+"""What becomes of a JetStream message whose handler raised: acknowledged, given back, or a dead letter.
+
+| raised                                             | told to JetStream                                            |
+| nothing                                            | ack                                                          |
+| TransientError, CommandError that may pass         | nak after its wish or the durable's delay; at the end dead    |
+| PermanentError, ValidationError, JSONDecodeError   | dead letter (acknowledged), then term                         |
+| anything else, a bug                               | logged with traceback, then as transient                      |
+| CancelledError                                     | nothing: it comes back after ack_wait                         |
+
+Handlers know nothing of this; `build_broker` installs `OutcomeMiddleware`.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final
+
+import structlog
+from fast_depends.exceptions import ValidationError as DependsValidationError
+from faststream import BaseMiddleware
+from faststream.exceptions import HandlerException, IgnoredException
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from pydantic import ValidationError
+
+from calliope.contracts import subjects
+from calliope.contracts.errors import ErrorCode
+from calliope.errors import CommandError, PermanentError, TransientError
+from calliope.messaging.streams import DEAD, Durable, durable_named
+from calliope.observability import metrics
+
+MAX_DELAY_S: Final = 60.0
+"""A delayed message holds its place in `max_ack_pending`; what must wait longer belongs in the database."""
+_DEAD_TIMEOUT_S: Final = 5.0
+_DEAD_TRIES: Final = 3
+_MAY_PASS: Final = frozenset(
+    {ErrorCode.BUSY, ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT, ErrorCode.RATE_LIMITED, ErrorCode.IN_PROGRESS}
+)
+
+log = structlog.get_logger()
+
+_OUTCOMES: Final = metrics.counter(
+    "calliope_bus_outcomes_total", "What became of messages from durables.", "durable", "outcome"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nak:
+    """Again, after `delay_s`."""
+
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Never again: stored in DEAD. `reason` is `permanent`, `malformed` or `exhausted`."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Not decided here: cancelled, or the framework's own signal."""
+
+
+Outcome = Ack | Nak | Dead | Leave
+
+
+def outcome(exc: BaseException | None, deliveries: int, durable: Durable) -> Outcome:
+    """The table above, as a function; `deliveries` counts this one."""
+    match exc:
+        case None:
+            return Ack()
+        case ValidationError() | DependsValidationError() | json.JSONDecodeError() | UnicodeDecodeError():
+            return Dead("malformed")
+        case PermanentError():
+            return Dead("permanent")
+        case CommandError() if exc.code not in _MAY_PASS:
+            return Dead("permanent")
+        case HandlerException() | IgnoredException():
+            return Leave()
+        case Exception() if deliveries >= durable.max_deliver:
+            return Dead("exhausted")
+        case Exception():
+            return Nak(min(_wish_s(exc) or durable.retry_delay_s(deliveries), MAX_DELAY_S))
+        case _:
+            return Leave()
+
+
+def _wish_s(exc: Exception) -> float | None:
+    if isinstance(exc, TransientError):
+        return exc.retry_after_s
+    return exc.problem.retry_after_s if isinstance(exc, CommandError) else None
+
+
+class OutcomeMiddleware(BaseMiddleware):
+    """Carries the outcome out. A dead letter is stored before the message is let go, or it is tried again later."""
+
+    async def after_processed(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> bool | None:
+        message = self.msg
+        if not isinstance(message, Msg) or not message.reply.startswith("$JS.ACK"):
+            return False
+        meta = message.metadata
+        durable = durable_named(meta.consumer)
+        if durable is None:
+            return False
+        result = outcome(exc_val, meta.num_delivered, durable)
+        _OUTCOMES.labels(durable.name, type(result).__name__.lower()).inc()
+        match result:
+            case Ack() | Leave():
+                return False
+            case Nak(delay_s=delay_s):
+                _tell(exc_val, durable, message, delay_s=delay_s)
+                await _give_back(message, delay_s)
+            case Dead(reason=reason):
+                _tell(exc_val, durable, message, reason=reason)
+                await _bury(message, durable, reason, exc_val)
+        return True
+
+
+async def _give_back(message: Msg, delay_s: float) -> None:
+    try:
+        await message.nak(delay=delay_s)
+    except (NatsError, OSError) as exc:  # it comes back after ack_wait
+        log.warning("message.nak_failed", error=type(exc).__name__)
+
+
+async def _bury(message: Msg, durable: Durable, reason: str, error: BaseException | None) -> None:
+    meta = message.metadata
+    headers = {
+        **{key: value for key, value in (message.headers or {}).items() if not key.startswith("Nats-")},
+        "Nats-Msg-Id": f"{durable.name}.{meta.stream}.{meta.sequence.stream}",
+        "Calliope-Reason": reason,
+        "Calliope-Error": type(error).__name__,
+        "Calliope-Subject": message.subject,
+        "Calliope-Stream": meta.stream,
+        "Calliope-Stream-Sequence": str(meta.sequence.stream),
+        "Calliope-Deliveries": str(meta.num_delivered),
+    }
+    jetstream = message._client.jetstream()
+    for _ in range(_DEAD_TRIES):
+        try:
+            await jetstream.publish(
+                subjects.dead_letter(durable.name, reason),
+                message.data,
+                headers=headers,
+                stream=DEAD.name,
+                timeout=_DEAD_TIMEOUT_S,
+            )
+            await message.term()
+        except (TimeoutError, NatsError, OSError) as exc:
+            log.warning("message.bury_failed", durable=durable.name, error=type(exc).__name__)
+        else:
+            return
+    await _give_back(message, MAX_DELAY_S)
+
+
+def _tell(error: BaseException | None, durable: Durable, message: Msg, **facts: str | float) -> None:
+    """One line a failure; with the traceback when nobody meant to raise it."""
+    meant = isinstance(error, TransientError | PermanentError | CommandError)
+    malformed = facts.get("reason") == "malformed"  # its words would quote the message
+    log.log(
+        logging.WARNING if meant or malformed else logging.ERROR,
+        "message.failed",
+        durable=durable.name,
+        subject=subjects.pattern_of(message.subject),
+        stream_sequence=message.metadata.sequence.stream,
+        deliveries=message.metadata.num_delivered,
+        error=type(error).__name__,
+        detail=str(error)[:200] if meant else None,
+        exc_info=None if meant or malformed else error,
+        **facts,
+    )

@@ -1,0 +1,171 @@
+"""Creates and updates what `streams.py` says; the only place that may. Running it again changes nothing.
+
+python -m calliope.messaging.provision        # reads CALLIOPE_NATS__*; exit 0 when everything is as declared
+
+await check(bus, durables=[streams.WEBHOOKS_FANOUT])            # at start: raises ProvisionError, in words
+tasks.create_task(keep_checking(bus, [...]), name="bus.check")  # each minute: counts and logs, goes on
+"""
+
+import asyncio
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import nats
+import structlog
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from calliope.errors import PermanentError, TransientError
+from calliope.messaging.streams import DURABLES, STREAMS, Durable, Stream
+from calliope.observability import logs, metrics
+from calliope.settings import NatsSettings, ServiceSettings
+
+if TYPE_CHECKING:
+    from calliope.messaging.broker import Bus
+
+CHECK_EVERY_S: Final = 60.0
+_TIMEOUT_S: Final = 5.0
+_TRIES: Final = 20
+_STREAM_FIELDS: Final = (
+    "subjects", "retention", "storage", "discard", "max_age", "duplicate_window", "max_msg_size",
+    "max_msgs_per_subject", "allow_msg_schedules",
+)  # fmt: skip
+_DURABLE_FIELDS: Final = (
+    "ack_policy", "ack_wait", "max_deliver", "max_ack_pending", "filter_subject", "filter_subjects",
+)  # fmt: skip
+
+log = structlog.get_logger()
+
+_WRONG: Final = metrics.gauge("calliope_bus_provision_problems", "Streams and durables missing or different.")
+
+
+class ProvisionError(PermanentError):
+    """Something on the bus is missing or not as declared: run the provisioner."""
+
+
+async def provision(jetstream: JetStreamContext, *, replicas: int = 1) -> list[str]:
+    """Make the server agree with `streams.py`; returns what was changed."""
+    changed = []
+    for stream in STREAMS:
+        problems = await _stream_problems(jetstream, stream)
+        if problems is None:
+            await jetstream.add_stream(stream.config(replicas))
+            changed.append(f"created stream {stream.name}")
+        elif problems:
+            await jetstream.update_stream(stream.config(replicas))
+            changed.append(f"updated stream {stream.name}: {', '.join(problems)}")
+    for durable in DURABLES:
+        problems = await _durable_problems(jetstream, durable)
+        if problems != []:
+            await jetstream.add_consumer(durable.stream, durable.config(replicas))
+            changed.append(f"{'created' if problems is None else 'updated'} durable {durable.name}")
+    return changed
+
+
+async def check(bus: "Bus", *, durables: Iterable[Durable] = (), streams: Iterable[Stream] = ()) -> None:
+    """What this service needs is there and as declared.
+
+    Raises: ProvisionError, naming every difference; TransientError, when the server does not answer.
+    """
+    jetstream = bus.jetstream
+    found: list[str] = []
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            for stream in streams:
+                found += _in_words(f"stream {stream.name}", await _stream_problems(jetstream, stream))
+            for durable in durables:
+                found += _in_words(f"durable {durable.name}", await _durable_problems(jetstream, durable))
+    except (NatsError, OSError, TimeoutError) as exc:
+        raise TransientError("JetStream does not answer") from exc
+    _WRONG.set(len(found))
+    if found:
+        raise ProvisionError(f"run `python -m calliope.messaging.provision`: {'; '.join(found)}")
+
+
+async def keep_checking(
+    bus: "Bus", durables: Sequence[Durable] = (), streams: Sequence[Stream] = (), *, every_s: float = CHECK_EVERY_S
+) -> None:
+    """For ever: a durable deleted while we run is seen, logged and counted; provisioning it again heals."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await check(bus, durables=durables, streams=streams)
+        except ProvisionError as exc:
+            log.error("bus.not_as_declared", detail=str(exc))  # noqa: TRY400 - the words say it all
+        except TransientError:
+            log.warning("bus.check_failed")
+
+
+async def _stream_problems(jetstream: JetStreamContext, stream: Stream) -> list[str] | None:
+    """Fields that differ; None when there is no such stream."""
+    try:
+        info = await jetstream.stream_info(stream.name)
+    except NotFoundError:
+        return None
+    return _differences(info.config, stream.config(), _STREAM_FIELDS)
+
+
+async def _durable_problems(jetstream: JetStreamContext, durable: Durable) -> list[str] | None:
+    try:
+        info = await jetstream.consumer_info(durable.stream, durable.name)
+    except NotFoundError:
+        return None
+    return _differences(info.config, durable.config(), _DURABLE_FIELDS)
+
+
+def _differences(actual: Any, declared: Any, fields: tuple[str, ...]) -> list[str]:
+    return [name for name in fields if (getattr(actual, name) or None) != (getattr(declared, name) or None)]
+
+
+def _in_words(what: str, problems: list[str] | None) -> list[str]:
+    if problems is None:
+        return [f"{what} is missing"]
+    return [f"{what} differs in {', '.join(problems)}"] if problems else []
+
+
+async def provision_at(settings: NatsSettings) -> list[str]:
+    """Connect, provision, leave. Raises: TransientError, when the server cannot be reached."""
+    password = settings.password.get_secret_value() if settings.password else None
+    last: Exception | None = None
+    for attempt in range(_TRIES):
+        try:
+            connection = await nats.connect(
+                settings.url.split(","),
+                name="calliope-provision",
+                user=settings.user,
+                password=password,
+                connect_timeout=int(settings.connect_timeout_s) or 1,
+                allow_reconnect=False,
+                error_cb=_quiet,
+            )
+            try:
+                return await provision(connection.jetstream(timeout=_TIMEOUT_S), replicas=settings.replicas)
+            finally:
+                await connection.close()
+        except (NatsError, OSError, TimeoutError) as exc:
+            last = exc
+            await asyncio.sleep(min(0.1 * 2**attempt, 2.0))
+    raise TransientError("NATS could not be provisioned") from last
+
+
+async def _quiet(_error: Exception) -> None:
+    """The client's own callback prints; failures are raised here."""
+
+
+def main() -> int:
+    """The job before the services."""
+    settings = ServiceSettings()
+    logs.configure(settings.log, service="provision")
+    try:
+        changed = asyncio.run(provision_at(settings.nats))
+    except TransientError as exc:
+        log.error("bus.provision_failed", detail=str(exc), cause=str(exc.__cause__))  # noqa: TRY400
+        return 1
+    log.info("bus.provisioned", changed=changed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
