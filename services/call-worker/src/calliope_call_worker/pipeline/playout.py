@@ -1,0 +1,217 @@
+"""What the caller heard: a model of the carrier's buffer, corrected by marks that come back. Pure; `now` in seconds.
+
+The carrier plays what it was sent in order, in real time, beginning when audio reaches its empty buffer. Times of this
+model are those of sending: the way there delays audio and a later `clear` alike, so it drops out of "played by now".
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from calliope_call_worker.pipeline.heard import CHAR_MS, Heard, Span, Timeline, heard_text
+
+BYTES_PER_MS = 8.0
+"""μ-law at 8 kHz."""
+ECHO_SLACK_S = 0.1
+"""Marks may be this much slower than the fastest one before they prove that playing is late."""
+PACE_FROM_CHARS = 20
+LOST_ECHO_S = 1.0
+"""After this and the usual echo time a mark is not waited for any more."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """Audio of one reply played without a break: it begins at `begins_at`, or `late_s` after that."""
+
+    from_ms: float
+    to_ms: float
+    begins_at: float
+    late_s: float = 0.0
+
+    @property
+    def ends_at(self) -> float:
+        return self.begins_at + (self.to_ms - self.from_ms) / 1_000
+
+    def played_ms(self, now: float) -> float:
+        return min(self.to_ms, self.from_ms + (now - self.begins_at - self.late_s) * 1_000)
+
+
+@dataclass(slots=True)
+class _Mark:
+    name: str
+    reply_id: str
+    position_ms: float
+    run: _Run
+    passed_at: float  # when the audio before it ends, if playing is not late
+    sent_at: float
+
+    @property
+    def due_at(self) -> float:
+        return max(self.passed_at, self.sent_at)
+
+
+@dataclass(slots=True)
+class _Reply:
+    runs: list[_Run] = field(default_factory=list)
+    text: Timeline = field(default_factory=Timeline)
+    sent_ms: float = 0.0
+    confirmed_ms: float = 0.0
+    marks: int = 0
+    complete: bool = False
+    frozen_ms: float | None = None
+
+
+class Playout:
+    """The carrier's buffer of one media stream, and where in it each reply is."""
+
+    def __init__(self) -> None:
+        self._replies: dict[str, _Reply] = {}
+        self._pending: deque[_Mark] = deque()
+        self._last: _Run | None = None
+        self._echo_s: float | None = None
+        self._char_ms = CHAR_MS
+
+    # What was done
+
+    def said(self, reply_id: str, text: str) -> None:
+        """This text was given to the voice, after what was given before."""
+        self._reply(reply_id).text.say(text)
+
+    def timed(self, reply_id: str, spans: Iterable[Span]) -> None:
+        """Where the next pieces of the text are in the reply's audio; joined they follow the text said."""
+        self._reply(reply_id).text.time(spans)
+
+    def sent(self, reply_id: str, audio_bytes: int, now: float) -> None:
+        """Audio of this reply went to the carrier. What comes after a clear of the same reply is not counted."""
+        reply = self._reply(reply_id)
+        if audio_bytes <= 0 or reply.frozen_ms is not None:
+            return
+        length_ms = audio_bytes / BYTES_PER_MS
+        last = self._last
+        if last is not None and reply.runs and reply.runs[-1] is last and last.ends_at + last.late_s >= now:
+            last.to_ms += length_ms
+        else:
+            begins_at = now if last is None else max(now, last.ends_at)
+            late_s = 0.0 if last is None else max(0.0, last.ends_at + last.late_s - begins_at)
+            self._last = _Run(reply.sent_ms, reply.sent_ms + length_ms, begins_at, late_s)
+            reply.runs.append(self._last)
+        reply.sent_ms += length_ms
+
+    def mark(self, reply_id: str, now: float) -> str | None:
+        """Name of the mark to send now; None while nothing of this reply can come back."""
+        reply = self._reply(reply_id)
+        run = self._last
+        if run is None or not reply.runs or reply.frozen_ms is not None:
+            return None
+        reply.marks += 1
+        name = f"{reply_id}:{reply.marks}"
+        self._pending.append(_Mark(name, reply_id, reply.sent_ms, run, run.ends_at, sent_at=now))
+        return name
+
+    def completed(self, reply_id: str) -> None:
+        """All text of this reply became audio, and all of it was sent."""
+        reply = self._reply(reply_id)
+        reply.complete = True
+        if len(reply.text.text) >= PACE_FROM_CHARS and reply.sent_ms > 0:
+            self._char_ms = reply.sent_ms / len(reply.text.text)
+
+    def mark_returned(self, name: str, now: float) -> None:
+        """A mark came back. One unknown, repeated, or returned by a clear proves nothing."""
+        if all(mark.name != name for mark in self._pending):
+            return
+        while self._pending:
+            mark = self._pending.popleft()
+            reply = self._reply(mark.reply_id)
+            reply.confirmed_ms = max(reply.confirmed_ms, mark.position_ms)
+            if mark.name == name:
+                self._correct(mark, now)
+                return
+
+    def cleared(self, now: float) -> None:
+        """The carrier was told to drop its buffer: what is not played by now never will be."""
+        for reply_id, reply in self._replies.items():
+            if reply.frozen_ms is None and not self.is_played(reply_id):
+                reply.frozen_ms = self.played_ms(reply_id, now)
+        self._pending.clear()
+        self._last = None
+
+    def forget(self, reply_id: str) -> None:
+        """Nothing will be asked about this reply any more."""
+        self._replies.pop(reply_id, None)
+        self._pending = deque(mark for mark in self._pending if mark.reply_id != reply_id)
+
+    # What follows from it
+
+    def played_ms(self, reply_id: str, now: float) -> float:
+        """How much of the reply was played: as marks prove, as the clock says, never more than was sent."""
+        reply = self._replies.get(reply_id)
+        if reply is None or not reply.runs:
+            return 0.0
+        if reply.frozen_ms is not None:
+            return reply.frozen_ms
+        begun = [run for run in reply.runs if run.begins_at + run.late_s <= now]
+        by_clock = max(0.0, begun[-1].played_ms(now)) if begun else 0.0
+        return max(reply.confirmed_ms, min(by_clock, self._unproven_limit(reply_id, now)))
+
+    def heard(self, reply_id: str, now: float) -> Heard:
+        """What of the reply's text was heard, to the word."""
+        reply = self._replies.get(reply_id)
+        if reply is None:
+            return Heard("nothing", "", 0.0)
+        played_ms = self.played_ms(reply_id, now)
+        return heard_text(reply.text, played_ms, reply.sent_ms, complete=reply.complete, char_ms=self._char_ms)
+
+    def is_played(self, reply_id: str) -> bool:
+        """Whether marks prove that all audio sent was played."""
+        reply = self._replies.get(reply_id)
+        return reply is not None and reply.confirmed_ms >= reply.sent_ms
+
+    def audible_at(self, reply_id: str) -> float | None:
+        """When the reply's first audio is played; None before any was sent."""
+        reply = self._replies.get(reply_id)
+        return reply.runs[0].begins_at + reply.runs[0].late_s if reply and reply.runs else None
+
+    def ends_at(self, reply_id: str) -> float | None:
+        """When what was sent of the reply will have been played."""
+        reply = self._replies.get(reply_id)
+        return reply.runs[-1].ends_at + reply.runs[-1].late_s if reply and reply.runs else None
+
+    def overdue_at(self, reply_id: str) -> float | None:
+        """When to take the reply as played although its last mark has not come back."""
+        ends_at = self.ends_at(reply_id)
+        return None if ends_at is None else ends_at + (self._echo_s or 0.0) + LOST_ECHO_S
+
+    def buffered_s(self, now: float) -> float:
+        """Seconds of audio that the carrier has not played: what pacing keeps small."""
+        return 0.0 if self._last is None else max(0.0, self._last.ends_at + self._last.late_s - now)
+
+    @property
+    def pending_marks(self) -> tuple[str, ...]:
+        """Marks sent and not returned, oldest first; a clear forgets them."""
+        return tuple(mark.name for mark in self._pending)
+
+    @property
+    def echo_s(self) -> float | None:
+        """The way to the carrier and back: the fastest echo seen."""
+        return self._echo_s
+
+    def _reply(self, reply_id: str) -> _Reply:
+        return self._replies.setdefault(reply_id, _Reply())
+
+    def _correct(self, mark: _Mark, now: float) -> None:
+        """A slower echo than the fastest means that playing is late by the difference; the last one is believed."""
+        echo_s = max(0.0, now - mark.due_at)
+        self._echo_s = echo_s if self._echo_s is None else min(self._echo_s, echo_s)
+        late_s = max(0.0, now - self._echo_s - mark.passed_at)
+        sent_while_playing = mark.sent_at <= mark.passed_at
+        mark.run.late_s = late_s if sent_while_playing else min(mark.run.late_s, late_s)
+
+    def _unproven_limit(self, reply_id: str, now: float) -> float:
+        """A mark that should have come back long ago has not been passed: no more than its way back is played."""
+        if self._echo_s is None:
+            return float("inf")
+        for mark in self._pending:
+            overdue = now > mark.due_at + mark.run.late_s + self._echo_s + ECHO_SLACK_S
+            if mark.reply_id == reply_id and overdue:
+                return mark.position_ms + (self._echo_s + ECHO_SLACK_S) * 1_000
+        return float("inf")

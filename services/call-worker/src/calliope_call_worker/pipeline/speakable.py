@@ -1,0 +1,209 @@
+"""Turns what a model writes into what a voice can say, while it is being written.
+
+Goes: markdown marks, code blocks, links' addresses, tags, thinking, emoji. White space becomes one blank, or one line
+break where a line ended (a boundary for the splitter). One character at a time, so a construct may be cut anywhere.
+"""
+
+from collections.abc import Callable
+
+MAX_TAG_CHARS = 64
+MAX_ADDRESS_CHARS = 2_048
+_HIDDEN_TAGS = frozenset({"think", "thinking", "thought", "reasoning", "scratchpad"})
+_RUNS = frozenset("*_`#~-")
+_ESCAPABLE = frozenset("\\`*_{}[]()#+-.!|~<>")
+_EMOJI = (
+    (0x1F000, 0x1FAFF),  # pictographs, flags, skin tones
+    (0x2600, 0x27BF),  # symbols and dingbats
+    (0x2B00, 0x2BFF),
+    (0x231A, 0x231B),
+    (0x23E9, 0x23FA),
+    (0xFE00, 0xFE0F),  # how the character before is to look
+    (0x20E3, 0x20E3),
+    (0xE0020, 0xE007F),
+)
+_JOINER = "\u200d"
+
+
+def is_emoji(char: str) -> bool:
+    """A picture, or a code that only serves pictures."""
+    code = ord(char)
+    return code >= 0x20E3 and any(low <= code <= high for low, high in _EMOJI)
+
+
+class Speakable:
+    """Feed what the model writes; get what is to be spoken. White space at either end is dropped."""
+
+    def __init__(self) -> None:
+        self._out: list[str] = []
+        self._state: Callable[[str], None] = self._text
+        self._held = ""
+        self._space = ""
+        self._last = ""  # last character given out
+        self._line_start = True
+        self._after_emoji = False
+        self._depth = 0
+        self._hidden = ""
+
+    def feed(self, delta: str) -> str:
+        """Speakable text that is certain now."""
+        for char in delta:
+            self._state(char)
+        return self._flush()
+
+    def finish(self) -> str:
+        """What was held back; whatever was never closed (code, thinking) stays unsaid. As new afterwards."""
+        if self._state == self._run:
+            self._end_run("\n")
+        elif self._state in (self._tag, self._bang, self._escape):
+            for char in self._held:
+                self._emit(char)
+        rest = self._flush()
+        self.__init__()  # type: ignore[misc]
+        return rest
+
+    def _flush(self) -> str:
+        out, self._out = "".join(self._out), []
+        return out
+
+    def _emit(self, char: str) -> None:
+        if self._space and self._last:
+            self._out.append(self._space)
+        self._space = ""
+        self._out.append(char)
+        self._last = char
+        self._line_start = False
+
+    def _blank(self, char: str) -> None:
+        line_end = char in "\n\r\u2028\u2029"
+        self._line_start = self._line_start or line_end
+        self._space = "\n" if line_end or self._space == "\n" else " "
+
+    # States: each takes one character
+
+    def _text(self, char: str) -> None:
+        after_emoji, self._after_emoji = self._after_emoji, False
+        if char.isspace():
+            self._blank(char)
+        elif char in _RUNS:
+            self._held, self._state = char, self._run
+        elif char == "<":
+            self._held, self._state = char, self._tag
+        elif char == "!":
+            self._held, self._state = char, self._bang
+        elif char == "\\":
+            self._held, self._state = char, self._escape
+        elif char == "]":
+            self._state = self._link_end
+        elif char == "|":
+            self._blank(" ")
+        elif is_emoji(char) or (after_emoji and char == _JOINER):
+            self._after_emoji = True
+            self._space = self._space or " "
+        elif not (char == "[" or (self._line_start and char in ">+") or (char < " " or char == "\ufeff")):
+            self._emit(char)
+
+    def _run(self, char: str) -> None:
+        if char == self._held[0]:
+            self._held += char
+            return
+        self._end_run(char)
+        self._state(char)
+
+    def _end_run(self, after: str) -> None:
+        """A run of one mark is over: a fence, something to leave out, or just these characters."""
+        run, self._held, self._state = self._held, "", self._text
+        mark, length = run[0], len(run)
+        if mark == "`":
+            if length >= 3:
+                self._blank("\n")
+                self._hidden, self._state = "", self._fence
+            return
+        before = " " if self._space or not self._last else self._last
+        bullet = self._line_start and after.isspace()
+        if mark == "-" and bullet and length == 1:
+            return
+        if mark == "-" and length >= 3:
+            self._blank(" ")
+            return
+        literal = {
+            "*": (not bullet and length == 1 and (before + after).isspace()) or (before + after).isdigit(),
+            "_": before.isalnum() and after.isalnum(),
+            "#": not bullet,
+            "~": length == 1,
+            "-": True,
+        }
+        if literal[mark]:
+            for char in run:
+                self._emit(char)
+
+    def _fence(self, char: str) -> None:
+        self._hidden = (self._hidden + char)[-3:]
+        if self._hidden == "```":
+            self._blank("\n")
+            self._state = self._fence_tail
+
+    def _fence_tail(self, char: str) -> None:
+        if char != "`":
+            self._state = self._text
+            self._text(char)
+
+    def _tag(self, char: str) -> None:
+        if len(self._held) == 1 and not (char.isalpha() or char in "/!"):
+            return self._not_a_tag(char)
+        if char in "<\n" or len(self._held) >= MAX_TAG_CHARS:
+            return self._not_a_tag(char)
+        self._held += char
+        if char != ">":
+            return None
+        name, self._held, self._state = self._held[1:-1].strip().casefold(), "", self._text
+        if name in _HIDDEN_TAGS:
+            self._hidden, self._state = "", self._thinking
+        else:
+            self._blank(" ") if name.startswith(("br", "p", "/p", "li")) else None
+        return None
+
+    def _not_a_tag(self, char: str) -> None:
+        held, self._held, self._state = self._held, "", self._text
+        for literal in held:
+            self._emit(literal)
+        self._text(char)
+
+    def _thinking(self, char: str) -> None:
+        self._hidden = "<" if char == "<" else (self._hidden + char)[:MAX_TAG_CHARS] if self._hidden else ""
+        if char == ">" and self._hidden.startswith("</"):
+            if self._hidden[2:-1].strip().casefold() in _HIDDEN_TAGS:
+                self._state = self._text
+            self._hidden = ""
+
+    def _bang(self, char: str) -> None:
+        self._held, self._state = "", self._text
+        if char != "[":
+            self._emit("!")
+        self._text(char)
+
+    def _escape(self, char: str) -> None:
+        self._held, self._state = "", self._text
+        if char in _ESCAPABLE:
+            self._emit(char)
+            return
+        self._emit("\\")
+        self._text(char)
+
+    def _link_end(self, char: str) -> None:
+        self._state = self._text
+        if char != "(":
+            self._text(char)
+            return
+        self._depth, self._hidden, self._state = MAX_ADDRESS_CHARS, "(", self._address
+
+    def _address(self, char: str) -> None:
+        """The address of a link, up to its parenthesis; `_hidden` holds the open ones."""
+        self._depth -= 1
+        if char == "(":
+            self._hidden += char
+        elif char == ")":
+            self._hidden = self._hidden[1:]
+        if not self._hidden or char == "\n" or self._depth <= 0:
+            self._state = self._text
+            if char == "\n":
+                self._text(char)
