@@ -1,0 +1,230 @@
+"""When the caller's turn is over, and that no word of it is lost or doubled."""
+
+from calliope_call_worker.pipeline import events as ev
+from calliope_call_worker.pipeline.turn_settings import TurnSettings
+from support.talk import Talk, commits, kinds
+
+
+def test_speech_final_ends_a_turn_with_all_finals_collected() -> None:
+    talk = Talk().answered()
+    talk.says("I need a table", 1.0)
+    assert talk.says("for two.", 2.0, speech_final=True) == (
+        ev.Commit("r1", 1, "I need a table for two.", "speech_final"),
+    )
+
+
+def test_an_empty_speech_final_ends_a_turn_with_collected_text() -> None:
+    talk = Talk().answered()
+    talk.says("A table.", 1.0)
+    assert commits(talk.says("", 1.3, speech_final=True)) == ["A table."]
+
+
+def test_a_speech_final_without_any_text_is_nothing() -> None:
+    talk = Talk().answered()
+    assert talk.says("", 1.0, speech_final=True) == ()
+    assert talk.machine.live_reply is None
+
+
+def test_utterance_end_ends_a_turn_when_text_is_waiting() -> None:
+    talk = Talk().answered()
+    talk.says("A table.", 1.0)
+    (commit,) = talk.tell(ev.UtteranceEnd(900), 2.0)
+    assert commit == ev.Commit("r1", 1, "A table.", "utterance_end")
+
+
+def test_utterance_end_after_speech_final_is_a_duplicate() -> None:
+    talk = Talk().answered()
+    talk.says("A table.", 1.0, speech_final=True)
+    assert talk.tell(ev.UtteranceEnd(900), 2.0) == ()
+    assert talk.tell(ev.UtteranceEnd(-1), 2.1) == ()
+
+
+def test_an_utterance_end_older_than_the_words_standing_is_ignored() -> None:
+    talk = Talk().answered()
+    talk.says("A table.", 1.0, speech_final=True)
+    talk.interim("for two", 1.9)
+    assert talk.tell(ev.UtteranceEnd(900), 2.0) == ()
+    assert commits(talk.says("for two please", 2.5, speech_final=True)) == ["A table. for two please"]
+
+
+def test_a_timer_after_the_last_final_ends_the_turn() -> None:
+    talk = Talk().answered()
+    talk.says("A table", 1.0)
+    talk.says("for two", 2.0)
+    assert talk.machine.deadline == 3.5
+    assert talk.tick() == (ev.Commit("r1", 1, "A table for two", "timer"),)
+
+
+def test_an_interim_that_is_never_finalised_is_promoted() -> None:
+    talk = Talk().answered()
+    talk.interim("I want a refund", 1.0)
+    assert talk.machine.deadline == 4.0
+    assert talk.tick() == (ev.Note("promoted", "I want a refund"), ev.Commit("r1", 1, "I want a refund", "ceiling"))
+
+
+def test_the_same_interim_again_does_not_put_the_ceiling_off() -> None:
+    talk = Talk().answered()
+    talk.interim("hello", 1.0)
+    talk.interim("Hello.", 2.0)
+    assert talk.machine.deadline == 4.0
+
+
+def test_a_lost_recogniser_gets_the_time_again_to_finalise() -> None:
+    talk = Talk().answered()
+    talk.interim("hello", 1.0)
+    talk.tell(ev.SttGap(), 3.5)
+    assert talk.tick(4.0) == ()
+    assert commits(talk.says("hello there", 5.0, speech_final=True)) == ["hello there"]
+
+
+def test_interims_replace_and_finals_append() -> None:
+    talk = Talk().answered()
+    for text in ("I", "I want", "eye want a"):
+        talk.interim(text, 1.0)
+    talk.says("I want a refund", 1.5)
+    talk.interim("right", 2.0)
+    assert commits(talk.says("right now", 2.5, speech_final=True)) == ["I want a refund right now"]
+
+
+def test_a_final_sent_twice_is_heard_once() -> None:
+    talk = Talk().answered()
+    final = ev.Final("A table.", 0, 1000)
+    talk.tell(final, 1.0)
+    talk.tell(final, 1.1)
+    assert commits(talk.says("", 1.3, speech_final=True)) == ["A table."]
+    assert talk.tell(final, 1.4) == ()
+
+
+def test_the_same_words_said_twice_are_heard_twice() -> None:
+    talk = Talk().answered()
+    talk.says("No.", 1.0)
+    assert commits(talk.says("No.", 2.0, speech_final=True)) == ["No. No."]
+
+
+def test_a_late_final_of_a_promoted_interim_adds_only_its_new_words() -> None:
+    talk = Talk().answered()
+    talk.interim("I want", 1.0)
+    talk.tick()
+    decided = talk.says("I want a refund.", 4.2, speech_final=True)
+    assert decided == (ev.Withdraw("r1"), ev.Commit("r2", 1, "I want a refund.", "speech_final", replaces="r1"))
+
+
+def test_a_late_final_equal_to_the_promoted_interim_changes_nothing() -> None:
+    talk = Talk().answered()
+    talk.interim("I want", 1.0)
+    talk.tick()
+    assert talk.says("I want.", 4.2, speech_final=True) == ()
+
+
+def test_a_late_final_while_the_reply_is_heard_joins_the_next_turn() -> None:
+    talk = Talk().answered()
+    talk.interim("I want", 1.0)
+    talk.tick()
+    talk.tell(ev.ReplyAudible("r1"), 4.1)
+    talk.says("I want pizza", 4.2, speech_final=True)
+    talk.tell(ev.ReplyDone("r1"), 6.0)
+    assert commits(talk.says("with cheese", 8.0, speech_final=True)) == ["pizza with cheese"]
+
+
+def test_a_final_shorter_than_the_interim_keeps_the_words_behind_it() -> None:
+    talk = Talk().answered()
+    talk.tell(ev.Interim("a table for two tomorrow", 0, 3900), 3.9)
+    talk.tell(ev.Final("A table for two", 0, 3100), 4.0)
+    assert talk.machine.waiting_text == "A table for two tomorrow"
+
+
+def test_an_empty_final_over_its_window_takes_a_misheard_interim_back() -> None:
+    talk = Talk().answered()
+    talk.interim("uh", 1.0)
+    talk.says("", 1.4)
+    talk.tick()
+    assert commits(talk.decided) == []
+    assert talk.machine.waiting_text == ""
+
+
+def test_a_recogniser_without_windows_loses_nothing() -> None:
+    talk = Talk().answered()
+    talk.tell(ev.Interim("yes"), 1.0)
+    assert commits(talk.tell(ev.Final("", speech_final=True), 1.2)) == ["yes"]
+    talk.tell(ev.ReplyDone("r1"), 2.0)
+    talk.tell(ev.Final("Yes.", speech_final=True), 2.1)
+    assert commits(talk.tell(ev.Final("Yes.", speech_final=True), 3.0)) == ["Yes."]
+
+
+def test_a_caller_who_goes_on_before_the_reply_is_heard_gets_one_answer_to_all() -> None:
+    talk = Talk().answered()
+    talk.says("A table.", 1.0, speech_final=True)
+    assert talk.interim("for two", 1.5) == (ev.Withdraw("r1"),)
+    assert talk.says("For two.", 2.0, speech_final=True) == (
+        ev.Commit("r2", 1, "A table. For two.", "speech_final", replaces="r1"),
+    )
+
+
+def test_a_reply_whose_tool_has_begun_is_not_withdrawn_and_words_wait() -> None:
+    talk = Talk().answered()
+    talk.says("Book it.", 1.0, speech_final=True)
+    talk.tell(ev.ToolsRunning("r1", True), 1.2)
+    assert talk.says("And hurry please.", 2.0, speech_final=True) == (ev.Note("held", "And hurry please."),)
+    assert talk.tell(ev.ToolsRunning("r1", False), 3.0) == (
+        ev.Interrupt("r1", "superseded"),
+        ev.Commit("r2", 2, "And hurry please.", "speech_final"),
+    )
+
+
+def test_words_in_a_pause_of_the_reply_are_answered_without_counting_them() -> None:
+    talk = Talk()
+    reply = talk.speaking()
+    talk.tell(ev.ReplyPaused(reply), 2.0)
+    assert kinds(talk.says("Hello?", 3.0, speech_final=True)) == ["Note", "Interrupt", "Commit"]
+
+
+def test_a_stable_interim_is_thought_about_and_the_thought_is_used() -> None:
+    talk = Talk(prepare=True).answered()
+    talk.interim("a table", 1.0)
+    assert talk.tick() == (ev.Prepare("r1", "a table"),)
+    assert talk.says("A table.", 1.5, speech_final=True) == (
+        ev.Commit("r1", 1, "A table.", "speech_final", prepared=True),
+    )
+
+
+def test_a_prepared_reply_is_thrown_away_when_the_words_change() -> None:
+    talk = Talk(prepare=True).answered()
+    talk.interim("a table", 1.0)
+    talk.tick()
+    assert talk.interim("a table for two", 1.6) == (ev.Discard("r1"),)
+    assert talk.says("A table for two.", 1.7, speech_final=True) == (
+        ev.Commit("r2", 1, "A table for two.", "speech_final"),
+    )
+
+
+def test_an_eager_interim_is_thought_about_at_once() -> None:
+    talk = Talk(prepare=True).answered()
+    assert talk.tell(ev.Interim("a table", 0, 900, eager=True), 1.0) == (ev.Prepare("r1", "a table"),)
+
+
+def test_a_turn_has_a_limited_number_of_thoughts() -> None:
+    talk = Talk(TurnSettings(prepare_after_s=0.1, max_preparations=2)).answered()
+    for at, text in enumerate(("one", "one two", "one two three")):
+        talk.interim(text, at + 1.0)
+        talk.tick(at + 1.5)
+    assert kinds(talk.decided) == ["Prepare", "Discard", "Prepare", "Discard"]
+
+
+def test_nothing_is_prepared_while_the_assistant_is_heard() -> None:
+    talk = Talk(prepare=True)
+    talk.speaking()
+    talk.interim("uh", 1.0)
+    assert "Prepare" not in kinds(talk.tick(2.0))
+
+
+def test_words_of_a_lost_call_are_answered_by_the_worker_that_takes_it_over() -> None:
+    talk = Talk()
+    assert talk.tell(ev.MediaStarted(welcome=False, turns=4, replies=9, unanswered="A table.")) == (
+        ev.Commit("r10", 5, "A table.", "resumed"),
+    )
+
+
+def test_languages_without_blanks_are_counted_in_words_too() -> None:
+    talk = Talk()
+    talk.speaking()
+    assert kinds(talk.interim("等一下我不要", 1.0)) == ["Interrupt"]
