@@ -1,0 +1,110 @@
+"""What a chat completion request says, vendor differences removed: the only thing an answer may depend on. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One turn of the talk so far; `role` is user or assistant."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswer:
+    """What a tool returned to the model."""
+
+    name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A request to a model. `tools` maps each offered tool to the JSON Schema of its parameters."""
+
+    system: str = ""
+    said: tuple[Said, ...] = ()
+    tool_answers: tuple[ToolAnswer, ...] = ()
+    tools: Mapping[str, Json] = field(default_factory=dict)
+    model: str = ""
+    key: str = ""
+    call: str = ""
+    schema: Json | None = None
+
+    @property
+    def last_user_text(self) -> str:
+        """What the caller said last, or nothing."""
+        return next((turn.text for turn in reversed(self.said) if turn.role == "user"), "")
+
+    @property
+    def user_turns(self) -> int:
+        """How many times the user spoke."""
+        return sum(turn.role == "user" for turn in self.said)
+
+    def tool_named(self, *wanted: str) -> str | None:
+        """The offered tool whose name, case and separators aside, contains one of the words."""
+        for name in self.tools:
+            plain = "".join(character for character in name.lower() if character.isalnum())
+            if any(word in plain for word in wanted):
+                return name
+        return None
+
+
+def text_of(content: Any) -> str:
+    """Text of a message whose content is a string, a list of parts, or null."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, Sequence):
+        return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    return ""
+
+
+def from_chat_body(body: Json, *, key: str = "", call: str = "") -> Conversation:
+    """Read the body of POST /chat/completions."""
+    system: list[str] = []
+    said: list[Said] = []
+    answers: list[ToolAnswer] = []
+    names: dict[str, str] = {}
+    for message in body.get("messages") or []:
+        role, text = message.get("role"), text_of(message.get("content"))
+        if role in ("system", "developer"):
+            system.append(text)
+        elif role == "tool":
+            answers.append(ToolAnswer(names.get(message.get("tool_call_id", ""), ""), text))
+        elif role == "assistant":
+            calls = message.get("tool_calls") or []
+            names.update({one.get("id", ""): one.get("function", {}).get("name", "") for one in calls})
+            said.append(Said("assistant", text))
+            answers = []
+        elif role == "user":
+            said.append(Said("user", text))
+            answers = []
+    return Conversation(
+        system="\n".join(system),
+        said=tuple(said),
+        tool_answers=tuple(answers),
+        tools=_tools(body.get("tools") or []),
+        model=str(body.get("model", "")),
+        key=key,
+        call=call,
+        schema=_schema(body.get("response_format")),
+    )
+
+
+def _tools(offered: Sequence[Json]) -> dict[str, Json]:
+    functions = [tool.get("function") or {} for tool in offered if tool.get("type") == "function"]
+    return {function["name"]: function.get("parameters") or {} for function in functions if "name" in function}
+
+
+def _schema(response_format: Any) -> Json | None:
+    if not isinstance(response_format, dict):
+        return None
+    if response_format.get("type") == "json_schema":
+        schema = (response_format.get("json_schema") or {}).get("schema")
+        return schema if isinstance(schema, dict) else {}
+    return {"type": "object"} if response_format.get("type") == "json_object" else None
