@@ -1,5 +1,6 @@
 """Port: carriers. A carrier is HTTP hooks in, REST out, and a media socket; one file per vendor knows its words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +27,7 @@ class VoiceHook:
     to_number: str
     our_number: str
     status: str
+    transfer_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Carrier(Protocol):
     def verify(self, request: CarrierRequest, account: CarrierAccount, public_url: str, now: float) -> bool:
         """Whether the account's secret signed this very request for our public URL."""
 
-    def verify_media(self, path: str, signature: str | None, account: CarrierAccount, media_url: str) -> bool:
+    def verify_media(self, headers: Mapping[str, str], account: CarrierAccount, media_url: str) -> bool:
         """Whether the media upgrade is signed as the vendor does; True where the vendor does not sign."""
 
     def answer_with_media(self, answer: MediaAnswer) -> CarrierResponse:
@@ -116,6 +118,9 @@ class Carrier(Protocol):
 
     def end(self) -> CarrierResponse:
         """Nothing more to do: hang up."""
+
+    def say_and_end(self, text: str) -> CarrierResponse:
+        """Let the carrier's own voice say it, then hang up: the last resort when ours cannot speak."""
 
     def codec(self) -> MediaCodec:
         """A codec for one media socket."""

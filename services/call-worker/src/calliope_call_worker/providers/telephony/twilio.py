@@ -6,6 +6,7 @@ Sources: Twilio's documentation of webhook security, `<Connect><Stream>`, Media 
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 from xml.sax.saxutils import escape, quoteattr
@@ -52,6 +53,7 @@ class Twilio:
             to_number=form["To"],
             our_number=form.get("From", "") if outbound else form["To"],
             status=form.get("CallStatus", ""),
+            transfer_failed=form.get("DialCallStatus", "completed") not in {"completed", "answered"},
         )
 
     def verify(self, request: CarrierRequest, account: CarrierAccount, public_url: str, now: float) -> bool:
@@ -63,8 +65,9 @@ class Twilio:
         fields = "".join(name + value for name, value in sorted(set(_form(request))))
         return any(_same(given, _sign(variant + fields, account.secret)) for variant in _ports(url))
 
-    def verify_media(self, path: str, signature: str | None, account: CarrierAccount, media_url: str) -> bool:
-        """The upgrade is signed like a hook without parameters; some proxies append a slash before Twilio signs."""
+    def verify_media(self, headers: Mapping[str, str], account: CarrierAccount, media_url: str) -> bool:
+        """The upgrade is signed like a hook without parameters; Twilio may sign with a slash appended."""
+        signature = headers.get(SIGNATURE)
         if signature is None:
             return False
         urls = [variant + slash for variant in _ports(media_url) for slash in ("", "/")]
@@ -86,6 +89,10 @@ class Twilio:
     def end(self) -> CarrierResponse:
         """Hang up."""
         return _twiml("<Hangup/>")
+
+    def say_and_end(self, text: str) -> CarrierResponse:
+        """Twilio's own voice."""
+        return _twiml(f"<Say>{escape(text)}</Say><Hangup/>")
 
     def codec(self) -> "TwilioMedia":
         """Words of one media socket."""

@@ -1,0 +1,27 @@
+"""Runs the call-worker, or replays a recorded call: `python -m calliope_call_worker [replay FILE]`."""
+
+import asyncio
+import sys
+
+from calliope.runtime import run_service
+from calliope_call_worker.app import running
+from calliope_call_worker.handlers import SERVICE
+from calliope_call_worker.replay_command import replay_command
+from calliope_call_worker.settings import WorkerSettings
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    if arguments[:1] == ["replay"]:
+        return replay_command(arguments[1:])
+    settings = WorkerSettings()
+
+    async def serve(stop: asyncio.Event) -> None:
+        async with running(settings):
+            await stop.wait()
+
+    return run_service(serve, service=SERVICE, settings=settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,216 @@
+"""Builds the call-worker: the only file that knows every adapter."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from calliope import egress
+from calliope.ids import new_id
+from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
+from calliope.messaging.commands import CommandClient, Responder
+from calliope.observability.health import Health
+from calliope.secrets import Opener
+from calliope_call_worker.adapters.directory import BusDirectory
+from calliope_call_worker.adapters.journal import NatsJournals
+from calliope_call_worker.adapters.lease import NatsLeases
+from calliope_call_worker.call import Call, CallParts
+from calliope_call_worker.handlers import SERVICE, answer_carriers
+from calliope_call_worker.intake import RESUME, Intake
+from calliope_call_worker.lines import LineCache
+from calliope_call_worker.media import MediaEndpoint, WaitingCall
+from calliope_call_worker.plan import CallPlan
+from calliope_call_worker.ports import Journal
+from calliope_call_worker.providers.registry import ProviderFactory
+from calliope_call_worker.providers.telephony.base import CarrierApi
+from calliope_call_worker.providers.telephony.twilio import Twilio, TwilioApi
+from calliope_call_worker.registry import LiveCalls
+from calliope_call_worker.settings import WorkerSettings
+from calliope_call_worker.tools.http import HttpTools
+
+log = structlog.get_logger(__name__)
+
+LAST_FACTS_S = 5.0
+
+
+class Worker:
+    """One worker process: its calls, its slots, its place in the queue of those who accept."""
+
+    def __init__(self, settings: WorkerSettings, bus: Bus, sessions: "Sessions", tasks: asyncio.TaskGroup) -> None:
+        self._settings = settings
+        self._tasks = tasks
+        self._changed = asyncio.Event()
+        self._draining = False
+        self._lines = LineCache()
+        self._media_url = settings.media.public_url or ""
+        self._http_tools = HttpTools(sessions.guarded)
+        self._providers = ProviderFactory(settings.providers, sessions.vendors, sessions.guarded)
+        self._apis: dict[str, CarrierApi] = {"twilio": TwilioApi(sessions.vendors, settings.carriers.twilio.url)}
+        self.worker_id = settings.worker_id or new_id("worker")
+        self.live = LiveCalls(settings.slots, self._changed.set)
+        self.leases = NatsLeases(bus, self.worker_id)
+        self._accept = answer_carriers(
+            bus,
+            Intake(
+                settings=settings,
+                worker_id=self.worker_id,
+                carriers={"twilio": Twilio()},
+                directory=BusDirectory(CommandClient(bus)),
+                journals=NatsJournals(bus, self._spawn),
+                leases=self.leases,
+                opener=Opener(key.get_secret_value() for key in settings.sealing.private_keys),
+                live=self.live,
+                start=self._start,
+                media_url=lambda: self._media_url,
+            ),
+        )
+        self.media = MediaEndpoint(settings.media, self._waiting, lambda: self._media_url)
+
+    @property
+    def accepting(self) -> Responder:
+        """Its subscription to carrier requests."""
+        return self._accept
+
+    def listening_on(self, host: str, port: int) -> None:
+        """Where carriers reach this worker's media, unless settings say otherwise."""
+        self._media_url = self._media_url or f"ws://{host}:{port}/media"
+
+    async def keep_slots(self) -> None:
+        """Leave the queue of accepting workers when full or draining, and come back."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if self.live.full or self._draining:
+                await self._accept.pause()
+            else:
+                await self._accept.resume()
+
+    async def free_slot(self) -> None:
+        """Readiness. Raises: RuntimeError."""
+        if self._draining or self.live.full:
+            raise RuntimeError("draining" if self._draining else "no free slot")
+
+    async def drain(self, within_s: float) -> None:
+        """Take no more calls; let those that run end; hand the rest over to other workers."""
+        self._draining = True
+        await self._accept.pause()
+        log.info("worker.draining", calls=len(self.live))
+        try:
+            async with asyncio.timeout(within_s):
+                while len(self.live):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            log.info("worker.handing_over", calls=len(self.live))
+        for call in self.live:
+            await call.abandon()
+
+    async def _start(self, plan: CallPlan, journal: Journal) -> None:
+        call = Call(plan, self._parts(plan, journal))
+        self.live.register(call)
+        self._spawn(self._run(call), "call.run")
+
+    def _parts(self, plan: CallPlan, journal: Journal) -> CallParts:
+        return CallParts(
+            settings=self._settings,
+            journal=journal,
+            providers=self._providers.for_call(plan.call_id, plan.spec, journal),
+            carrier_api=self._apis[plan.carrier.name],
+            http_tools=self._http_tools,
+            lines=self._lines,
+            spawn=self._spawn,
+            after_url=f"{self._settings.public_url}/telephony/{plan.carrier.name}{RESUME}{plan.call_id}",
+        )
+
+    async def _run(self, call: Call) -> None:
+        with structlog.contextvars.bound_contextvars(call_id=call.plan.call_id):
+            try:
+                await call.run()
+            finally:
+                self.live.release(call.plan.call_id)
+                if not call.abandoned:
+                    await self.leases.release(call.plan.call_id)
+
+    def _waiting(self, call_id: str) -> WaitingCall | None:
+        call = self.live.get(call_id)
+        return call if isinstance(call, Call) else None
+
+    def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
+        return self._tasks.create_task(_guarded(work, name), name=name)
+
+
+async def _guarded(work: Coroutine[Any, Any, Any], name: str) -> Any:
+    """One call's bug must not end the others: logged whole, and over."""
+    try:
+        return await work
+    except Exception:
+        log.exception("task.crashed", task=name)
+        return None
+
+
+class Sessions:
+    """HTTP clients: one for vendors and carriers, one guarded for URLs that users give."""
+
+    def __init__(self, vendors: aiohttp.ClientSession, guarded: aiohttp.ClientSession) -> None:
+        self.vendors = vendors
+        self.guarded = guarded
+
+
+@asynccontextmanager
+async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
+    """The worker while the block lasts; leaving it drains."""
+    bus = build_broker(settings.nats, SERVICE)
+    async with AsyncExitStack() as stack:
+        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
+        vendors = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+        )
+        guarded = await stack.enter_async_context(egress.session(settings.egress, total_s=60.0, limit=0))
+        stack.push_async_callback(stop, bus)
+        async with asyncio.TaskGroup() as tasks:
+            worker = Worker(settings, bus, Sessions(vendors, guarded), tasks)
+            async with _serving(worker, bus, settings) as health:
+                await start(bus)
+                background = [
+                    tasks.create_task(health.watch_loop(), name="health.loop"),
+                    tasks.create_task(Watchdog(bus).run(), name="bus.watchdog"),
+                    tasks.create_task(worker.leases.renew(), name="leases.renew"),
+                    tasks.create_task(worker.keep_slots(), name="slots.keep"),
+                ]
+                log.info("worker.ready", worker_id=worker.worker_id, slots=settings.slots)
+                yield worker
+                await worker.drain(settings.shutdown_timeout_s)
+                for task in background:
+                    task.cancel()
+            tasks.create_task(_last_facts(), name="worker.last_facts")
+
+
+async def _last_facts() -> None:
+    """Facts that still wait for the bus get a moment; then what is left of this process's tasks is ended."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    pumps = {task for task in others if task.get_name() == "journal.pump"}
+    if pumps:
+        await asyncio.wait(pumps, timeout=LAST_FACTS_S)
+    for task in pumps:
+        task.cancel()
+
+
+@asynccontextmanager
+async def _serving(worker: Worker, bus: Bus, settings: WorkerSettings) -> AsyncIterator[Health]:
+    health = Health({"bus": lambda: ready(bus), "slot": worker.free_slot})
+    app = web.Application()
+    health.add_to(app)
+    app.router.add_routes(worker.media.routes())
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.http.host, settings.http.port).start()
+        host, port = runner.addresses[0][:2]
+        worker.listening_on(host, int(port))
+        yield health
+    finally:
+        await runner.cleanup()

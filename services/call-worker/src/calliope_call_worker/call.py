@@ -1,0 +1,332 @@
+"""One live call: its tasks, its media, and how it ends. One call is one task group."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from calliope.contracts.calls import (
+    CallAnswered,
+    CallEnded,
+    DtmfReceived,
+    EndReason,
+    ProviderFailed,
+    Stage,
+    TransferStarted,
+)
+from calliope_call_worker import phrases
+from calliope_call_worker.answerer import Answerer, Parts
+from calliope_call_worker.clock import CallClock
+from calliope_call_worker.dialogue import Dialogue
+from calliope_call_worker.lines import LineCache, VoiceKey, prepare
+from calliope_call_worker.media import CarrierGoneError, MediaSocket
+from calliope_call_worker.pipeline import events as ev
+from calliope_call_worker.plan import CallPlan
+from calliope_call_worker.ports import Journal
+from calliope_call_worker.providers.errors import ProviderError
+from calliope_call_worker.providers.registry import CallProviders
+from calliope_call_worker.providers.stt.base import SttStream
+from calliope_call_worker.providers.telephony.base import (
+    CarrierApi,
+    MediaDtmf,
+    MediaFrame,
+    MediaMark,
+    MediaStarted,
+    MediaStopped,
+)
+from calliope_call_worker.providers.tts.base import VoiceSession
+from calliope_call_worker.settings import WorkerSettings
+from calliope_call_worker.speaker import Speaker
+from calliope_call_worker.tools.http import HttpTools, ToolAnswer
+from calliope_call_worker.tools.toolbox import Toolbox
+
+log = structlog.get_logger(__name__)
+
+EARLY_AUDIO_BYTES: Final = 8_000 * 10  # caller audio kept while the recogniser is being opened
+FLUSH_S: Final = 2.0
+TOOLS_S: Final = 30.0
+REATTACH_S: Final = 5.0  # after media was lost, how long the carrier may take to ask who goes on
+_LINE_IS_GONE: Final = {EndReason.CALLER_HUNG_UP, EndReason.TRANSFERRED, EndReason.CARRIER_FAILED}
+Spawn = Callable[[Coroutine[Any, Any, Any], str], "asyncio.Task[Any]"]
+
+
+class CallOverError(Exception):
+    """Ends the call's task group."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallParts:
+    """What a call is given by the worker. Tasks made by `spawn` outlive the call: effects that have begun."""
+
+    settings: WorkerSettings
+    journal: Journal
+    providers: CallProviders
+    carrier_api: CarrierApi
+    http_tools: HttpTools
+    lines: LineCache
+    spawn: Spawn
+    after_url: str
+
+
+class Call:
+    """A call from its acceptance to its last fact."""
+
+    def __init__(self, plan: CallPlan, parts: CallParts) -> None:
+        self.plan = plan
+        self._parts = parts
+        self._loop = asyncio.get_running_loop()
+        self._clock = CallClock(self._loop.time())
+        self._dialogue = Dialogue(plan, parts.settings.call, parts.journal, parts.providers, self._clock, self._end)
+        self._toolbox = Toolbox(plan.call_id, plan.spec.tools_settings, parts.http_tools, parts.journal, parts.spawn)
+        self._media: MediaSocket | None = None
+        self._attached = asyncio.Event()
+        self._voice: asyncio.Future[VoiceSession] = self._loop.create_future()
+        self._stt: SttStream | None = None
+        self._early = bytearray()
+        self._reason: EndReason | None = None
+        self._detail = ""
+        self._abandoned = False
+        self._transferring = False
+        self._over = asyncio.Event()
+        self._released = asyncio.Event()
+        parts.journal.on_lost = self._lost
+
+    @property
+    def ending(self) -> bool:
+        """See `registry.LiveCall`."""
+        return self._reason is not None
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether somebody else goes on with it."""
+        return self._abandoned
+
+    def attach(self, socket: MediaSocket, started: MediaStarted) -> bool:
+        """See `media.WaitingCall`."""
+        if self._media is not None or self._over.is_set():
+            return False
+        self._media = socket
+        self._clock.media_started(self._loop.time())
+        self._parts.journal.append(CallAnswered(stream_id=started.stream_id))
+        self._attached.set()
+        return True
+
+    async def released(self) -> None:
+        """See `media.WaitingCall`."""
+        await self._released.wait()
+
+    async def abandon(self) -> None:
+        """See `registry.LiveCall`."""
+        self._lost()
+        await self._released.wait()
+
+    async def run(self) -> None:
+        """The whole call."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._hold_voice(), name="call.voice")
+                tasks.create_task(self._listen(), name="call.listen")
+                tasks.create_task(self._converse(tasks), name="call.converse")
+                tasks.create_task(self._until_over(), name="call.over")
+        except* CallOverError:
+            pass
+        except* Exception:
+            log.exception("call.crashed", call_id=self.plan.call_id)
+            self._end(EndReason.FAILED, "an internal error")
+            await self._close()
+        finally:
+            self._dialogue.abandon()
+            self._released.set()
+
+    # Its tasks
+
+    async def _until_over(self) -> None:
+        await self._over.wait()
+        await self._close()
+        raise CallOverError
+
+    async def _hold_voice(self) -> None:
+        """Keep the voice's connection warm, and have the welcome ready before anybody hears."""
+        try:
+            async with self._parts.providers.tts.connect(self.plan.call_id) as session:
+                self._voice.set_result(session)
+                welcome = self.plan.spec.llm_settings.welcome_message
+                for line in (welcome, phrases.APOLOGY, phrases.APOLOGY_END):
+                    if line:
+                        await prepare(self._parts.lines, self.key, session, line)
+                await self._over.wait()
+        except ProviderError as exc:
+            if not self._voice.done():
+                self._voice.set_exception(exc)
+                self._voice.exception()  # noted: replies ask for it, and then say so
+
+    async def _listen(self) -> None:
+        """Open the recogniser at once, while the phone still rings, and follow what it hears."""
+        try:
+            async with self._parts.providers.stt.open(self._parts.providers.stt_options) as stream:
+                if self._early:
+                    await stream.send(bytes(self._early))
+                    self._early.clear()
+                self._stt = stream
+                async for event in stream.events():
+                    self._dialogue.heard(event)
+        except ProviderError as exc:
+            log.warning("call.deaf", call_id=self.plan.call_id, error=str(exc))
+            self._detail = "nobody hears the caller"
+            self._dialogue.tell(ev.EndRequested(EndReason.PROVIDER_FAILED, say=True))
+
+    async def _converse(self, tasks: asyncio.TaskGroup) -> None:
+        """Wait for media, then read it to its end."""
+        try:
+            async with asyncio.timeout(self._parts.settings.media.start_deadline_s):
+                await self._attached.wait()
+        except TimeoutError:
+            self._end(EndReason.NO_MEDIA, "the carrier did not connect its media")
+            return
+        if self._media is None:
+            return
+        tasks.create_task(self._write(self._media), name="call.write")
+        speaker = Speaker(self._media, self._dialogue.tell, max_lead_s=self._parts.settings.media.max_lead_s)
+        self._dialogue.begin(speaker, self._answerer(speaker), lambda work, name: tasks.create_task(work, name=name))
+        await self._read(self._media, speaker)
+
+    def _answerer(self, speaker: Speaker) -> Answerer:
+        return Answerer(
+            Parts(
+                spec=self.plan.spec,
+                chain=self._parts.providers.llm,
+                voices=self,
+                lines=self._parts.lines,
+                speaker=speaker,
+                toolbox=self._toolbox,
+                conversation=self._dialogue.conversation,
+                tell=self._dialogue.tell,
+                transfer=self._transfer,
+                system_prompt=self.plan.spec.llm_settings.system_prompt,
+                tool_rounds=self._parts.settings.call.tool_rounds,
+            )
+        )
+
+    async def _write(self, media: MediaSocket) -> None:
+        try:
+            await media.drain()
+        except CarrierGoneError as exc:
+            log.info("media.lost", call_id=self.plan.call_id, error=str(exc))
+
+    async def _read(self, media: MediaSocket, speaker: Speaker) -> None:
+        while (event := await media.receive()) is not None:
+            match event:
+                case MediaFrame(audio):
+                    await self._frame(audio)
+                case MediaMark(name):
+                    speaker.mark_returned(name)
+                case MediaDtmf(digit):
+                    self._parts.journal.append(DtmfReceived(digit=digit, at_ms=self._clock.ms(self._loop.time())))
+                    self._dialogue.tell(ev.Dtmf(digit))
+                case MediaStopped():
+                    gone = EndReason.TRANSFERRED if self._transferring else EndReason.CALLER_HUNG_UP
+                    self._dialogue.tell(ev.HungUp(gone))
+                    return
+                case _:
+                    pass
+        await self._media_lost()
+
+    async def _media_lost(self) -> None:
+        """No `stop`: the line may live on. Whoever the carrier asks next goes on with the call."""
+        log.warning("media.lost", call_id=self.plan.call_id)
+        try:
+            async with asyncio.timeout(REATTACH_S):
+                await self._over.wait()
+        except TimeoutError:
+            self._detail = "the media stream was lost"
+            self._dialogue.tell(ev.HungUp(EndReason.CARRIER_FAILED))
+
+    async def _frame(self, audio: bytes) -> None:
+        self._clock.audio_received(len(audio), self._loop.time())
+        if self._stt is None:
+            self._early += audio
+            del self._early[:-EARLY_AUDIO_BYTES]
+            return
+        try:
+            await self._stt.send(audio)
+        except ProviderError as exc:
+            log.debug("stt.not_sent", error=str(exc))
+
+    # Voices, for the answerer
+
+    @property
+    def key(self) -> VoiceKey:
+        """See `answerer.Voices`."""
+        return self._parts.providers.voice_key
+
+    async def session(self) -> VoiceSession:
+        """See `answerer.Voices`."""
+        return await asyncio.shield(self._voice)
+
+    # The end
+
+    async def _transfer(self, destination: str) -> ToolAnswer:
+        plan = self.plan
+        self._transferring = True  # the carrier may stop our media before it answers
+        self._parts.journal.append(TransferStarted(to_number=destination))
+        await self._parts.journal.flush(FLUSH_S)
+        try:
+            await self._parts.carrier_api.transfer(
+                plan.account,
+                plan.carrier_call_id,
+                to_number=destination,
+                after_url=self._parts.after_url,
+                caller_id=None,
+            )
+        except ProviderError as exc:
+            self._transferring = False
+            self.provider_failed(Stage.CARRIER, exc, "told the model")
+            return ToolAnswer(ok=False, text="the transfer failed; nobody could be reached")
+        self._dialogue.tell(ev.HungUp(EndReason.TRANSFERRED))
+        return ToolAnswer(ok=True, text="the caller is being connected")
+
+    def provider_failed(self, stage: Stage, error: ProviderError, action: str) -> None:
+        """A provider failed; the fact is for the developer, the caller hears something better."""
+        self._parts.journal.append(
+            ProviderFailed(
+                stage=stage,
+                provider=error.provider,
+                reason=error.failure.value,
+                detail=error.detail,
+                action=action[:100],
+                turn=self._dialogue.live_turn,
+            )
+        )
+
+    def _lost(self) -> None:
+        """Somebody else owns the call now: not a word more."""
+        self._abandoned = True
+        self._dialogue.abandon()
+        self._over.set()
+
+    def _end(self, reason: EndReason, detail: str = "") -> None:
+        if not self._over.is_set():
+            self._reason, self._detail = reason, detail or self._detail
+            self._over.set()
+
+    async def _close(self) -> None:
+        """The last facts, then the carrier. Nothing is said any more."""
+        if self._abandoned or self._reason is None:
+            return
+        self._dialogue.close()
+        await self._toolbox.finish(TOOLS_S)
+        duration_ms = self._clock.ms(self._loop.time()) if self._media is not None else 0.0
+        self._parts.journal.append(
+            CallEnded(reason=self._reason, duration_ms=duration_ms, detail=self._detail, turns=self._dialogue.turns)
+        )
+        await self._parts.journal.flush(FLUSH_S)
+        # A voice that failed before it could say so: the carrier's own will, when it asks what comes after media.
+        unsaid = self._reason is EndReason.PROVIDER_FAILED and not self._dialogue.goodbye_heard
+        if self._reason in _LINE_IS_GONE or unsaid:
+            return
+        try:
+            await self._parts.carrier_api.hang_up(self.plan.account, self.plan.carrier_call_id)
+        except ProviderError as exc:
+            log.warning("call.not_hung_up", call_id=self.plan.call_id, error=str(exc))

@@ -1,0 +1,266 @@
+"""The talk of one call: every event passes the turn machine here, and what it decides is done. Nothing in it waits."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from calliope.contracts.calls import EndReason, Interrupted, TurnKind, TurnStarted
+from calliope_call_worker import phrases
+from calliope_call_worker.answerer import Answerer
+from calliope_call_worker.clock import CallClock
+from calliope_call_worker.conversation import Conversation
+from calliope_call_worker.errors import JournalFullError
+from calliope_call_worker.pipeline import events as ev
+from calliope_call_worker.pipeline.turn_settings import TurnSettings
+from calliope_call_worker.pipeline.turns import TurnMachine
+from calliope_call_worker.plan import CallPlan
+from calliope_call_worker.ports import Journal
+from calliope_call_worker.providers.registry import CallProviders
+from calliope_call_worker.providers.stt.base import SpeechStarted, SttEvent, Transcript, UtteranceEnded
+from calliope_call_worker.reply import Reply
+from calliope_call_worker.settings import CallSettings
+from calliope_call_worker.speaker import Speaker
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
+
+
+class Dialogue:
+    """Turns, replies and history of one call. Times are of the loop's clock; facts carry the call clock."""
+
+    def __init__(
+        self,
+        plan: CallPlan,
+        settings: CallSettings,
+        journal: Journal,
+        providers: CallProviders,
+        clock: CallClock,
+        end: Callable[[EndReason, str], None],
+    ) -> None:
+        self._plan = plan
+        self._journal = journal
+        self._providers = providers
+        self._clock = clock
+        self._end = end
+        self._loop = asyncio.get_running_loop()
+        self._machine = TurnMachine(turn_settings(plan, settings))
+        self._replies: dict[str, tuple[Reply, asyncio.Event, asyncio.Task[None]]] = {}
+        self._spawn: Spawn | None = None
+        self._speaker: Speaker | None = None
+        self._answerer: Answerer | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._last_word_at: float | None = None
+        self._final_at: float | None = None
+        self.conversation = Conversation(max_characters=settings.history_characters)
+        self.turns = 0
+        self.goodbye_heard = False
+        if plan.continuation is not None:
+            self.turns = plan.continuation.turns
+            for turn in plan.continuation.history:
+                self.conversation.commit(turn)
+
+    @property
+    def live_turn(self) -> int | None:
+        """The turn being answered, if any."""
+        return next((reply.turn for reply, _, _ in self._replies.values()), None)
+
+    def begin(self, speaker: Speaker, answerer: Answerer, spawn: Spawn) -> None:
+        """Media flows: welcome the caller, or go on where another worker was."""
+        self._speaker, self._answerer, self._spawn = speaker, answerer, spawn
+        past = self._plan.continuation
+        if past is None:
+            self.tell(ev.MediaStarted(welcome=bool(self._plan.spec.llm_settings.welcome_message)))
+            return
+        self.tell(
+            ev.MediaStarted(
+                welcome=False,
+                elapsed_s=past.elapsed_s,
+                turns=past.turns,
+                replies=1_000 * (1 + past.turns),
+                unanswered=past.unanswered,
+            )
+        )
+
+    def heard(self, event: SttEvent) -> None:
+        """The recogniser heard something."""
+        match event:
+            case Transcript():
+                now = self._loop.time()
+                if event.text:
+                    end_ms = event.words[-1].end_ms if event.words else event.end_ms
+                    self._last_word_at = min(now, self._clock.audio_at(end_ms))
+                starts = tuple(word.start_ms for word in event.words)
+                window = (event.text, event.start_ms, event.end_ms, starts, self._clock.audio_ms)
+                if event.is_final:
+                    self._final_at = now
+                    self.tell(ev.Final(*window, speech_final=event.speech_final))
+                else:
+                    self.tell(ev.Interim(*window))
+            case UtteranceEnded():
+                self.tell(ev.UtteranceEnd(event.last_word_end_ms))
+            case SpeechStarted():
+                pass
+
+    def tell(self, event: ev.Input) -> None:
+        """Everything that happens passes here, one after the other."""
+        if self._closed:
+            return
+        now = self._loop.time()
+        match event:
+            case ev.ReplyAudible(reply_id) if reply_id in self._replies:
+                self._replies[reply_id][0].moments.stamp("first_audio_sent", now)
+            case ev.ReplyDone(reply_id) | ev.ReplyFailed(reply_id):
+                self._commit(reply_id, interrupted=False)
+            case _:
+                pass
+        try:
+            for decision in self._machine.decide(event, now):
+                self._do(decision, now)
+        except JournalFullError as exc:
+            self._end(EndReason.FAILED, str(exc))
+        self._arm()
+
+    def close(self) -> None:
+        """Nothing is decided or said any more; what was heard until now is committed."""
+        self._closed = True
+        self._disarm()
+        for reply_id, (_, gate, task) in list(self._replies.items()):
+            task.cancel()
+            if gate.is_set():
+                self._commit(reply_id, interrupted=True)
+
+    def abandon(self) -> None:
+        """Nothing is decided, said or written any more: somebody else goes on."""
+        self._closed = True
+        self._disarm()
+        for _, _, task in self._replies.values():
+            task.cancel()
+
+    def _do(self, decision: ev.Decision, now: float) -> None:
+        match decision:
+            case ev.SayWelcome(reply_id):
+                self._say(reply_id, TurnKind.WELCOME, self._plan.spec.llm_settings.welcome_message or "")
+            case ev.SayIdle(reply_id):
+                self._say(reply_id, TurnKind.IDLE, self._plan.spec.idle_message or phrases.IDLE)
+            case ev.SayGoodbye(reply_id, reason):
+                custom = self._plan.spec.tools_settings.end_call.custom_message
+                ours = custom if custom and reason == EndReason.ASSISTANT_ENDED else phrases.goodbye(reason)
+                self._say(reply_id, TurnKind.GOODBYE, ours)
+            case ev.Prepare(reply_id, text):
+                self._answer(reply_id, self.turns + 1, text)
+            case ev.Commit():
+                self._commit_turn(decision, now)
+            case ev.Discard(reply_id) | ev.Withdraw(reply_id):
+                self._drop(reply_id)
+            case ev.Interrupt(reply_id):
+                self._interrupt(reply_id, now)
+            case ev.EndCall(reason):
+                self._end(EndReason(reason), "")
+            case ev.Note():
+                pass
+
+    def _commit_turn(self, commit: ev.Commit, now: float) -> None:
+        self.turns = commit.turn
+        self._journal.append(TurnStarted(turn=commit.turn, text=commit.text, at_ms=self._clock.ms(now)))
+        if not commit.prepared:
+            self._answer(commit.reply_id, commit.turn, commit.text)
+        reply, gate, _ = self._replies[commit.reply_id]
+        reply.turn, reply.text = commit.turn, commit.text
+        reply.moments.last_word, reply.moments.final = self._last_word_at, self._final_at
+        reply.moments.committed = now
+        if self._speaker is not None:
+            self._speaker.begin(commit.reply_id)
+        gate.set()
+
+    def _answer(self, reply_id: str, turn: int, text: str) -> None:
+        gate = asyncio.Event()
+        reply = self._new_reply(reply_id, TurnKind.REPLY, turn, text)
+        if self._answerer is not None:
+            self._start(reply, gate, self._answerer.answer(reply, gate))
+
+    def _say(self, reply_id: str, kind: TurnKind, text: str) -> None:
+        gate = asyncio.Event()
+        gate.set()
+        reply = self._new_reply(reply_id, kind, self.turns, text)
+        if self._answerer is not None:
+            self._start(reply, gate, self._answerer.say_line(reply))
+
+    def _new_reply(self, reply_id: str, kind: TurnKind, turn: int, text: str) -> Reply:
+        reply = Reply(reply_id, kind, turn, text)
+        reply.usage.tts_provider, reply.usage.tts_voice = self._providers.tts.name, self._providers.tts.voice
+        reply.usage.stt_provider = self._providers.stt.name
+        return reply
+
+    def _start(self, reply: Reply, gate: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+        if self._spawn is not None:
+            self._replies[reply.id] = (reply, gate, self._spawn(work, f"call.reply.{reply.kind}"))
+
+    def _drop(self, reply_id: str) -> None:
+        entry = self._replies.pop(reply_id, None)
+        if entry is not None and self._speaker is not None:
+            entry[2].cancel()
+            self._speaker.cut(reply_id)
+
+    def _interrupt(self, reply_id: str, now: float) -> None:
+        if reply_id not in self._replies or self._speaker is None:
+            return
+        reply, _, task = self._replies[reply_id]
+        heard = self._speaker.cut(reply_id)
+        task.cancel()
+        self._journal.append(
+            Interrupted(
+                turn=reply.turn,
+                at_ms=self._clock.ms(now),
+                reaction_ms=round((self._loop.time() - now) * 1_000, 3),
+                words=len(self._machine.waiting_text.split()),
+                heard_text=heard.text.strip(),
+            )
+        )
+        self._commit(reply_id, interrupted=heard.outcome != "all", heard=heard.text)
+
+    def _commit(self, reply_id: str, *, interrupted: bool, heard: str | None = None) -> None:
+        """A reply is over: what was heard of it becomes history, and a fact."""
+        entry = self._replies.pop(reply_id, None)
+        if entry is None or self._speaker is None:
+            return
+        reply = entry[0]
+        reply.moments.stamp("done", self._loop.time())
+        reply.moments.first_audio_played = self._speaker.audible_at(reply_id)
+        found = self._speaker.drop(reply_id)
+        text = found.text if heard is None else heard
+        reply.usage.stt_audio_ms = round(self._clock.audio_ms, 1)
+        self.goodbye_heard |= reply.kind is TurnKind.GOODBYE and bool(text)
+        self.conversation.commit(reply.messages(text))
+        cut_short = interrupted and text.strip() != reply.said.strip()
+        self._journal.append(reply.committed(text, interrupted=cut_short, ms=self._clock.ms))
+
+    def _arm(self) -> None:
+        self._disarm()
+        deadline = self._machine.deadline
+        if deadline is not None and not self._closed:
+            self._timer = self._loop.call_at(max(deadline, self._loop.time()), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.tell(ev.Tick())
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def turn_settings(plan: CallPlan, settings: CallSettings) -> TurnSettings:
+    """The document's wishes and the worker's patience, as the turn machine wants them."""
+    spec = plan.spec
+    return TurnSettings(
+        interruption_threshold=spec.interruption_settings.interruption_threshold,
+        min_speaking_time_s=spec.interruption_settings.min_speaking_time,
+        interruption_cooldown_s=spec.interruption_settings.interruption_cooldown,
+        idle_timeout_s=float(spec.idle_timeout) if spec.idle_timeout else None,
+        max_idle_messages=spec.max_idle_messages,
+        end_of_turn_s=settings.end_of_turn_s,
+        interim_ceiling_s=settings.interim_ceiling_s,
+        prepare_after_s=settings.prepare_after_s or None,
+        max_call_s=float(spec.max_call_duration),
+    )

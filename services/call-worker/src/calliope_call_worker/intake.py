@@ -1,0 +1,207 @@
+"""Edge of calls: a carrier's hook becomes a call on this worker, or a clear no. Nobody else reads carrier requests."""
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import structlog
+
+from calliope.contracts.assistants import PinnedAssistant
+from calliope.contracts.base import Event
+from calliope.contracts.calls import (
+    CallEnded,
+    CallStarted,
+    CarrierRequest,
+    CarrierResponse,
+    Direction,
+    EndReason,
+    Resumed,
+)
+from calliope.errors import PermanentError
+from calliope.ids import derived_id
+from calliope.secrets import Opener
+from calliope_call_worker.continuation import continuation
+from calliope_call_worker.errors import OwnershipError
+from calliope_call_worker.plan import CallPlan, account_for, open_spec
+from calliope_call_worker.ports import Directory, Journal, Journals, Leases
+from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount, MediaAnswer, VoiceHook
+from calliope_call_worker.registry import LiveCalls
+from calliope_call_worker.settings import WorkerSettings
+
+log = structlog.get_logger(__name__)
+
+StartCall = Callable[[CallPlan, Journal], Awaitable[None]]
+RESUME: Final = "/resume/"
+FORBIDDEN: Final = CarrierResponse(status=403, content_type="text/plain", body="the signature is not valid")
+
+
+class Intake:
+    """Accepts calls."""
+
+    def __init__(
+        self,
+        *,
+        settings: WorkerSettings,
+        worker_id: str,
+        carriers: Mapping[str, Carrier],
+        directory: Directory,
+        journals: Journals,
+        leases: Leases,
+        opener: Opener,
+        live: LiveCalls,
+        start: StartCall,
+        media_url: Callable[[], str],
+    ) -> None:
+        self._settings = settings
+        self._worker_id = worker_id
+        self._carriers = carriers
+        self._directory = directory
+        self._journals = journals
+        self._leases = leases
+        self._opener = opener
+        self._live = live
+        self._start = start
+        self._media_url = media_url
+
+    async def accept(self, request: CarrierRequest) -> CarrierResponse:
+        """Answer a voice hook, or the hook that follows a media stream's end."""
+        carrier = self._carriers.get(request.carrier)
+        if carrier is None:
+            return CarrierResponse(status=404, content_type="text/plain", body=f"no carrier {request.carrier}")
+        try:
+            hook = carrier.read_voice_hook(request)
+        except ValueError as exc:
+            return CarrierResponse(status=400, content_type="text/plain", body=str(exc))
+        path = request.path_and_query.partition("?")[0]
+        try:
+            if RESUME in path:
+                return await self._resume(carrier, hook, request, path.rpartition(RESUME)[2])
+            return await self._accept_new(carrier, hook, request)
+        except PermanentError as exc:
+            log.error("call.refused", reason=str(exc), carrier=carrier.name)  # noqa: TRY400 - its words say it all
+            return carrier.refuse("rejected")
+
+    async def _accept_new(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
+        resolved = await self._directory.resolve(hook.our_number)
+        if resolved is None or resolved.carrier != carrier.name:
+            log.warning("call.refused", reason="nobody answers this number", carrier=carrier.name)
+            return carrier.refuse("rejected")
+        plan = self._plan(carrier, hook, resolved.assistant)
+        if not self._trusted(carrier, request, hook, plan.account):
+            return FORBIDDEN
+        known = self._live.get(plan.call_id)
+        if known is not None:
+            return self._media_answer(known.plan)
+        if not self._live.reserve(plan.call_id):
+            log.warning("call.refused", reason="no free slot", carrier=carrier.name)
+            return carrier.refuse("busy")
+        try:
+            journal = await self._journals.create(plan.organization_id, plan.call_id, _started(plan, self._worker_id))
+            await self._leases.take(plan.call_id, plan.organization_id)
+            await self._start(plan, journal)
+        except OwnershipError:
+            self._live.release(plan.call_id)
+            log.warning("call.refused", reason="another worker has it", call_id=plan.call_id)
+            return carrier.refuse("busy")
+        except BaseException:
+            self._live.release(plan.call_id)
+            raise
+        return self._media_answer(plan)
+
+    async def _resume(
+        self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest, call_id: str
+    ) -> CarrierResponse:
+        """A media stream ended: the call is over, was transferred, or lost its worker and goes on here."""
+        facts, position = await self._journals.read(call_id)
+        if not facts:
+            return carrier.end()
+        first = CallStarted.model_validate(facts[0].data)
+        pinned = await self._directory.pin(facts[0].organization, first.assistant_id)
+        if pinned is None:
+            return carrier.end()
+        plan = self._plan(carrier, hook, pinned, facts)
+        if first.carrier_call_id != hook.carrier_call_id or not self._trusted(carrier, request, hook, plan.account):
+            return FORBIDDEN
+        own = self._live.get(call_id)
+        if (own is not None and own.ending) or any(fact.name == "ended" for fact in facts):
+            return self._last_words(carrier, hook, facts)
+        if own is not None:
+            await own.abandon()
+        if not self._live.reserve(call_id):
+            return carrier.refuse("busy")
+        try:
+            previous = next((fact.data for fact in reversed(facts) if fact.name in {"started", "resumed"}), {})
+            resumed = Resumed(
+                worker_id=self._worker_id,
+                previous_worker_id=str(previous.get("worker_id", "")),
+                reason=f"media ended after {facts[-1].name}",
+            )
+            journal = await self._journals.reopen(facts, position, resumed)
+            await self._leases.take(call_id, plan.organization_id)
+            await self._start(plan, journal)
+        except BaseException:
+            self._live.release(call_id)
+            raise
+        log.info("call.resumed", call_id=call_id, facts=len(facts))
+        return self._media_answer(plan)
+
+    def _last_words(self, carrier: Carrier, hook: VoiceHook, facts: tuple[Event, ...]) -> CarrierResponse:
+        """What the carrier itself says when we no longer can."""
+        ended = next((CallEnded.model_validate(fact.data) for fact in facts if fact.name == "ended"), None)
+        if ended is not None and ended.reason is EndReason.PROVIDER_FAILED:
+            return carrier.say_and_end(self._settings.call.last_resort)
+        if hook.transfer_failed:
+            return carrier.say_and_end(self._settings.call.transfer_failed)
+        return carrier.end()
+
+    def _plan(
+        self, carrier: Carrier, hook: VoiceHook, pinned: PinnedAssistant, facts: tuple[Event, ...] = ()
+    ) -> CallPlan:
+        spec = open_spec(pinned, self._opener)
+        outbound = hook.our_number == hook.from_number
+        return CallPlan(
+            call_id=derived_id("call", carrier.name, hook.carrier_call_id),
+            organization_id=pinned.organization_id,
+            assistant_id=pinned.id,
+            assistant_revision=pinned.revision,
+            spec=spec,
+            direction=Direction.OUTBOUND if outbound else Direction.INBOUND,
+            from_number=hook.from_number,
+            to_number=hook.to_number,
+            carrier=carrier,
+            account=account_for(carrier.name, spec, self._settings.carriers),
+            carrier_call_id=hook.carrier_call_id,
+            token=secrets.token_urlsafe(24),
+            continuation=continuation(facts, time.time()) if facts else None,
+        )
+
+    def _trusted(self, carrier: Carrier, request: CarrierRequest, hook: VoiceHook, account: CarrierAccount) -> bool:
+        signed = carrier.verify(request, account, self._settings.public_url, time.time())
+        if not signed or hook.account_id != account.account_id:
+            log.warning("carrier_hook.refused", carrier=carrier.name, reason="signature" if not signed else "account")
+            return False
+        return True
+
+    def _media_answer(self, plan: CallPlan) -> CarrierResponse:
+        return plan.carrier.answer_with_media(
+            MediaAnswer(
+                media_url=f"{self._media_url()}/{plan.carrier.name}/{plan.call_id}",
+                token=plan.token,
+                call_id=plan.call_id,
+                after_url=f"{self._settings.public_url}/telephony/{plan.carrier.name}{RESUME}{plan.call_id}",
+            )
+        )
+
+
+def _started(plan: CallPlan, worker_id: str) -> CallStarted:
+    return CallStarted(
+        direction=plan.direction,
+        from_number=plan.from_number,
+        to_number=plan.to_number,
+        assistant_id=plan.assistant_id,
+        assistant_revision=plan.assistant_revision,
+        carrier=plan.carrier.name,
+        carrier_call_id=plan.carrier_call_id,
+        worker_id=worker_id,
+    )

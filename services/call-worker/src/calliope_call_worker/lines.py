@@ -1,0 +1,83 @@
+"""Fixed lines spoken in advance: the welcome while the phone rings, the apology before it is needed.
+
+Kept by voice and text for all calls of the worker, bounded in bytes; the least recently used goes first.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from calliope_call_worker.providers.errors import ProviderError
+from calliope_call_worker.providers.tts.base import SpokenAudio, TextToSpeech, VoiceSession
+
+log = structlog.get_logger(__name__)
+
+SYNTHESIS_S: Final = 10.0
+MAX_LINE_CHARACTERS: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceKey:
+    """What makes two lines sound the same."""
+
+    provider: str
+    voice: str
+    settings: str
+
+    @classmethod
+    def of(cls, tts: TextToSpeech, settings: str) -> "VoiceKey":
+        """The key of a voice; `settings` is everything else that changes its sound."""
+        return cls(tts.name, tts.voice, settings)
+
+
+class LineCache:
+    """Spoken lines."""
+
+    def __init__(self, *, max_bytes: int = 32 * 1024 * 1024) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._lines: OrderedDict[tuple[VoiceKey, str], tuple[SpokenAudio, ...]] = OrderedDict()
+
+    def get(self, voice: VoiceKey, text: str) -> tuple[SpokenAudio, ...] | None:
+        """The line, if it was spoken before."""
+        found = self._lines.get((voice, text))
+        if found is not None:
+            self._lines.move_to_end((voice, text))
+        return found
+
+    def put(self, voice: VoiceKey, text: str, spoken: tuple[SpokenAudio, ...]) -> None:
+        """Keep a line."""
+        self._drop((voice, text))
+        self._lines[voice, text] = spoken
+        self._bytes += _size(spoken)
+        while self._bytes > self._max_bytes and self._lines:
+            self._drop(next(iter(self._lines)))
+
+    def _drop(self, key: tuple[VoiceKey, str]) -> None:
+        self._bytes -= _size(self._lines.pop(key, ()))
+
+
+def _size(spoken: Iterable[SpokenAudio]) -> int:
+    return sum(len(part.audio) for part in spoken)
+
+
+async def prepare(cache: LineCache, voice: VoiceKey, session: VoiceSession, text: str) -> None:
+    """Speak a line into the cache. A failure is only noted: the line is then spoken when it is needed."""
+    if len(text) > MAX_LINE_CHARACTERS or not text.strip() or cache.get(voice, text) is not None:
+        return
+    spoken = []
+    try:
+        async with asyncio.timeout(SYNTHESIS_S), session.speak() as stream:
+            await stream.say(text if text.endswith(" ") else text + " ")
+            await stream.finish()
+            async for part in stream.audio():
+                spoken.append(part)
+    except (ProviderError, TimeoutError) as exc:
+        log.info("line.not_prepared", error=str(exc)[:200])
+        return
+    if spoken:
+        cache.put(voice, text, tuple(spoken))

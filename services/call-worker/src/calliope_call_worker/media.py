@@ -1,0 +1,167 @@
+"""Edge of media: a carrier's socket is checked (signature, one-time token) and handed to the call that waits for it."""
+
+import asyncio
+import hmac
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from calliope_call_worker.plan import CallPlan
+from calliope_call_worker.providers.telephony.base import MediaCodec, MediaEvent, MediaStarted
+from calliope_call_worker.settings import MediaSettings
+
+log = structlog.get_logger(__name__)
+
+START_S: Final = 5.0
+SEND_S: Final = 5.0
+CLOSE_S: Final = 1.0
+MAX_OUT: Final = 2_000  # messages; at 200 ms of audio each, far beyond the lead that a call allows itself
+POLICY_VIOLATION: Final = 1008
+_CLOSED: Final = {
+    aiohttp.WSMsgType.CLOSE,
+    aiohttp.WSMsgType.CLOSING,
+    aiohttp.WSMsgType.CLOSED,
+    aiohttp.WSMsgType.ERROR,
+}
+GOING_AWAY: Final = 1001
+
+
+class CarrierGoneError(Exception):
+    """The media socket is closed or takes nothing more."""
+
+
+class MediaSocket:
+    """One carrier stream: parsed events in, messages out in order. `send` never waits; `drain` does the writing."""
+
+    def __init__(self, socket: web.WebSocketResponse, codec: MediaCodec) -> None:
+        self._socket = socket
+        self._codec = codec
+        self._out: deque[str] = deque()
+        self._wake = asyncio.Event()
+
+    def send_audio(self, payload: bytes) -> None:
+        """Play after what was sent before. Raises: CarrierGoneError, when far too much waits."""
+        self._push(self._codec.audio(payload))
+
+    def send_mark(self, name: str) -> None:
+        """Ask to be told when everything before was played."""
+        self._push(self._codec.mark(name))
+
+    def clear(self) -> None:
+        """Drop what the carrier has not played, and what still waits here."""
+        self._out.clear()
+        self._push(self._codec.clear())
+
+    def _push(self, message: str) -> None:
+        if len(self._out) >= MAX_OUT:
+            raise CarrierGoneError("the carrier does not take our audio")
+        self._out.append(message)
+        self._wake.set()
+
+    async def drain(self) -> None:
+        """Write what `send` left, for as long as the call lasts. Raises: CarrierGoneError."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(SEND_S):
+                    while self._out:
+                        await self._socket.send_str(self._out.popleft())
+            except (ConnectionError, TimeoutError, RuntimeError) as exc:
+                raise CarrierGoneError(f"writing to the carrier failed: {type(exc).__name__}") from exc
+
+    async def receive(self) -> MediaEvent | None:
+        """The next event; None, when the socket is closed. Malformed messages are skipped and counted."""
+        while True:
+            message = await self._socket.receive()
+            if message.type is aiohttp.WSMsgType.TEXT:
+                try:
+                    event = self._codec.parse(message.data)
+                except ValueError as exc:
+                    log.warning("media.malformed", error=str(exc)[:200])
+                    continue
+                if event is not None:
+                    return event
+            elif message.type in _CLOSED:
+                return None
+
+    async def close(self, code: int = 1000) -> None:
+        """Close politely within a second."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._socket.close(code=code)
+        except (TimeoutError, ConnectionError):
+            log.debug("media.close_unanswered")
+
+
+class WaitingCall(Protocol):
+    """A call whose media may come."""
+
+    @property
+    def plan(self) -> CallPlan:
+        """Whose token opens the socket."""
+
+    def attach(self, socket: MediaSocket, started: MediaStarted) -> bool:
+        """Take the socket; False, when the call has one already or is over."""
+
+    async def released(self) -> None:
+        """Until the call does not need the socket any more."""
+
+
+class MediaEndpoint:
+    """`GET /media/{carrier}/{call_id}`: the address that only one call's answer named."""
+
+    def __init__(
+        self, settings: MediaSettings, find: Callable[[str], WaitingCall | None], media_url: Callable[[], str]
+    ) -> None:
+        self._settings = settings
+        self._find = find
+        self._media_url = media_url
+
+    def routes(self) -> list[web.RouteDef]:
+        """The one route."""
+        return [web.get("/media/{carrier}/{call_id}", self._handle)]
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        call = self._find(request.match_info["call_id"])
+        if call is None or call.plan.carrier.name != request.match_info["carrier"]:
+            raise web.HTTPNotFound
+        plan = call.plan
+        url = f"{self._media_url()}/{plan.carrier.name}/{plan.call_id}"
+        if self._settings.require_signature and not plan.carrier.verify_media(request.headers, plan.account, url):
+            log.warning("media.refused", reason="signature", call_id=plan.call_id)
+            raise web.HTTPForbidden
+        socket = web.WebSocketResponse(
+            max_msg_size=self._settings.max_message_bytes, heartbeat=20.0, compress=False, timeout=CLOSE_S
+        )
+        await socket.prepare(request)
+        media = MediaSocket(socket, plan.carrier.codec())
+        started = await _first_event(media)
+        if started is None or not _may_enter(started, plan):
+            log.warning("media.refused", reason="no start" if started is None else "token", call_id=plan.call_id)
+            await media.close(POLICY_VIOLATION)
+        elif not call.attach(media, started):
+            log.warning("media.refused", reason="used already", call_id=plan.call_id)
+            await media.close(POLICY_VIOLATION)
+        else:
+            await call.released()
+            await media.close()
+        return socket
+
+
+async def _first_event(media: MediaSocket) -> MediaStarted | None:
+    try:
+        async with asyncio.timeout(START_S):
+            event = await media.receive()
+    except TimeoutError:
+        return None
+    return event if isinstance(event, MediaStarted) else None
+
+
+def _may_enter(started: MediaStarted, plan: CallPlan) -> bool:
+    given = started.parameters.get("token", "")
+    return hmac.compare_digest(given.encode(), plan.token.encode()) and started.carrier_call_id == plan.carrier_call_id

@@ -1,0 +1,74 @@
+"""Everything a call needs to know before it starts, pinned: a later change of the document does not reach it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from calliope.contracts.assistants import SECRET_PATHS, AssistantSpec, PinnedAssistant, SealedSecret, secret_context
+from calliope.contracts.calls import Direction
+from calliope.documents import places
+from calliope.errors import PermanentError
+from calliope.secrets import Opener
+from calliope_call_worker.conversation import Turn
+from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount
+from calliope_call_worker.settings import CarriersSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """Where a call that is taken over had got to."""
+
+    history: tuple[Turn, ...]
+    turns: int
+    unanswered: str
+    elapsed_s: float
+    pending_tools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """One call, before any media."""
+
+    call_id: str
+    organization_id: str
+    assistant_id: str
+    assistant_revision: int
+    spec: AssistantSpec = field(repr=False)
+    direction: Direction
+    from_number: str
+    to_number: str
+    carrier: Carrier
+    account: CarrierAccount = field(repr=False)
+    carrier_call_id: str
+    token: str = field(repr=False)
+    continuation: Continuation | None = None
+    accepted_at: float = field(default_factory=time.monotonic)
+
+
+def open_spec(pinned: PinnedAssistant, opener: Opener) -> AssistantSpec:
+    """The document with its secrets opened. Raises: PermanentError, when one does not open here."""
+    document: dict[str, Any] = _copy(pinned.document)
+    for pattern in SECRET_PATHS:
+        for _, container, key in places(document, pattern):
+            sealed = container[key]
+            if isinstance(sealed, Mapping):
+                context = secret_context(pinned.organization_id, pinned.id, pattern)
+                container[key] = opener.open(SealedSecret.model_validate(sealed), context=context)
+    return AssistantSpec.model_validate(document)
+
+
+def account_for(carrier: str, spec: AssistantSpec, settings: CarriersSettings) -> CarrierAccount:
+    """The assistant's own account, else the installation's. Raises: PermanentError, when there is neither."""
+    if carrier == "twilio":
+        if spec.twilio_config is not None:
+            return CarrierAccount(spec.twilio_config.account_sid, spec.twilio_config.auth_token.get_secret_value())
+        if settings.twilio.account_sid is not None and settings.twilio.auth_token is not None:
+            return CarrierAccount(settings.twilio.account_sid, settings.twilio.auth_token.get_secret_value())
+    raise PermanentError(f"the assistant has no {carrier} account, and neither has this installation")
+
+
+def _copy(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _copy(value) for key, value in node.items()}
+    return [_copy(value) for value in node] if isinstance(node, list) else node

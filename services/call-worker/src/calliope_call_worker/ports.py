@@ -1,0 +1,56 @@
+"""What calls need of the rest of the house."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from calliope.contracts.assistants import PinnedAssistant, ResolvedNumber
+from calliope.contracts.base import Event, Message
+
+
+class Directory(Protocol):
+    """Knows which assistant answers a number."""
+
+    async def resolve(self, number: str) -> ResolvedNumber | None:
+        """The number's assistant; None, when nobody answers it. Raises: TransientError, when it cannot be known now."""
+
+    async def pin(self, organization_id: str, assistant_id: str) -> PinnedAssistant | None:
+        """An assistant by id, as of now."""
+
+
+class Journal(Protocol):
+    """The facts of one call, in order; who cannot write them does not own the call."""
+
+    on_lost: Callable[[], None] | None
+    """Told when another worker writes this call: stop at once."""
+
+    def append(self, fact: Message) -> None:
+        """Write one fact; returns at once, order is kept. The bus may be away for a while.
+
+        Raises: JournalFullError, when too much waits.
+        """
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until everything is stored. False, when it is not by then (it stays on its way)."""
+
+
+class Journals(Protocol):
+    """Opens journals."""
+
+    async def create(self, organization_id: str, call_id: str, first: Message) -> Journal:
+        """A new call's journal with its first fact stored. Raises: OwnershipError, when the call has one already."""
+
+    async def read(self, call_id: str) -> tuple[tuple[Event, ...], int]:
+        """The facts of a call of any organization, and the position of the last."""
+
+    async def reopen(self, facts: tuple[Event, ...], last: int, first: Message) -> Journal:
+        """Go on after these facts with `first`. Raises: OwnershipError, when somebody wrote since."""
+
+
+class Leases(Protocol):
+    """Tells the others that this worker holds a call and is alive."""
+
+    async def take(self, call_id: str, organization_id: str) -> None:
+        """Hold it from now on and renew it every second; the journal is what keeps a second owner out."""
+
+    async def release(self, call_id: str) -> None:
+        """The call is over or handed on."""

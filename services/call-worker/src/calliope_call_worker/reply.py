@@ -1,0 +1,118 @@
+"""One reply of the assistant: what it answers, what was said of it, when; and the turn that it becomes. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from calliope.contracts.calls import TurnCommitted, TurnKind, TurnTimings, TurnUsage
+from calliope_call_worker.conversation import Turn, to_json
+from calliope_call_worker.providers.llm.base import AssistantMessage, Message, ToolCall, ToolResult, UserMessage
+
+
+@dataclass(slots=True)
+class Round:
+    """One answer of the model within a reply: what was said of it, the tools it called, what they answered."""
+
+    said: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
+    results: list[ToolResult] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Moments:
+    """When things happened, in seconds of the loop's clock; each is set once."""
+
+    last_word: float | None = None
+    final: float | None = None
+    committed: float | None = None
+    llm_asked: float | None = None
+    first_token: float | None = None
+    tts_asked: float | None = None
+    first_tts_byte: float | None = None
+    first_audio_sent: float | None = None
+    first_audio_played: float | None = None
+    done: float | None = None
+
+    def stamp(self, name: str, now: float) -> None:
+        """Note the first time that this happens."""
+        if getattr(self, name) is None:
+            setattr(self, name, now)
+
+    def timings(self, ms: Callable[[float], float]) -> TurnTimings:
+        """The moments on the call clock."""
+        found = {name: getattr(self, name) for name in self.__slots__}
+        return TurnTimings(**{f"{name}_ms": round(ms(at), 2) for name, at in found.items() if at is not None})
+
+
+@dataclass(slots=True)
+class Usage:
+    """Who worked on a reply, and how much."""
+
+    llm_provider: str | None = None
+    llm_model: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    tts_provider: str | None = None
+    tts_voice: str | None = None
+    tts_characters: int = 0
+    stt_provider: str | None = None
+    stt_audio_ms: float = 0.0
+
+    def add_tokens(self, input_tokens: int | None, output_tokens: int | None) -> None:
+        """Tokens of one more round."""
+        if input_tokens is not None:
+            self.input_tokens = (self.input_tokens or 0) + input_tokens
+        if output_tokens is not None:
+            self.output_tokens = (self.output_tokens or 0) + output_tokens
+
+    def contract(self) -> TurnUsage:
+        """For the event."""
+        return TurnUsage(**{name: getattr(self, name) for name in self.__slots__})
+
+
+@dataclass(slots=True)
+class Reply:
+    """A reply on its way. `text` is the caller's turn it answers, or the line it says."""
+
+    id: str
+    kind: TurnKind
+    turn: int
+    text: str
+    moments: Moments = field(default_factory=Moments)
+    usage: Usage = field(default_factory=Usage)
+    rounds: list[Round] = field(default_factory=lambda: [Round()])
+
+    @property
+    def said(self) -> str:
+        """Everything given to the voice so far."""
+        return "".join(part.said for part in self.rounds)
+
+    def messages(self, heard: str) -> Turn:
+        """The turn for the history: of the assistant's words only what was heard, of its tools everything."""
+        messages: list[Message] = [UserMessage(self.text)] if self.kind is TurnKind.REPLY and self.text else []
+        left = len(heard)
+        for part in self.rounds:
+            text = part.said[:left]
+            left -= len(text)
+            if text.strip() or part.calls:
+                messages.append(AssistantMessage(text.strip(), tuple(part.calls)))
+            answered = {result.tool_call_id for result in part.results}
+            messages.extend(part.results)
+            messages.extend(
+                ToolResult(call.id, call.name, "not run: the caller interrupted")
+                for call in part.calls
+                if call.id not in answered
+            )
+        return tuple(messages)
+
+    def committed(self, heard: str, *, interrupted: bool, ms: Callable[[float], float]) -> TurnCommitted:
+        """The fact that this turn is over."""
+        return TurnCommitted(
+            turn=self.turn,
+            kind=self.kind,
+            user_text=self.text if self.kind is TurnKind.REPLY else "",
+            assistant_text=heard.strip(),
+            interrupted=interrupted,
+            timings=self.moments.timings(ms),
+            usage=self.usage.contract(),
+            messages=tuple(to_json(message) for message in self.messages(heard)),
+        )

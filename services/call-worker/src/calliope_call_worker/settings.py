@@ -1,0 +1,71 @@
+"""Settings of the call-worker."""
+
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+
+from calliope.settings import EgressSettings, HttpSettings, Part, ServiceSettings
+from calliope_call_worker.providers.settings import ProvidersSettings
+
+
+class MediaSettings(Part):
+    """The address that carriers connect their media to: this worker's own, not a load balancer's."""
+
+    public_url: str | None = Field(default=None, description="wss://host/media of this worker; default: its own port.")
+    start_deadline_s: PositiveFloat = 15.0
+    max_message_bytes: PositiveInt = 64 * 1024
+    max_lead_s: PositiveFloat = Field(default=6.0, description="Audio that may wait at the carrier.")
+    require_signature: bool = Field(default=True, description="Refuse media sockets that the carrier did not sign.")
+
+
+class CallSettings(Part):
+    """Patience of a call."""
+
+    end_of_turn_s: PositiveFloat = 1.5
+    interim_ceiling_s: PositiveFloat = 3.0
+    prepare_after_s: float = Field(default=0.25, ge=0, description="Think about interims this stable; 0: never.")
+    mark_grace_s: PositiveFloat = Field(default=2.0, description="How late a carrier's mark may be.")
+    tool_rounds: PositiveInt = Field(default=6, description="Model, tools, model … in one turn, at most.")
+    last_resort: str = Field(
+        default="We are sorry, we have a technical problem. Please call again later.",
+        description="Said by the carrier's own voice when no other can speak.",
+    )
+    transfer_failed: str = Field(
+        default="We are sorry, nobody could take your call. Please call again later.",
+        description="Said by the carrier's own voice after a transfer that was not answered.",
+    )
+    history_characters: PositiveInt = Field(default=60_000, description="Older turns are left out of requests.")
+
+
+class TwilioSettings(Part):
+    """Twilio, and the installation's own account for assistants that bring none."""
+
+    url: str = "https://api.twilio.com"
+    account_sid: str | None = None
+    auth_token: SecretStr | None = None
+
+
+class CarriersSettings(Part):
+    """How to reach the carriers."""
+
+    twilio: TwilioSettings = TwilioSettings()
+
+
+class SealingSettings(Part):
+    """Keys that open the secrets of assistants; several while they rotate."""
+
+    private_keys: tuple[SecretStr, ...] = ()
+
+
+class WorkerSettings(ServiceSettings):
+    """Everything the call-worker reads from the environment."""
+
+    http: HttpSettings = HttpSettings(port=0)
+    public_url: str = Field(default="http://127.0.0.1:8080", description="Where carriers reach the gateway.")
+    worker_id: str | None = Field(default=None, description="Default: made at start.")
+    slots: PositiveInt = Field(default=100, description="Calls at once; a worker uses one core.")
+    media: MediaSettings = MediaSettings()
+    call: CallSettings = CallSettings()
+    sealing: SealingSettings = SealingSettings()
+    providers: ProvidersSettings = ProvidersSettings()
+    carriers: CarriersSettings = CarriersSettings()
+    egress: EgressSettings = EgressSettings()
+    shutdown_timeout_s: PositiveFloat = Field(default=30.0, description="How long calls may go on after SIGTERM.")

@@ -1,0 +1,43 @@
+"""Builds the gateway: the bus and the HTTP server, nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from aiohttp import web
+
+from calliope.messaging.broker import Watchdog, build_broker, ready, start, stop
+from calliope.messaging.commands import CommandClient
+from calliope.observability.health import Health
+from calliope_gateway.http.server import build_http
+from calliope_gateway.settings import GatewaySettings
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def running(settings: GatewaySettings) -> AsyncIterator[int]:
+    """The gateway while the block lasts; gives its port."""
+    bus = build_broker(settings.nats, "gateway")
+    await start(bus)
+    health = Health({"bus": lambda: ready(bus)})
+    app = build_http(settings, CommandClient(bus))
+    health.add_to(app)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.shutdown_timeout_s)
+    await runner.setup()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(health.watch_loop(), name="health.loop"),
+                tasks.create_task(Watchdog(bus).run(), name="bus.watchdog"),
+            ]
+            await web.TCPSite(runner, settings.http.host, settings.http.port).start()
+            port = int(runner.addresses[0][1])
+            log.info("gateway.serving", port=port)
+            yield port
+            for task in background:
+                task.cancel()
+    finally:
+        await runner.cleanup()
+        await stop(bus)

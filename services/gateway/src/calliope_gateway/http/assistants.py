@@ -1,0 +1,152 @@
+"""`/api/v1/assistants` and `/api/v1/phone-numbers`."""
+
+from aiohttp import web
+
+from calliope.contracts.assistants import (
+    AssignPhoneNumber,
+    Assistant,
+    AssistantPage,
+    AssistantRef,
+    AssistantSpec,
+    CreateAssistant,
+    DeleteAssistant,
+    Deleted,
+    ListAssistants,
+    Nothing,
+    PhoneNumber,
+    PhoneNumberList,
+    PhoneNumberRef,
+    PhoneNumberSpec,
+    ReplaceAssistant,
+    UpdateAssistant,
+)
+from calliope.contracts.identity import Scope
+from calliope.contracts.subjects import Command
+from calliope_gateway.http.reading import read_query, read_revision
+from calliope_gateway.http.routes import Asked, Route, json_response, model_response
+
+_ASSISTANTS = "/api/v1/assistants"
+_NUMBERS = "/api/v1/phone-numbers"
+
+
+def _shown(assistant: Assistant, *, status: int = 200) -> web.Response:
+    headers = {"ETag": f'"{assistant.revision}"'}
+    if status == 201:
+        headers["Location"] = f"{_ASSISTANTS}/{assistant.id}"
+    return json_response(assistant.flat(), status=status, headers=headers)
+
+
+async def _create(asked: Asked) -> web.StreamResponse:
+    payload = CreateAssistant(document=await asked.body())
+    return _shown(await _write(asked, Command.ASSISTANTS_CREATE, payload), status=201)
+
+
+async def _get(asked: Asked) -> web.StreamResponse:
+    assistant = await asked.commands.call(
+        Command.ASSISTANTS_GET,
+        AssistantRef(assistant_id=asked.part("assistant_id")),
+        reply_type=Assistant,
+        organization=asked.organization,
+    )
+    return _shown(assistant)
+
+
+async def _list(asked: Asked) -> web.StreamResponse:
+    page = await asked.commands.call(
+        Command.ASSISTANTS_LIST,
+        read_query(asked.request, ListAssistants),
+        reply_type=AssistantPage,
+        organization=asked.organization,
+    )
+    return json_response({"items": [item.flat() for item in page.items], "next_cursor": page.next_cursor})
+
+
+async def _update(asked: Asked) -> web.StreamResponse:
+    payload = UpdateAssistant(
+        assistant_id=asked.part("assistant_id"), patch=await asked.body(), if_revision=read_revision(asked.request)
+    )
+    return _shown(await _write(asked, Command.ASSISTANTS_UPDATE, payload))
+
+
+async def _replace(asked: Asked) -> web.StreamResponse:
+    payload = ReplaceAssistant(
+        assistant_id=asked.part("assistant_id"), document=await asked.body(), if_revision=read_revision(asked.request)
+    )
+    return _shown(await _write(asked, Command.ASSISTANTS_REPLACE, payload))
+
+
+async def _delete(asked: Asked) -> web.StreamResponse:
+    await asked.commands.call(
+        Command.ASSISTANTS_DELETE,
+        DeleteAssistant(assistant_id=asked.part("assistant_id"), if_revision=read_revision(asked.request)),
+        reply_type=Deleted,
+        organization=asked.organization,
+        command_id=asked.command_id,
+    )
+    return web.Response(status=204)
+
+
+async def _rotate(asked: Asked) -> web.StreamResponse:
+    payload = AssistantRef(assistant_id=asked.part("assistant_id"))
+    return _shown(await _write(asked, Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET, payload))
+
+
+async def _write(
+    asked: Asked, command: Command, payload: CreateAssistant | UpdateAssistant | ReplaceAssistant | AssistantRef
+) -> Assistant:
+    return await asked.commands.call(
+        command, payload, reply_type=Assistant, organization=asked.organization, command_id=asked.command_id
+    )
+
+
+async def _assign(asked: Asked) -> web.StreamResponse:
+    number = await asked.commands.call(
+        Command.PHONE_NUMBERS_ASSIGN,
+        AssignPhoneNumber(number=asked.part("number"), spec=await asked.body()),
+        reply_type=PhoneNumber,
+        organization=asked.organization,
+        command_id=asked.command_id,
+    )
+    return model_response(number)
+
+
+async def _numbers(asked: Asked) -> web.StreamResponse:
+    numbers = await asked.commands.call(
+        Command.PHONE_NUMBERS_LIST, Nothing(), reply_type=PhoneNumberList, organization=asked.organization
+    )
+    return model_response(numbers)
+
+
+async def _release(asked: Asked) -> web.StreamResponse:
+    await asked.commands.call(
+        Command.PHONE_NUMBERS_RELEASE,
+        PhoneNumberRef(number=asked.part("number")),
+        reply_type=Deleted,
+        organization=asked.organization,
+        command_id=asked.command_id,
+    )
+    return web.Response(status=204)
+
+
+ROUTES = (
+    Route("POST", _ASSISTANTS, _create, "createAssistant", "Create an assistant", Scope.WRITE, Assistant, 201,
+          body=AssistantSpec),
+    Route("GET", _ASSISTANTS, _list, "listAssistants", "List assistants, newest first", Scope.READ, AssistantPage,
+          query=ListAssistants),
+    Route("GET", _ASSISTANTS + "/{assistant_id}", _get, "getAssistant", "Get an assistant", Scope.READ, Assistant),
+    Route("PATCH", _ASSISTANTS + "/{assistant_id}", _update, "updateAssistant",
+          "Change parts of an assistant (JSON merge patch: null restores the default)", Scope.WRITE, Assistant,
+          body=AssistantSpec, merge_patch=True, guarded=True),
+    Route("PUT", _ASSISTANTS + "/{assistant_id}", _replace, "replaceAssistant", "Replace an assistant", Scope.WRITE,
+          Assistant, body=AssistantSpec, guarded=True),
+    Route("DELETE", _ASSISTANTS + "/{assistant_id}", _delete, "deleteAssistant", "Delete an assistant", Scope.WRITE,
+          None, 204, guarded=True),
+    Route("POST", _ASSISTANTS + "/{assistant_id}/webhook-secret", _rotate, "rotateWebhookSecret",
+          "Make a new webhook secret; the old one signs too for 24 hours", Scope.WRITE, Assistant),
+    Route("GET", _NUMBERS, _numbers, "listPhoneNumbers", "List the numbers that assistants answer", Scope.READ,
+          PhoneNumberList),
+    Route("PUT", _NUMBERS + "/{number}", _assign, "assignPhoneNumber", "Let an assistant answer a number", Scope.WRITE,
+          PhoneNumber, body=PhoneNumberSpec),
+    Route("DELETE", _NUMBERS + "/{number}", _release, "releasePhoneNumber", "Let nobody answer a number any more",
+          Scope.WRITE, None, 204),
+)  # fmt: skip

@@ -1,0 +1,65 @@
+"""`/api/v1/calls` and `/api/v1/webhook-deliveries`."""
+
+from aiohttp import web
+
+from calliope.contracts.calls import CallPage, CallRecord, CallRef, ListCalls
+from calliope.contracts.identity import Scope
+from calliope.contracts.subjects import Command
+from calliope.contracts.webhooks import Delivery, DeliveryPage, ListDeliveries, ReplayDelivery
+from calliope_gateway.http.reading import read_query
+from calliope_gateway.http.routes import Asked, Route, model_response
+
+_CALLS = "/api/v1/calls"
+_DELIVERIES = "/api/v1/webhook-deliveries"
+
+
+async def _get(asked: Asked) -> web.StreamResponse:
+    record = await asked.commands.call(
+        Command.CALL_RECORDS_GET,
+        CallRef(call_id=asked.part("call_id")),
+        reply_type=CallRecord,
+        organization=asked.organization,
+    )
+    return model_response(record)
+
+
+async def _list(asked: Asked) -> web.StreamResponse:
+    page = await asked.commands.call(
+        Command.CALL_RECORDS_LIST,
+        read_query(asked.request, ListCalls),
+        reply_type=CallPage,
+        organization=asked.organization,
+    )
+    return model_response(page)
+
+
+async def _deliveries(asked: Asked) -> web.StreamResponse:
+    page = await asked.commands.call(
+        Command.DELIVERIES_LIST,
+        read_query(asked.request, ListDeliveries),
+        reply_type=DeliveryPage,
+        organization=asked.organization,
+    )
+    return model_response(page)
+
+
+async def _replay(asked: Asked) -> web.StreamResponse:
+    delivery = await asked.commands.call(
+        Command.DELIVERIES_REPLAY,
+        ReplayDelivery(delivery_id=asked.part("delivery_id")),
+        reply_type=Delivery,
+        organization=asked.organization,
+        command_id=asked.command_id,
+    )
+    return model_response(delivery, status=202)
+
+
+ROUTES = (
+    Route("GET", _CALLS, _list, "listCalls", "List calls, newest first", Scope.READ, CallPage, query=ListCalls),
+    Route("GET", _CALLS + "/{call_id}", _get, "getCall", "Get a call with its transcript and events", Scope.READ,
+          CallRecord),
+    Route("GET", _DELIVERIES, _deliveries, "listWebhookDeliveries", "List webhook deliveries, newest first",
+          Scope.READ, DeliveryPage, query=ListDeliveries),
+    Route("POST", _DELIVERIES + "/{delivery_id}/replay", _replay, "replayWebhookDelivery",
+          "Send a delivery again, with the same webhook-id", Scope.WRITE, Delivery, 202),
+)  # fmt: skip

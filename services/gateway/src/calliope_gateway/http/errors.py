@@ -1,0 +1,117 @@
+"""Errors as `application/problem+json` (RFC 9457): a stable `code`, words for a person, the fields to blame."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import orjson
+import structlog
+from aiohttp import web
+
+from calliope.contracts.errors import ErrorCode, Problem
+from calliope.errors import CommandError
+
+log = structlog.get_logger(__name__)
+
+STATUS: Final[dict[ErrorCode, int]] = {
+    ErrorCode.INVALID: 422,
+    ErrorCode.UNAUTHORIZED: 401,
+    ErrorCode.FORBIDDEN: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.CONFLICT: 409,
+    ErrorCode.PRECONDITION_FAILED: 412,
+    ErrorCode.PRECONDITION_REQUIRED: 428,
+    ErrorCode.TOO_LARGE: 413,
+    ErrorCode.IDEMPOTENCY_MISMATCH: 422,
+    ErrorCode.IN_PROGRESS: 409,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.BUSY: 503,
+    ErrorCode.UNAVAILABLE: 503,
+    ErrorCode.TIMEOUT: 504,
+    ErrorCode.INTERNAL: 500,
+}
+_TITLES: Final = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    409: "Conflict",
+    412: "Precondition Failed",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Content",
+    428: "Precondition Required",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class BadRequestError(Exception):
+    """The HTTP request itself is wrong; `status` is 400, 408, 413 or 415."""
+
+    def __init__(self, status: int, message: str, code: ErrorCode = ErrorCode.INVALID) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problem = Problem(code=code, message=message)
+
+
+def problem_response(problem: Problem, status: int, *, instance: str) -> web.Response:
+    """One problem document."""
+    body = {
+        "type": "about:blank",
+        "title": _TITLES.get(status, "Error"),
+        "status": status,
+        "code": problem.code.value,
+        "detail": problem.message,
+        "instance": instance,
+    }
+    if problem.fields:
+        body["errors"] = [field.model_dump(exclude_none=True) for field in problem.fields]
+    headers = {"Cache-Control": "no-store"}
+    if problem.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="calliope"'
+    return web.Response(
+        body=orjson.dumps(body), status=status, content_type="application/problem+json", headers=headers
+    )
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns every error into a problem document; a bug is logged whole and told as nothing but `internal`."""
+    try:
+        return await handler(request)
+    except CommandError as exc:
+        return problem_response(exc.problem, STATUS[exc.code], instance=request.path)
+    except BadRequestError as exc:
+        return problem_response(exc.problem, exc.status, instance=request.path)
+    except web.HTTPRequestEntityTooLarge:
+        problem = Problem(code=ErrorCode.TOO_LARGE, message="the body is too large")
+        return problem_response(problem, 413, instance=request.path)
+    except web.HTTPMethodNotAllowed as exc:
+        allowed = ", ".join(sorted(exc.allowed_methods))
+        problem = Problem(code=ErrorCode.INVALID, message=f"use one of {allowed}")
+        response = problem_response(problem, 405, instance=request.path)
+        response.headers["Allow"] = allowed
+        return response
+    except web.HTTPNotFound:
+        problem = Problem(code=ErrorCode.NOT_FOUND, message="no such path; see /openapi.json")
+        return problem_response(problem, 404, instance=request.path)
+    except web.HTTPException:
+        raise
+    except Exception:
+        log.exception("request.failed", method=request.method, route=route_of(request))
+        problem = Problem(code=ErrorCode.INTERNAL, message="something went wrong here; it was logged")
+        return problem_response(problem, 500, instance=request.path)
+
+
+def route_of(request: web.Request) -> str:
+    """The path pattern, never its ids."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else "unknown"

@@ -1,0 +1,105 @@
+"""Reading requests: bodies with a size, a depth and a deadline, queries, and the headers that guard writes."""
+
+import asyncio
+from typing import Any, Final, TypeVar
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from calliope.contracts.errors import ErrorCode, FieldProblem
+from calliope.errors import CommandError
+from calliope_gateway.http.errors import BadRequestError
+
+QueryT = TypeVar("QueryT", bound=BaseModel)
+
+MAX_DEPTH: Final = 32
+
+
+async def read_body(request: web.Request, *, limit: int, timeout_s: float) -> bytes:
+    """The whole body. Raises: BadRequestError: too large, or it did not arrive in time."""
+    if request.content_length is not None and request.content_length > limit:
+        raise BadRequestError(413, f"the body is larger than {limit} bytes", ErrorCode.TOO_LARGE)
+    received = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for chunk in request.content.iter_any():
+                received += chunk
+                if len(received) > limit:
+                    raise BadRequestError(413, f"the body is larger than {limit} bytes", ErrorCode.TOO_LARGE)
+    except TimeoutError as exc:
+        raise BadRequestError(408, f"the body did not arrive within {timeout_s:g} s") from exc
+    return bytes(received)
+
+
+async def read_object(request: web.Request, *, limit: int, timeout_s: float) -> dict[str, Any]:
+    """A JSON object. Raises: BadRequestError."""
+    if request.content_type not in {"application/json", "application/merge-patch+json"}:
+        raise BadRequestError(415, "send JSON with Content-Type: application/json")
+    body = await read_body(request, limit=limit, timeout_s=timeout_s)
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        raise BadRequestError(400, f"the body is not JSON: {exc}") from exc
+    if not isinstance(document, dict):
+        raise BadRequestError(400, "the body must be a JSON object")
+    if _deeper_than(document, MAX_DEPTH):
+        raise BadRequestError(400, f"the body is nested deeper than {MAX_DEPTH} levels")
+    return document
+
+
+def _deeper_than(node: Any, levels: int) -> bool:
+    layer = [node]
+    for _ in range(levels):
+        layer = [
+            child
+            for item in layer
+            for child in (item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())
+        ]
+        if not layer:
+            return False
+    return True
+
+
+def read_query(request: web.Request, model: type[QueryT]) -> QueryT:
+    """Query parameters; unknown ones are refused. Raises: CommandError `invalid`."""
+    unknown = sorted(set(request.query) - set(model.model_fields))
+    if unknown:
+        known = ", ".join(model.model_fields)
+        fields = [FieldProblem(path=name, message="unknown parameter", hint=f"known: {known}") for name in unknown]
+        raise CommandError(ErrorCode.INVALID, "the query has unknown parameters", fields=fields)
+    try:
+        return model.model_validate(dict(request.query))
+    except ValidationError as exc:
+        fields = [
+            FieldProblem(path=".".join(map(str, item["loc"])), message=item["msg"])
+            for item in exc.errors(include_input=False, include_url=False, include_context=False)
+        ]
+        raise CommandError(ErrorCode.INVALID, "the query is wrong", fields=fields) from exc
+
+
+def read_revision(request: web.Request) -> int | None:
+    """The revision of `If-Match: "7"`, or None without one. Raises: BadRequestError."""
+    header = request.headers.get("If-Match")
+    if header is None or header.strip() == "*":
+        return None
+    text = header.strip().removeprefix("W/").strip('"')
+    if not text.isdecimal():
+        raise BadRequestError(400, f'If-Match must be the ETag of the document, such as "7", not {header!r}')
+    return int(text)
+
+
+def read_idempotency_key(request: web.Request) -> str | None:
+    """The client's `Idempotency-Key`. Raises: BadRequestError."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
+        raise BadRequestError(400, "Idempotency-Key must be 1 to 255 printable ASCII characters")
+    return key
+
+
+def read_bearer(request: web.Request) -> str:
+    """The API key of `Authorization: Bearer …`. Raises: CommandError `unauthorized`."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise CommandError(ErrorCode.UNAUTHORIZED, "send your API key as `Authorization: Bearer cal_live_…`")
+    return key.strip()

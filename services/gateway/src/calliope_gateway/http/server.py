@@ -1,0 +1,67 @@
+"""The HTTP application: routes, authentication, limits, errors; knows no bus."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+
+from calliope.contracts.errors import ErrorCode
+from calliope.errors import CommandError
+from calliope_gateway.http import assistants, calls, docs, openapi
+from calliope_gateway.http.errors import Handler, problems
+from calliope_gateway.http.reading import read_bearer
+from calliope_gateway.http.routes import Asked, Route
+from calliope_gateway.http.telephony import CarrierHooks
+from calliope_gateway.identity import Keys
+from calliope_gateway.ports import Commands
+from calliope_gateway.rate import RateLimit
+from calliope_gateway.settings import GatewaySettings
+
+VERSION: Final = "0.1.0"
+ROUTES: Final[Sequence[Route]] = (*assistants.ROUTES, *calls.ROUTES)
+
+
+def build_http(settings: GatewaySettings, commands: Commands, *, extra: Sequence[web.RouteDef] = ()) -> web.Application:
+    """The public HTTP surface. `extra` are health and metrics."""
+    app = web.Application(
+        client_max_size=settings.limits.body_bytes, middlewares=[problems, _capped(settings.limits.concurrency)]
+    )
+    keys = Keys(commands, believe_s=settings.key_cache_s, timeout_s=settings.command_timeout_s)
+    limits = settings.limits
+    rate = RateLimit(rate_per_s=limits.requests_per_s, burst=limits.burst)
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, _authenticated(route, commands, settings, keys, rate))
+    app.router.add_routes(CarrierHooks(commands, settings).routes())
+    app.router.add_routes(docs.routes(openapi.build(ROUTES, version=VERSION)))
+    app.router.add_routes(extra)
+    return app
+
+
+def _authenticated(route: Route, commands: Commands, settings: GatewaySettings, keys: Keys, rate: RateLimit) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        now = time.monotonic()
+        principal = await keys.principal(read_bearer(request), route.scope, now)
+        if wait_s := rate.wait_s(principal.key_id, now):
+            raise CommandError(ErrorCode.RATE_LIMITED, "too many requests for this key", retry_after_s=max(wait_s, 1.0))
+        return await route.handler(Asked(request, principal, commands, settings))
+
+    return handle
+
+
+def _capped(concurrency: int) -> "web.Middleware":  # type: ignore[name-defined]
+    """Refuses what comes beyond `concurrency` requests under way, before it costs anything."""
+    busy = 0
+
+    @web.middleware
+    async def capped(request: web.Request, handler: Handler) -> web.StreamResponse:
+        nonlocal busy
+        if busy >= concurrency:
+            raise CommandError(ErrorCode.BUSY, "too many requests under way", retry_after_s=1.0)
+        busy += 1
+        try:
+            return await handler(request)
+        finally:
+            busy -= 1
+
+    return capped
