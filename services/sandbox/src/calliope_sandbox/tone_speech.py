@@ -231,7 +231,7 @@ def encode(samples: NDArray[np.float64]) -> bytes:
     exponent = np.floor(np.log2(clipped)).astype(np.int32) - 7
     mantissa = (clipped >> (exponent + 3)) & 0x0F
     sign = np.where(samples < 0, 0x80, 0)
-    return (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8).tobytes()
+    return bytes((~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8))
 
 
 def decode(audio: bytes) -> Samples:

@@ -1,0 +1,40 @@
+"""Runs the sandbox: `python -m calliope_sandbox`; one JSON line says where it listens."""
+
+import asyncio
+import signal
+import sys
+
+import orjson
+import uvloop
+from aiohttp import web
+
+from calliope_sandbox.app import create_app
+from calliope_sandbox.settings import SandboxSettings
+
+
+async def serve(settings: SandboxSettings) -> None:
+    """Until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    runner = web.AppRunner(create_app(), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+        host, port = runner.addresses[0][:2]
+        sys.stdout.write(orjson.dumps({"event": "sandbox.serving", "url": f"http://{host}:{port}"}).decode() + "\n")
+        sys.stdout.flush()
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def main() -> int:
+    """Exit status 0 after a signal."""
+    uvloop.run(serve(SandboxSettings.from_environment()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
