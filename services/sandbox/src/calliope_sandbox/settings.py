@@ -16,6 +16,6 @@ class SandboxSettings:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "SandboxSettings":
         """Raises: ValueError, when the port is none."""
         return cls(
-            host=environment.get("CALLIOPE_SANDBOX_HOST", cls.host),
-            port=int(environment.get("CALLIOPE_SANDBOX_PORT", cls.port)),
+            host=environment.get("CALLIOPE_SANDBOX_HOST", "127.0.0.1"),
+            port=int(environment.get("CALLIOPE_SANDBOX_PORT", "8090")),
         )

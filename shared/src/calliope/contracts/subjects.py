@@ -16,7 +16,7 @@ DEAD_LETTERS: Final = "calliope.dead.>"
 SCHEDULES: Final = "calliope.sched.>"
 ALL_DUE: Final = "calliope.due.>"
 
-_TOKEN: Final = re.compile(r"^[A-Za-z0-9_+-]{1,128}$")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_+-]{1,128}")
 
 
 class Entity(StrEnum):
@@ -76,7 +76,7 @@ def event(organization: str, entity: str, entity_id: str, name: str) -> str:
     """
     parts = (organization, entity, entity_id, name)
     for part in parts:
-        if not _TOKEN.match(part):
+        if not _TOKEN.fullmatch(part):
             raise ValueError(f"{part!r} cannot be a token of a subject: use letters, digits, '_', '-', '+'")
     return ".".join(("calliope", "evt", *parts))
 
@@ -100,7 +100,7 @@ def events_of(
 
 def carrier_event_of(carrier_call_id: str) -> str:
     """Where the worker that owns a live call listens for the carrier's callbacks about it."""
-    if not _TOKEN.match(carrier_call_id):
+    if not _TOKEN.fullmatch(carrier_call_id):
         raise ValueError(f"{carrier_call_id!r} cannot be a token of a subject")
     return f"calliope.ctl.call.{carrier_call_id}.carrier_event"
 
@@ -121,7 +121,7 @@ def due(service: str, key: str = "*") -> str:
 
 
 def _token(part: str) -> str:
-    if not _TOKEN.match(part):
+    if not _TOKEN.fullmatch(part):
         raise ValueError(f"{part!r} cannot be a token of a subject")
     return part
 
