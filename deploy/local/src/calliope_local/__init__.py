@@ -1,0 +1,1 @@
+"""The whole of Calliope on one machine: processes, ports, keys, and a demonstration call."""

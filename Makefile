@@ -1,0 +1,58 @@
+# Everything works from a fresh clone on a machine with Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+PACKAGES := shared services/gateway services/assistants services/call-worker services/webhooks services/sandbox deploy/local
+SOURCES := shared/src services/gateway/src services/assistants/src services/call-worker/src services/webhooks/src services/sandbox/src deploy/local/src
+ASSISTANT ?=
+ARGS ?=
+
+.PHONY: help demo up down check test test-chaos bench snapshots lock clean
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(READY): requirements.lock $(PACKAGES:%=%/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Calliope needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 …")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(PACKAGES:%=-e %)
+	@touch $@
+
+demo: $(READY) ## one whole phone call on a local stack, no key, no account
+	@$(BIN)/python -m calliope_local demo $(if $(ASSISTANT),--assistant $(ASSISTANT))
+
+up: $(READY) ## the local stack in the foreground; data survives in .calliope/
+	@$(BIN)/python -m calliope_local up
+
+down: $(READY) ## stop a stack that `make up` started
+	@$(BIN)/python -m calliope_local down
+
+check: $(READY) ## format, lint, types, import rules, contract snapshots
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(SOURCES) tests
+	$(BIN)/python -m pytest -q tests/contract
+
+test: $(READY) ## all tests
+	$(BIN)/python -m pytest -q $(ARGS)
+
+test-chaos: $(READY) ## the promises while something is killed; minutes
+	$(BIN)/python -m pytest -q tests/chaos -m chaos $(ARGS)
+
+bench: $(READY) ## measure concurrent calls on one core; minutes
+	$(BIN)/python -m calliope_local bench $(ARGS)
+
+snapshots: $(READY) ## write contract snapshots anew; their diff is the review of a contract
+	$(BIN)/python -m tests.contract.snapshot
+
+lock: ## choose dependencies anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-emit-package calliope-shared --no-emit-package calliope-gateway --no-emit-package calliope-assistants \
+		--no-emit-package calliope-call-worker --no-emit-package calliope-webhooks --no-emit-package calliope-sandbox \
+		--no-emit-package calliope-local \
+		$(PACKAGES:%=%/pyproject.toml) requirements-dev.in -o requirements.lock
+
+clean: ## remove what was installed and stored here
+	rm -rf $(VENV) .calliope .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,85 @@
+"""The environment that each local process gets: the same variables as in production, other values."""
+
+import os
+from dataclasses import dataclass
+
+from calliope_local.keys import LocalKeys
+
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where everything listens, on 127.0.0.1."""
+
+    nats: int
+    mongo: int
+    sandbox: int
+    gateway: int
+    assistants: int
+    webhooks: int
+    worker: int
+
+    def url(self, name: str, scheme: str = "http") -> str:
+        """`http://127.0.0.1:8080` of a name."""
+        return f"{scheme}://127.0.0.1:{getattr(self, name)}"
+
+
+def environments(ports: Ports, keys: LocalKeys, *, log_format: str = "console") -> dict[str, dict[str, str]]:
+    """Variables by process name."""
+    base = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
+    shared = base | {
+        "CALLIOPE_ENVIRONMENT": "local",
+        "CALLIOPE_NATS__URL": ports.url("nats", "nats"),
+        "CALLIOPE_LOG__FORMAT": log_format,
+    }
+    store = {"CALLIOPE_MONGO__URL": ports.url("mongo", "mongodb"), "CALLIOPE_MONGO__DATABASE": "calliope"}
+    loopback = {"CALLIOPE_EGRESS__ALLOW": '["127.0.0.0/8"]', "CALLIOPE_EGRESS__ALLOW_HTTP": "true"}
+    return {
+        "nats": base,
+        "mongo": base,
+        "provision": shared,
+        "sandbox": base | {"CALLIOPE_SANDBOX_PORT": str(ports.sandbox)},
+        "assistants": shared
+        | store
+        | loopback
+        | _http(ports.assistants)
+        | {
+            "CALLIOPE_BOOTSTRAP_API_KEY": keys.api_key,
+            "CALLIOPE_SEALING__CALLS_PUBLIC_KEY": keys.calls_public,
+            "CALLIOPE_SEALING__WEBHOOKS_PUBLIC_KEY": keys.webhooks_public,
+        },
+        "webhooks": shared
+        | store
+        | loopback
+        | _http(ports.webhooks)
+        | {"CALLIOPE_SEALING__PRIVATE_KEYS": f'["{keys.webhooks_private}"]'},
+        "worker": shared
+        | loopback
+        | _http(ports.worker)
+        | _providers(ports)
+        | {
+            "CALLIOPE_PUBLIC_URL": ports.url("gateway"),
+            "CALLIOPE_SEALING__PRIVATE_KEYS": f'["{keys.calls_private}"]',
+        },
+        "gateway": shared | _http(ports.gateway),
+    }
+
+
+def _http(port: int) -> dict[str, str]:
+    return {"CALLIOPE_HTTP__HOST": "127.0.0.1", "CALLIOPE_HTTP__PORT": str(port)}
+
+
+def _providers(ports: Ports) -> dict[str, str]:
+    """Every vendor is the sandbox; keys of the installation are what it accepts from anybody."""
+    sandbox, socket = ports.url("sandbox"), ports.url("sandbox", "ws")
+    return {
+        "CALLIOPE_PROVIDERS__DEEPGRAM__URL": f"{socket}/deepgram",
+        "CALLIOPE_PROVIDERS__DEEPGRAM__API_KEY": "sandbox-deepgram",
+        "CALLIOPE_PROVIDERS__ELEVENLABS__URL": f"{socket}/elevenlabs",
+        "CALLIOPE_PROVIDERS__ELEVENLABS__API_KEY": "sandbox-elevenlabs",
+        "CALLIOPE_PROVIDERS__OPENAI__URL": f"{sandbox}/openai/v1",
+        "CALLIOPE_PROVIDERS__GROQ__URL": f"{sandbox}/groq/openai/v1",
+        "CALLIOPE_PROVIDERS__XAI__URL": f"{sandbox}/xai/v1",
+        "CALLIOPE_CARRIERS__TWILIO__URL": f"{sandbox}/twilio",
+    }
