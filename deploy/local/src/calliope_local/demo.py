@@ -1,0 +1,222 @@
+"""The demonstration: one whole phone call through the local stack, told line by line and checked at the end."""
+
+import json
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from calliope_local.http import lines, quoted, request
+from calliope_local.stack import LocalStack
+
+CALLER: Final = "+15550001111"
+LINE: Final = "+15550002222"
+HOOK: Final = "demo"
+CALL_S: Final = 60
+SETTLE_S: Final = 15.0
+EXAMPLE: Final = Path("examples/reception.json")
+SCRIPT: Final[list[dict[str, Any]]] = [
+    {"wait_for": "help you"},
+    {"wait_for_silence_ms": 300},
+    {"say": "Hi, what are your opening hours?"},
+    {"interrupt": {"after_words": 4, "say": "Sorry, I meant can I book a table tomorrow"}},
+    {"wait_for": "booked"},
+    {"wait_for_silence_ms": 300},
+    {"say": "No thank you, goodbye"},
+    {"expect_hang_up": True},
+]
+WANTED_EVENTS: Final = ("started", "answered", "turn_started", "interrupted", "turn_committed", "ended")
+
+
+@dataclass(slots=True)
+class Story:
+    """What was seen, and what was missing."""
+
+    missing: list[str] = field(default_factory=list)
+
+    def want(self, holds: bool, what: str) -> None:
+        """Something that has to be true."""
+        if not holds:
+            self.missing.append(what)
+
+
+def play(stack: LocalStack, assistant_file: Path | None) -> int:
+    """Exit status 0, when nothing was missing."""
+    gateway, sandbox, key = stack.address("gateway"), stack.address("sandbox"), stack.keys.api_key
+    story = Story()
+    began = time.monotonic()
+    _heading("1. An assistant is one JSON document")
+    _create(stack, assistant_file or EXAMPLE)
+    _heading("2. The phone rings")
+    sid = _place_call(stack)
+    told = threading.Thread(target=_tell_live, args=(sandbox, sid), name="live", daemon=True)
+    told.start()
+    call = request("GET", f"{sandbox}/sandbox/twilio/calls/{sid}?wait_s={CALL_S}", timeout_s=CALL_S + 5)
+    told.join(timeout=5)
+    story.want(call["failed"] is None, f"the caller's script failed: {call['failed']}")
+    record = _settled(gateway, key, sid)
+    _heading("3. What each answer waited for")
+    _tell_turns(record, story)
+    _heading("4. The call's events, in order")
+    _tell_events(record, story)
+    _heading("5. Webhooks, verified by their receiver with the standardwebhooks library")
+    _tell_hooks(stack, record, story)
+    _compare(call, record, story)
+    return _summary(record, story, time.monotonic() - began)
+
+
+def _create(stack: LocalStack, file: Path) -> None:
+    document = json.loads(file.read_text(encoding="utf-8"))
+    document["webhook_url"] = f"{stack.address('sandbox')}/hooks/{HOOK}"
+    document["twilio_config"] = {
+        "account_sid": stack.keys.twilio_account_sid,
+        "auth_token": stack.keys.twilio_auth_token,
+    }
+    gateway, key = stack.address("gateway"), stack.keys.api_key
+    made: dict[str, Any] = request("POST", f"{gateway}/api/v1/assistants", document, key=key)
+    _say(f"   POST /api/v1/assistants  <  {file}")
+    _say(f"   201  {made['id']}  “{made['name']}”, revision {made['revision']}")
+    _say(f"   its secrets are sealed: llm_provider_config.api_key = {made['llm_provider_config']['api_key']}")
+    request("PUT", f"{stack.address('sandbox')}/sandbox/hooks/{HOOK}", {"secrets": [made["webhook_secret"]]})
+    number = {"assistant_id": made["id"], "carrier": "twilio"}
+    request("PUT", f"{gateway}/api/v1/phone-numbers/{quoted(LINE)}", number, key=key)
+    _say(f"   PUT  /api/v1/phone-numbers/{LINE}  →  {made['id']}")
+
+
+def _place_call(stack: LocalStack) -> str:
+    sandbox = stack.address("sandbox")
+    number = {
+        "account_sid": stack.keys.twilio_account_sid,
+        "auth_token": stack.keys.twilio_auth_token,
+        "voice_url": f"{stack.address('gateway')}/telephony/twilio/voice",
+    }
+    request("PUT", f"{sandbox}/sandbox/twilio/numbers/{quoted(LINE)}", number)
+    placed = request("POST", f"{sandbox}/sandbox/twilio/calls", {"from": CALLER, "to": LINE, "script": SCRIPT})
+    _say(f"   {CALLER} calls {LINE}: signed hook → gateway → a worker with a free slot → TwiML")
+    return str(placed["sid"])
+
+
+def _tell_live(sandbox: str, sid: str) -> None:
+    """Both sides as they are heard: the caller's words, and what reached the caller's ear."""
+    for line in lines(f"{sandbox}/sandbox/twilio/calls/{sid}/live", timeout_s=CALL_S):
+        at = f"{line.get('start_ms', line.get('at_ms', 0)) / 1_000:6.2f} s"
+        if line.get("type") == "line":
+            mark = "caller   " if line["side"] == "caller" else "assistant"
+            _say(f"   {at}  {mark}  {line['text']}")
+        elif line.get("type") in {"interrupted", "clear"}:
+            _say(f"   {at}  --- interrupted: the assistant falls silent")
+
+
+def _settled(gateway: str, key: str, sid: str) -> dict[str, Any]:
+    """The call record, once the call's last event has arrived in it."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        page = request("GET", f"{gateway}/api/v1/calls?limit=5", key=key)
+        found = [item for item in page["items"] if item["carrier_call_id"] == sid]
+        if found and found[0]["status"] == "ended":
+            record: dict[str, Any] = request("GET", f"{gateway}/api/v1/calls/{found[0]['id']}", key=key)
+            return record
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the call record did not reach `ended` within {SETTLE_S:g} s: {found}")
+        time.sleep(0.1)
+
+
+def _tell_turns(record: dict[str, Any], story: Story) -> None:
+    _say("   turn  caller's last word → first audio   of it provider wait   added by Calliope")
+    answered = 0
+    for event in record["events"]:
+        if not event["type"].endswith("turn_committed.v1") or event["data"]["kind"] != "reply":
+            continue
+        timings = event["data"]["timings"]
+        total, wait = response_and_wait(timings)
+        if total is None:
+            continue
+        answered += 1
+        _say(f"   {event['data']['turn']:>4}  {total:>26.0f} ms   {wait:>18.0f} ms   {total - wait:>14.1f} ms")
+    story.want(answered >= 2, "at least two answered turns with timings")
+
+
+def response_and_wait(timings: dict[str, float | None]) -> tuple[float | None, float]:
+    """Milliseconds from the caller's last word to the first audio, and how much of it providers took."""
+    start, end = timings.get("last_word_ms"), timings.get("first_audio_sent_ms")
+    if start is None or end is None:
+        return None, 0.0
+    spans = (("last_word_ms", "final_ms"), ("llm_asked_ms", "tts_asked_ms"), ("tts_asked_ms", "first_tts_byte_ms"))
+    at, wait = start, 0.0
+    for first, last in spans:
+        begin, finish = timings.get(first), timings.get(last)
+        if begin is not None and finish is not None and finish > at:
+            wait += finish - max(begin, at)
+            at = finish
+    return end - start, wait
+
+
+def _tell_events(record: dict[str, Any], story: Story) -> None:
+    sequences = [event["sequence"] for event in record["events"]]
+    for event in record["events"]:
+        _say(f"   {event['sequence']:>3}  {event['time'][11:23]}  {event['type']:<34} {_gist(event['data'])}")
+    story.want(sequences == list(range(1, len(sequences) + 1)), f"sequences without holes, not {sequences}")
+    names = {event["type"].split(".")[2] for event in record["events"]}
+    for name in WANTED_EVENTS:
+        story.want(name in names, f"an event call.{name}")
+
+
+def _gist(data: dict[str, Any]) -> str:
+    for name in ("assistant_text", "text", "heard_text", "reason", "name", "from_number", "stream_id"):
+        if data.get(name):
+            return str(data[name])[:60]
+    return ""
+
+
+def _tell_hooks(stack: LocalStack, record: dict[str, Any], story: Story) -> None:
+    wanted = {event["id"]: event for event in record["events"]}
+    url = f"{stack.address('sandbox')}/sandbox/hooks/{HOOK}?wait_for={len(wanted)}&timeout_s={SETTLE_S:g}"
+    listing = request("GET", url, timeout_s=SETTLE_S + 5)
+    delivered = {attempt["webhook_id"]: attempt for attempt in listing["attempts"] if attempt["verified"]}
+    for event in wanted.values():
+        attempt = delivered.get(event["id"])
+        told = "verified" if attempt else "MISSING"
+        _say(f"   {event['sequence']:>3}  {event['type']:<34} {told}")
+    story.want(set(wanted) <= set(delivered), "every event of the call delivered and verified")
+    story.want(listing["unverified"] == 0, f"no delivery with a wrong signature: {listing['unverified']}")
+
+
+def _compare(call: dict[str, Any], record: dict[str, Any], story: Story) -> None:
+    """What the record says was said is what was heard."""
+    heard = " ".join(word["text"] for word in call["heard_words"]).split()
+    written = " ".join(line["text"] for line in record["transcript"] if line["role"] == "assistant").split()
+    story.want(_nearly(heard, written), f"the transcript says {written}, the caller heard {heard}")
+    said = " ".join(line["text"] for line in call["lines"] if line["side"] == "caller").split()
+    understood = " ".join(line["text"] for line in record["transcript"] if line["role"] == "user").split()
+    story.want(said == understood, f"the caller said {said}, the transcript says {understood}")
+
+
+def _nearly(heard: list[str], written: list[str]) -> bool:
+    """The same words; where the caller interrupted, one word may have been cut in half."""
+    extra = len(written) - len(heard)
+    return heard == written or (abs(extra) <= 2 and set(written) >= {word for word in heard if len(word) > 3})
+
+
+def _summary(record: dict[str, Any], story: Story, seconds: float) -> int:
+    _say("")
+    if story.missing:
+        for what in story.missing:
+            _say(f"MISSING: {what}")
+        return 1
+    turns = sum(event["type"].endswith("turn_committed.v1") for event in record["events"])
+    _say(
+        f"OK: one call of {record['duration_ms'] / 1_000:.1f} s with {turns} turns, {len(record['events'])} events in"
+        f" order, every webhook verified, ended by {record['ended_reason']}; {seconds:.0f} s in all."
+    )
+    return 0
+
+
+def _heading(text: str) -> None:
+    _say(f"\n{text}")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
