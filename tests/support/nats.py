@@ -1,0 +1,115 @@
+"""A real nats-server for tests: one per session, clean streams per test; killed with -9 and started again on demand.
+
+In the `conftest.py` of a folder that needs it: `from support.nats import bus_settings, nats_server  # noqa: F401`.
+"""
+
+import asyncio
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nats
+import pytest
+
+from calliope.messaging.provision import provision
+from calliope.settings import NatsSettings
+
+
+class NatsServer:
+    """One nats-server with JetStream in its own directory; keeps its port over restarts."""
+
+    def __init__(self, folder: Path, *, extra_config: str = "") -> None:
+        self._folder = folder
+        self._extra = extra_config
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = -1
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self, *, extra_config: str | None = None) -> None:
+        """Start it and wait until it answers."""
+        extra = self._extra if extra_config is None else extra_config
+        ports = self._folder / "ports"
+        shutil.rmtree(ports, ignore_errors=True)
+        ports.mkdir(parents=True)
+        config = self._folder / "nats.conf"
+        config.write_text(
+            f'listen: "127.0.0.1:{self.port}"\nports_file_dir: "{ports}"\nmax_payload: 1MB\n'
+            f'jetstream {{ store_dir: "{self._folder / "data"}", sync_interval: always }}\n{extra}\n'
+        )
+        binary = Path(sys.executable).parent / "nats-server"
+        with (self._folder / "log").open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - our own binary and file
+                [str(binary), "-c", str(config)], stdout=output, stderr=subprocess.STDOUT
+            )
+        self.port = self._read_port(ports)
+
+    def _read_port(self, folder: Path) -> int:
+        """The server writes this file once it listens."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            for file in folder.glob("*.ports"):
+                text = file.read_text()
+                if text.endswith(("}", "}\n")):
+                    return int(json.loads(text)["nats"][0].rpartition(":")[2])
+            time.sleep(0.01)
+        raise TimeoutError((self._folder / "log").read_text()[-2000:])
+
+    def kill(self) -> None:
+        """As a power cut would: SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(timeout=10)
+            self._process = None
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[NatsServer]:
+    """The session's server; do not stop it: take `own_nats_server` for that."""
+    with tempfile.TemporaryDirectory(prefix="calliope-nats-") as folder:
+        server = NatsServer(Path(folder))
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def own_nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A server of one's own, to kill; provisioned by nobody."""
+    server = NatsServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def bus_settings(nats_server: NatsServer) -> NatsSettings:
+    """Settings of a bus with all streams and durables, empty."""
+    await provisioned(nats_server.url, fresh=True)
+    return NatsSettings(url=nats_server.url)
+
+
+async def provisioned(url: str, *, fresh: bool = False) -> None:
+    """Create what `streams.py` declares; `fresh` removes what is there before."""
+    async with asyncio.timeout(10):
+        connection = await nats.connect(url)
+        jetstream = connection.jetstream()
+        if fresh:
+            for info in await jetstream.streams_info():
+                await jetstream.delete_stream(str(info.config.name))
+        await provision(jetstream)
+        await connection.close()
