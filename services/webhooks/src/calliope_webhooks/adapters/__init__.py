@@ -1,0 +1,1 @@
+"""The outside world of webhooks: store and bus."""

@@ -1,0 +1,332 @@
+"""The store of webhooks: deliveries, endpoints, and which assistant a call belongs to. The only file with the driver.
+
+Documents hold milliseconds as integers; only `expire_at`, which the store's own clean-up reads, is a date. A row can be
+claimed while it has a `claim_at`: the time of the next attempt, or the end of a lease; finished rows have none.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from calliope.contracts.assistants import SealedSecret
+from calliope.contracts.webhooks import DeliveryAttempt, DeliveryState, ListDeliveries
+from calliope.errors import TransientError
+from calliope.settings import MongoSettings
+from calliope_webhooks.model import LOG_LENGTH, Endpoint, EndpointKind, Row
+from calliope_webhooks.ports import Announcement
+
+Document = dict[str, Any]
+
+_KEPT: Final = timedelta(days=30)
+_CALLS_KEPT: Final = timedelta(days=30)
+"""Longer than the 14 days of the event stream, so that a replayed stream finds every call's assistant."""
+
+_REPLAYABLE: Final = (DeliveryState.DUE, DeliveryState.DELIVERED, DeliveryState.DEAD)
+
+
+@asynccontextmanager
+async def connect(settings: MongoSettings) -> AsyncIterator["MongoStore"]:
+    """One client for the process; closing the block closes it."""
+    timeout_ms = round(settings.timeout_s * 1000)
+    client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+        settings.url.get_secret_value(),
+        appname="calliope-webhooks",
+        serverSelectionTimeoutMS=timeout_ms,
+        connectTimeoutMS=timeout_ms,
+        socketTimeoutMS=timeout_ms,
+        waitQueueTimeoutMS=timeout_ms,
+        maxPoolSize=settings.pool_size,
+        retryWrites=True,
+    )
+    try:
+        yield MongoStore(client[settings.database])
+    finally:
+        client.close()
+
+
+@contextmanager
+def _ours(doing: str) -> Iterator[None]:
+    """Whatever the driver raises is the store being away; its outcome is unknown, and every write can be repeated."""
+    try:
+        yield
+    except PyMongoError as exc:
+        raise TransientError(f"the store did not answer ({doing}): {type(exc).__name__}", retry_after_s=1.0) from exc
+
+
+class MongoStore:
+    """Implements `Rows`, `Log`, `EndpointStore` and `CallMap`."""
+
+    def __init__(self, database: AsyncIOMotorDatabase[Document]) -> None:
+        self._database = database
+        self._rows: AsyncIOMotorCollection[Document] = database["deliveries"]
+        self._endpoints: AsyncIOMotorCollection[Document] = database["delivery_endpoints"]
+        self._calls: AsyncIOMotorCollection[Document] = database["delivery_calls"]
+
+    async def prepare(self) -> None:
+        """Create the indexes; those that exist stay. `_id` is made from event and endpoint: unique by itself."""
+        with _ours("create indexes"):
+            await self._rows.create_index([("claim_at", 1)])
+            await self._rows.create_index([("endpoint_id", 1), ("claim_at", 1)])
+            await self._rows.create_index([("organization_id", 1), ("position", -1)])
+            await self._rows.create_index([("organization_id", 1), ("subject", 1), ("position", -1)])
+            await self._rows.create_index([("announce_n", 1)])
+            await self._rows.create_index([("expire_at", 1)], expireAfterSeconds=0)
+            await self._endpoints.create_index([("organization_id", 1), ("assistant_id", 1)])
+            await self._calls.create_index([("expire_at", 1)], expireAfterSeconds=0)
+
+    async def ping(self) -> None:
+        """Raises: TransientError, when the store does not answer."""
+        with _ours("ping"):
+            await self._database.command("ping")
+
+    # -- Rows
+
+    async def add(self, row: Row) -> bool:
+        with _ours("add a delivery"):
+            try:
+                await self._rows.insert_one(_row_document(row))
+            except DuplicateKeyError:
+                return False
+        return True
+
+    async def claim(self, endpoint_id: str, *, now_ms: int, lease: str, lease_until_ms: int) -> Row | None:
+        return await self._claim({"endpoint_id": endpoint_id, "claim_at": {"$lte": now_ms}}, lease, lease_until_ms)
+
+    async def claim_older(
+        self, endpoint_id: str, *, since_before_ms: int, now_ms: int, lease: str, lease_until_ms: int
+    ) -> Row | None:
+        where = {"endpoint_id": endpoint_id, "claim_at": {"$lte": now_ms}, "since": {"$lt": since_before_ms}}
+        return await self._claim(where, lease, lease_until_ms)
+
+    async def _claim(self, where: Document, lease: str, lease_until_ms: int) -> Row | None:
+        take = {"state": DeliveryState.SENDING.value, "claim_at": lease_until_ms, "lease": lease}
+        with _ours("claim a delivery"):
+            found = await self._rows.find_one_and_update(
+                where,
+                {"$set": take, "$inc": {"attempts": 1}},
+                sort=[("claim_at", 1)],
+                return_document=ReturnDocument.AFTER,
+            )
+        return _row(found) if found else None
+
+    async def delivered(self, row: Row, attempt: DeliveryAttempt) -> None:
+        with _ours("record a delivery"):
+            await self._rows.update_one({"_id": row.id}, _finished(attempt, DeliveryState.DELIVERED, {}))
+
+    async def again(self, row: Row, attempt: DeliveryAttempt, *, due_ms: int) -> bool:
+        change = _logged(attempt)
+        change["$set"] |= {"state": DeliveryState.DUE.value, "claim_at": due_ms, "lease": ""}
+        with _ours("put a delivery off"):
+            result = await self._rows.update_one({"_id": row.id, "lease": row.lease}, change)
+        return result.matched_count == 1
+
+    async def bury(self, row: Row, attempt: DeliveryAttempt, announcement: Announcement) -> bool:
+        extra = {
+            "announce_n": 1,
+            "announcement": {
+                "event_id": announcement.event_id,
+                "subject": announcement.subject,
+                "body": announcement.body,
+            },
+        }
+        change = _finished(attempt, DeliveryState.DEAD, extra)
+        change["$inc"] = {"deaths": 1}
+        with _ours("give a delivery up"):
+            result = await self._rows.update_one({"_id": row.id, "lease": row.lease}, change)
+        return result.matched_count == 1
+
+    async def due_endpoints(self, *, now_ms: int, limit: int) -> Sequence[tuple[str, str]]:
+        stages: list[Mapping[str, Any]] = [
+            {"$match": {"claim_at": {"$lte": now_ms}}},
+            {"$group": {"_id": "$endpoint_id", "organization_id": {"$first": "$organization_id"}}},
+            {"$limit": limit},
+        ]
+        with _ours("look for due deliveries"):
+            return [(found["_id"], found["organization_id"]) async for found in self._rows.aggregate(stages)]
+
+    async def unannounced(self, limit: int) -> Sequence[tuple[str, Announcement]]:
+        with _ours("look for unpublished events"):
+            found = await self._rows.find({"announce_n": 1}).limit(limit).to_list(limit)
+        return [
+            (item["_id"], Announcement(said["event_id"], said["subject"], bytes(said["body"])))
+            for item in found
+            if (said := item["announcement"])
+        ]
+
+    async def announced(self, delivery_id: str, event_id: str) -> None:
+        with _ours("note a published event"):
+            await self._rows.update_one(
+                {"_id": delivery_id, "announcement.event_id": event_id},
+                {"$set": {"announce_n": 0}, "$unset": {"announcement": ""}},
+            )
+
+    # -- Log
+
+    async def page(self, organization_id: str, query: ListDeliveries, *, before: str | None) -> Sequence[Row]:
+        where: Document = {"organization_id": organization_id}
+        where |= {"subject": query.subject} if query.subject else {}
+        where |= {"assistant_id": query.assistant_id} if query.assistant_id else {}
+        where |= {"state": query.state.value} if query.state else {}
+        where |= {"position": {"$lt": before}} if before else {}
+        with _ours("list deliveries"):
+            found = await self._rows.find(where).sort("position", -1).limit(query.limit + 1).to_list(query.limit + 1)
+        return [_row(item) for item in found]
+
+    async def find(self, organization_id: str, delivery_id: str) -> Row | None:
+        with _ours("find a delivery"):
+            found = await self._rows.find_one({"_id": delivery_id, "organization_id": organization_id})
+        return _row(found) if found else None
+
+    async def replay(self, organization_id: str, delivery_id: str, *, command_id: str, now_ms: int) -> Row | None:
+        row = await self.find(organization_id, delivery_id)
+        if row is None:
+            return None
+        where = {
+            "_id": delivery_id,
+            "organization_id": organization_id,
+            "state": {"$in": [state.value for state in _REPLAYABLE]},
+            "attempts": row.attempts,
+        }
+        begin = {
+            "state": DeliveryState.DUE.value,
+            "claim_at": now_ms,
+            "since": now_ms,
+            "tried_before": row.attempts,
+            "forced": True,
+            "replayed_by": command_id,
+            "expire_at": datetime.now(UTC) + _KEPT,
+        }
+        with _ours("replay a delivery"):
+            found = await self._rows.find_one_and_update(where, {"$set": begin}, return_document=ReturnDocument.AFTER)
+        return _row(found) if found else None
+
+    # -- EndpointStore
+
+    async def put(self, endpoints: Sequence[Endpoint]) -> None:
+        for endpoint in endpoints:
+            known = {
+                "organization_id": endpoint.organization_id,
+                "assistant_id": endpoint.assistant_id,
+                "kind": endpoint.kind.value,
+                "url": endpoint.url,
+                "secrets": {str(at): secret.model_dump() for at, secret in enumerate(endpoint.secrets)},
+            }
+            with _ours("remember an endpoint"):
+                await self._endpoints.update_one(
+                    {"_id": endpoint.id}, {"$set": known, "$setOnInsert": {"gone_url": None}}, upsert=True
+                )
+
+    async def get(self, endpoint_id: str) -> Endpoint | None:
+        with _ours("find an endpoint"):
+            found = await self._endpoints.find_one({"_id": endpoint_id})
+        return _endpoint(found) if found else None
+
+    async def of_assistant(self, organization_id: str, assistant_id: str) -> Sequence[Endpoint]:
+        where = {"organization_id": organization_id, "assistant_id": assistant_id}
+        with _ours("find endpoints"):
+            return [_endpoint(found) async for found in self._endpoints.find(where)]
+
+    async def set_gone(self, endpoint_id: str, url: str | None) -> None:
+        with _ours("mark an endpoint"):
+            await self._endpoints.update_one({"_id": endpoint_id}, {"$set": {"gone_url": url}})
+
+    # -- CallMap
+
+    async def put_call(self, organization_id: str, call_id: str, assistant_id: str) -> None:
+        known = {"assistant_id": assistant_id, "expire_at": datetime.now(UTC) + _CALLS_KEPT}
+        with _ours("remember a call"):
+            await self._calls.update_one({"_id": f"{organization_id}/{call_id}"}, {"$set": known}, upsert=True)
+
+    async def get_call(self, organization_id: str, call_id: str) -> str | None:
+        with _ours("find a call"):
+            found = await self._calls.find_one({"_id": f"{organization_id}/{call_id}"})
+        return str(found["assistant_id"]) if found else None
+
+
+def _logged(attempt: DeliveryAttempt) -> dict[str, Document]:
+    """Attempts are a map by number: appending to a list of documents is not equal on all stores."""
+    change: dict[str, Document] = {"$set": {f"log.{attempt.number}": attempt.model_dump(mode="json")}}
+    if attempt.number > LOG_LENGTH:
+        change["$unset"] = {f"log.{attempt.number - LOG_LENGTH}": ""}
+    return change
+
+
+def _finished(attempt: DeliveryAttempt, state: DeliveryState, extra: Document) -> dict[str, Document]:
+    change = _logged(attempt)
+    change["$set"] |= {"state": state.value, "lease": "", **extra}
+    change["$unset"] = change.get("$unset", {}) | {"claim_at": ""}
+    return change
+
+
+def _row_document(row: Row) -> Document:
+    return {
+        "_id": row.id,
+        "organization_id": row.organization_id,
+        "endpoint_id": row.endpoint_id,
+        "assistant_id": row.assistant_id,
+        "event_id": row.event_id,
+        "event_type": row.event_type,
+        "subject": row.subject,
+        "url": row.url,
+        "body": row.body,
+        "position": row.position,
+        "created_at": row.created_at_ms,
+        "since": row.since_ms,
+        "state": row.state.value,
+        "claim_at": row.claim_at_ms,
+        "lease": row.lease,
+        "attempts": row.attempts,
+        "tried_before": row.tried_before,
+        "forced": row.forced,
+        "deaths": row.deaths,
+        "replayed_by": row.replayed_by,
+        "traceparent": row.traceparent,
+        "announce_n": 0,
+        "log": {},
+        "expire_at": datetime.now(UTC) + _KEPT,
+    }
+
+
+def _row(found: Document) -> Row:
+    log = sorted(found["log"].items(), key=lambda item: int(item[0]))
+    return Row(
+        id=found["_id"],
+        organization_id=found["organization_id"],
+        endpoint_id=found["endpoint_id"],
+        assistant_id=found["assistant_id"],
+        event_id=found["event_id"],
+        event_type=found["event_type"],
+        subject=found["subject"],
+        url=found["url"],
+        body=bytes(found["body"]),
+        created_at_ms=found["created_at"],
+        since_ms=found["since"],
+        state=DeliveryState(found["state"]),
+        claim_at_ms=found.get("claim_at"),
+        lease=found["lease"],
+        attempts=found["attempts"],
+        tried_before=found["tried_before"],
+        forced=found["forced"],
+        deaths=found["deaths"],
+        replayed_by=found["replayed_by"],
+        traceparent=found["traceparent"],
+        log=tuple(DeliveryAttempt.model_validate(attempt) for _, attempt in log),
+    )
+
+
+def _endpoint(found: Document) -> Endpoint:
+    secrets = sorted(found["secrets"].items(), key=lambda item: int(item[0]))
+    return Endpoint(
+        id=found["_id"],
+        organization_id=found["organization_id"],
+        assistant_id=found["assistant_id"],
+        kind=EndpointKind(found["kind"]),
+        url=found["url"],
+        secrets=tuple(SealedSecret.model_validate(secret) for _, secret in secrets),
+        gone_url=found["gone_url"],
+    )

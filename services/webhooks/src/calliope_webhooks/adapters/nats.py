@@ -1,0 +1,76 @@
+"""The bus as webhooks uses it: ask for endpoints, hear of changed assistants, set alarms, publish deaths."""
+
+from typing import Final
+
+import orjson
+from nats.aio.msg import Msg
+
+from calliope.contracts import subjects
+from calliope.contracts.assistants import AssistantRef, Endpoints
+from calliope.contracts.errors import ErrorCode
+from calliope.errors import CommandError, TransientError
+from calliope.messaging.broker import Bus
+from calliope.messaging.commands import CommandClient
+from calliope.messaging.publish import EventPublisher, Scheduler
+from calliope_webhooks.endpoints import EndpointBook
+from calliope_webhooks.model import Row, moment
+from calliope_webhooks.ports import Announcement
+
+_ASK_S: Final = 4.0
+_ALARM_S: Final = 2.0
+"""An attempt waits for it; after that the sweep is the alarm."""
+
+
+class BusAssistants:
+    """Implements `AssistantsApi`."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._commands = CommandClient(bus)
+
+    async def endpoints(self, organization_id: str, assistant_id: str) -> Endpoints | None:
+        try:
+            return await self._commands.call(
+                subjects.Command.ASSISTANTS_ENDPOINTS,
+                AssistantRef(assistant_id=assistant_id),
+                reply_type=Endpoints,
+                organization=organization_id,
+                timeout_s=_ASK_S,
+            )
+        except CommandError as exc:
+            if exc.code is ErrorCode.NOT_FOUND:
+                return None
+            raise TransientError(f"assistants did not answer: {exc.code.value}") from exc
+
+
+class BusAlarm:
+    """Implements `Alarm` with scheduled messages."""
+
+    def __init__(self, bus: Bus, *, service: str) -> None:
+        self._scheduler = Scheduler(bus, service=service, timeout_s=_ALARM_S, budget_s=_ALARM_S)
+
+    async def set(self, row: Row, *, due_ms: int) -> None:
+        body = {"endpoint_id": row.endpoint_id, "organization_id": row.organization_id, "due_ms": due_ms}
+        await self._scheduler.at(moment(due_ms), key=row.id, body=orjson.dumps(body))
+
+
+class BusAnnouncer:
+    """Implements `Announcer`."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._publisher = EventPublisher(bus)
+
+    async def publish(self, announcement: Announcement) -> None:
+        await self._publisher.publish_bytes(announcement.subject, announcement.body, message_id=announcement.event_id)
+
+
+async def hear_of_changes(bus: Bus, endpoints: EndpointBook) -> None:
+    """Every replica forgets a changed assistant at once; the durable tells only one of them.
+
+    A plain subscription, because these messages carry the publisher's reply address and must not be answered.
+    """
+
+    async def forget(message: Msg) -> None:
+        changed = subjects.parse_event(message.subject)
+        endpoints.forget(changed.organization, changed.entity_id)
+
+    await bus.connection.subscribe(subjects.events_of(subjects.Entity.ASSISTANT), cb=forget)

@@ -1,0 +1,99 @@
+"""Builds webhooks: the only file that knows every adapter."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import aiohttp
+import structlog
+
+from calliope import egress
+from calliope.messaging import streams
+from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
+from calliope.observability.health import Health, serve
+from calliope.secrets import Opener
+from calliope_webhooks.adapters import mongo
+from calliope_webhooks.adapters.nats import BusAlarm, BusAnnouncer, BusAssistants, hear_of_changes
+from calliope_webhooks.breaker import BreakerRules
+from calliope_webhooks.delivery import Sender
+from calliope_webhooks.dispatcher import Dispatcher, Pace
+from calliope_webhooks.endpoints import EndpointBook
+from calliope_webhooks.handlers import SERVICE, listen
+from calliope_webhooks.outcome import Settler
+from calliope_webhooks.retry import Schedule
+from calliope_webhooks.service import Deliveries, Fanout, SystemClock
+from calliope_webhooks.settings import DeliverySettings, WebhooksSettings
+from calliope_webhooks.targets.http import HttpTarget
+from calliope_webhooks.turnstile import Limits
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def running(settings: WebhooksSettings) -> AsyncIterator[int]:
+    """The service, working; gives its health port. On leaving: nothing new, attempts on their way are recorded."""
+    bus = build_broker(settings.nats, SERVICE)
+    async with (
+        mongo.connect(settings.mongo) as store,
+        egress.session(settings.egress, total_s=settings.delivery.timeout_s, limit=settings.delivery.overall) as http,
+    ):
+        if settings.egress.allow:
+            log.warning("egress.loosened", allow=[str(network) for network in settings.egress.allow])
+        await store.prepare()
+        dispatcher, endpoints = _assemble(settings, bus, store, http)
+        health = Health({"bus": lambda: ready(bus), "store": store.ping, "durables": lambda: _durables(bus)})
+        await start(bus)
+        try:
+            await hear_of_changes(bus, endpoints)
+            async with serve(health, settings.http) as port, asyncio.TaskGroup() as tasks:
+                helpers = [
+                    tasks.create_task(Watchdog(bus).run(), name="bus.watchdog"),
+                    tasks.create_task(health.watch_loop(), name="health.loop"),
+                ]
+                sending = tasks.create_task(dispatcher.run(), name="webhooks.dispatcher")
+                try:
+                    yield port
+                finally:
+                    dispatcher.stop()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(settings.shutdown_timeout_s):
+                            await asyncio.wait({sending})
+                    for task in (*helpers, sending):
+                        task.cancel()
+        finally:
+            await stop(bus)
+
+
+def _assemble(
+    settings: WebhooksSettings, bus: Bus, store: mongo.MongoStore, http: aiohttp.ClientSession
+) -> tuple[Dispatcher, EndpointBook]:
+    ours, clock = settings.delivery, SystemClock()
+    schedule = Schedule(ours.schedule_s, ours.jitter, ours.slow_s)
+    endpoints = EndpointBook(BusAssistants(bus), store, ttl_s=ours.endpoint_ttl_s)
+    opener = Opener(key.get_secret_value() for key in settings.sealing.private_keys)
+    target = HttpTarget(http, settings.egress, total_s=ours.timeout_s, connect_s=ours.connect_timeout_s)
+    dispatcher = Dispatcher(
+        store,
+        endpoints,
+        Sender(target, opener, clock),
+        Settler(store, endpoints, schedule, BusAlarm(bus, service=SERVICE), BusAnnouncer(bus), clock, ours.sweep_s),
+        clock,
+        _pace(ours, schedule),
+        BreakerRules(**settings.breaker.model_dump()),
+    )
+    listen(bus, Fanout(endpoints, store, dispatcher, clock), dispatcher, Deliveries(store, dispatcher, clock))
+    return dispatcher, endpoints
+
+
+def _pace(ours: DeliverySettings, schedule: Schedule) -> Pace:
+    return Pace(
+        limits=Limits(ours.per_endpoint, ours.per_organization, ours.overall),
+        lease_s=2 * ours.timeout_s + 15.0,
+        sweep_s=ours.sweep_s,
+        max_age_s=schedule.span_s + 3_600.0,
+    )
+
+
+async def _durables(bus: Bus) -> None:
+    for durable in (streams.WEBHOOKS_FANOUT, streams.WEBHOOKS_WAKE):
+        await bus.jetstream.consumer_info(durable.stream, durable.name)

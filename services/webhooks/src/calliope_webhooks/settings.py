@@ -1,0 +1,64 @@
+"""Settings of webhooks."""
+
+from typing import Self
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr, model_validator
+
+from calliope.settings import EgressSettings, Environment, MongoSettings, Part, ServiceSettings
+from calliope_webhooks.retry import DEFAULT_STEPS_S
+
+
+class SealingSettings(Part):
+    """Keys that open signing secrets; several while they rotate."""
+
+    private_keys: tuple[SecretStr, ...] = ()
+
+
+class DeliverySettings(Part):
+    """How deliveries are made."""
+
+    schedule_s: tuple[NonNegativeFloat, ...] = Field(
+        default=DEFAULT_STEPS_S,
+        min_length=1,
+        description="Wait before each attempt; the first is the wait before none.",
+    )
+    jitter: float = Field(default=0.2, ge=0, lt=1)
+    slow_s: NonNegativeFloat = Field(default=60.0, description="Least wait after a 429 or a timeout.")
+    timeout_s: PositiveFloat = Field(default=15.0, description="A whole attempt.")
+    connect_timeout_s: PositiveFloat = 5.0
+    per_endpoint: PositiveInt = 4
+    per_organization: PositiveInt = 32
+    overall: PositiveInt = 128
+    sweep_s: PositiveFloat = Field(default=15.0, description="How often rows that nobody was woken for are looked for.")
+    endpoint_ttl_s: PositiveFloat = Field(default=5.0, description="How long an assistant's endpoints are remembered.")
+
+
+class BreakerSettings(Part):
+    """When an endpoint that is down is left alone, and for how long."""
+
+    hard_failures: PositiveInt = Field(default=5, description="Timeouts and connection errors in a row.")
+    window_s: PositiveFloat = 300.0
+    least_answers: PositiveInt = 10
+    failed_share: float = Field(default=0.7, gt=0, le=1)
+    pause_s: PositiveFloat = Field(default=30.0, description="Doubles each time …")
+    longest_pause_s: PositiveFloat = Field(default=900.0, description="… up to this.")
+
+
+class WebhooksSettings(ServiceSettings):
+    """Everything webhooks reads from the environment."""
+
+    mongo: MongoSettings = MongoSettings(pool_size=160)
+    egress: EgressSettings = EgressSettings()
+    sealing: SealingSettings = SealingSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    breaker: BreakerSettings = BreakerSettings()
+    shutdown_timeout_s: PositiveFloat = Field(default=20.0, description="More than one attempt takes.")
+
+    @model_validator(mode="after")
+    def _fit_for_production(self) -> Self:
+        if self.environment is Environment.PRODUCTION:
+            if not self.sealing.private_keys:
+                raise ValueError("sealing.private_keys: production needs the key that opens signing secrets")
+            if self.egress.allow or self.egress.allow_http:
+                raise ValueError("egress: production reaches public https addresses only")
+        return self
