@@ -88,7 +88,12 @@ class Finished:
     output_tokens: int | None = None
 
 
-LlmEvent = TextDelta | ToolCall | Finished
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The model is writing a tool call that is not complete yet. For deadlines only; the chain passes none on."""
+
+
+LlmEvent = TextDelta | ToolCall | Progress | Finished
 """In order: text and complete tool calls as they come, then exactly one `Finished`."""
 
 

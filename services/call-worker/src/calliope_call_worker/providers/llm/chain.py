@@ -1,0 +1,225 @@
+"""The fallback chain: asks one model after another until one answers in time; what was passed on is not repeated."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.llm.base import (
+    Finished,
+    LanguageModel,
+    LlmEvent,
+    LlmRequest,
+    Progress,
+    TextDelta,
+    ToolCall,
+    UserMessage,
+)
+from calliope_call_worker.providers.llm.breaker import Breaker
+from calliope_call_worker.providers.llm.seam import Seam, continuing, open_thought, without_thoughts
+from calliope_call_worker.providers.settings import ThinkingSettings
+
+OnFailure = Callable[[ProviderError, str], None]
+"""Told of every failure and what is done about it."""
+_QUICK: Final = frozenset({Failure.DROPPED, Failure.ERROR, Failure.MALFORMED})
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """A model of the chain and its health, which is shared by all calls of the worker."""
+
+    model: LanguageModel
+    breaker: Breaker
+    hopeless: bool = False
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What was passed on of one answer."""
+
+    text: list[str] = field(default_factory=list)
+    useful: bool = False
+    tools: bool = False
+
+    @property
+    def so_far(self) -> str:
+        return "".join(self.text)
+
+
+class LlmChain:
+    """The models of one call, in order. One answer at a time, or several: each has its own state."""
+
+    def __init__(self, links: Sequence[Link], settings: ThinkingSettings, on_failure: OnFailure) -> None:
+        self._links = tuple(links)
+        self._settings = settings
+        self._on_failure = on_failure
+        self._used = links[0]
+        self._now = asyncio.get_running_loop().time
+
+    @property
+    def used(self) -> tuple[str, str]:
+        """Provider and model that were asked last."""
+        return self._used.model.name, self._used.model.model
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether every model refused for good: wrong key, no credit, no such model."""
+        return all(link.hopeless for link in self._links)
+
+    def stream(
+        self, request: LlmRequest, spoken: Callable[[], str]
+    ) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
+        """Ask. `spoken` tells what the voice was given of this answer; it is used to report how far a failure came.
+
+        When a model dies in the middle the next one continues behind the text already passed on.
+        Raises: ProviderError of the last model while iterating, when none is left.
+        """
+        return self._stream(request, spoken)
+
+    @asynccontextmanager
+    async def _stream(self, request: LlmRequest, spoken: Callable[[], str]) -> AsyncIterator[AsyncIterator[LlmEvent]]:
+        async with aclosing(self._events(request, spoken)) as events:
+            yield events
+
+    async def _events(self, request: LlmRequest, spoken: Callable[[], str]) -> AsyncGenerator[LlmEvent, None]:
+        answer, tried = _Answer(), list[Link]()
+        link = self._first()
+        while True:
+            tried.append(link)
+            try:
+                async with aclosing(self._attempt(link, request, answer)) as events:
+                    async for event in events:
+                        yield event
+            except ProviderError as exc:
+                self._note(link, exc)
+                if answer.tools:  # its tools are known: that is an answer
+                    yield Finished("tool_calls")
+                    return
+                following = self._next(tried, exc)
+                if following is None:
+                    self._on_failure(exc, "gives up")
+                    raise
+                said = f" after {len(spoken())} characters were said" if answer.useful else ""
+                self._on_failure(exc, f"asks {following.model.name} {following.model.model}{said}")
+                if tag := open_thought(answer.so_far):
+                    answer.text.append(tag)
+                    yield TextDelta(tag)
+                link = following
+            else:
+                return
+
+    async def _attempt(self, link: Link, request: LlmRequest, answer: _Answer) -> AsyncGenerator[LlmEvent, None]:
+        """One model's answer, or its continuation of an answer. Raises: ProviderError, also when it is late."""
+        self._used = link
+        seam: Seam | None = None
+        if without_thoughts(answer.so_far).strip():
+            seam = Seam(answer.so_far)
+            request = replace(request, messages=continuing(request.messages, answer.so_far))
+        useful = decided = False
+        try:
+            async with aclosing(self._in_time(link, request, lambda: useful)) as events:
+                async for event in events:
+                    if not useful and self._is_useful(event, answer):
+                        useful = decided = True
+                        link.breaker.succeeded()
+                    match event:
+                        case Progress():
+                            continue
+                        case TextDelta(text):
+                            text = seam.feed(text) if seam is not None else text
+                            if text:
+                                answer.text.append(text)
+                                answer.useful = answer.useful or useful
+                                yield event if seam is None else TextDelta(text)
+                            continue
+                        case ToolCall():
+                            answer.tools = True
+                        case Finished():
+                            self._check_answered(link, request, answer, useful)
+                            rest = seam.finish() if seam is not None else ""
+                            if rest:
+                                yield TextDelta(rest)
+                    yield event
+        except ProviderError:
+            decided = True
+            raise
+        finally:
+            if not decided:
+                link.breaker.undecided()
+
+    async def _in_time(
+        self, link: Link, request: LlmRequest, useful: Callable[[], bool]
+    ) -> AsyncGenerator[LlmEvent, None]:
+        """The model's events; waiting for the next one ends at its deadline."""
+        settings, now, name = self._settings, self._now, link.model.name
+        first_s = settings.first_token_deadline_s if request.schema is None else settings.analysis_deadline_s
+        started = now()
+        last = started + max(settings.answer_deadline_s, first_s)
+        entered = link.model.stream(request)
+        try:
+            async with asyncio.timeout_at(started + first_s):
+                events = await entered.__aenter__()
+        except TimeoutError as exc:
+            raise ProviderError(name, Failure.DEADLINE, f"no answer within {first_s:g} s") from exc
+        try:
+            while True:
+                at = min(last, now() + settings.inter_token_deadline_s if useful() else started + first_s)
+                try:
+                    async with asyncio.timeout_at(at):
+                        event = await anext(events)
+                except StopAsyncIteration:
+                    raise ProviderError(name, Failure.DROPPED, "the answer has no end") from None
+                except TimeoutError as exc:
+                    what = "stopped in the middle" if useful() else f"nothing useful within {first_s:g} s"
+                    raise ProviderError(name, Failure.DEADLINE, what) from exc
+                yield event
+                if isinstance(event, Finished):
+                    return
+        finally:
+            await entered.__aexit__(None, None, None)
+
+    def _is_useful(self, event: LlmEvent, answer: _Answer) -> bool:
+        match event:
+            case TextDelta(text):
+                said = without_thoughts(answer.so_far + text if "<" in answer.so_far else text).strip()
+                return bool(said) and (">" in said or not said.startswith("<"))
+            case Progress() | ToolCall():
+                return True
+            case Finished():
+                return False
+
+    def _check_answered(self, link: Link, request: LlmRequest, answer: _Answer, useful: bool) -> None:
+        """Nothing to say is an answer to a tool's result, not to a caller."""
+        if useful or answer.useful or answer.tools:
+            return
+        if request.messages and isinstance(request.messages[-1], UserMessage):
+            raise ProviderError(link.model.name, Failure.MALFORMED, "an empty answer")
+        link.breaker.succeeded()
+
+    def _first(self) -> Link:
+        """Who is asked first: not one that is known to fail, unless all are. Raises: ProviderError."""
+        hopeful = [link for link in self._links if not link.hopeless]
+        if not hopeful:
+            name, model = self.used
+            detail = f"every model of the chain refused for good, {model} too"
+            raise ProviderError(name, Failure.REFUSED, detail)
+        now = self._now()
+        return next((link for link in hopeful if link.breaker.allows(now)), hopeful[0])
+
+    def _next(self, tried: list[Link], exc: ProviderError) -> Link | None:
+        """Who is asked after that failure; the last one once more if it failed quickly, for nobody else is left."""
+        now = self._now()
+        for link in self._links:
+            if link not in tried and not link.hopeless and link.breaker.allows(now):
+                return link
+        last = tried[-1]
+        return last if exc.failure in _QUICK and last not in tried[:-1] else None
+
+    def _note(self, link: Link, exc: ProviderError) -> None:
+        link.hopeless = link.hopeless or exc.fatal
+        if exc.failure is Failure.REFUSED:
+            link.breaker.undecided()  # this request was refused; others may be fine
+        else:
+            link.breaker.failed(self._now(), retry_after_s=exc.retry_after_s)

@@ -1,0 +1,68 @@
+"""Reads server-sent events as chat servers send them: cut anywhere, any line end, comments, joined lines. Pure."""
+
+from typing import Final
+
+import orjson
+
+MAX_LINE_BYTES: Final = 4 * 1024 * 1024
+
+
+class SseError(Exception):
+    """What came is not a stream of JSON objects."""
+
+
+class SseReader:
+    """Feed bytes; get JSON values. `done` after `[DONE]`.
+
+    One `data:` line is one value, with or without the blank line behind it; only a line that is no JSON yet is joined
+    with the next, as the standard would have it. A bare JSON line, as some send their errors, counts as data.
+    """
+
+    def __init__(self) -> None:
+        self.done = False
+        self._rest = b""
+        self._joined = b""
+
+    def feed(self, chunk: bytes) -> list[object]:
+        """The values that are complete now. Raises: SseError."""
+        data = self._rest + chunk if self._rest else chunk
+        *lines, self._rest = data.split(b"\n")
+        if len(self._rest) > MAX_LINE_BYTES:
+            raise SseError("an endless line")
+        values: list[object] = []
+        for line in lines:
+            self._line(line, values)
+        return values
+
+    def finish(self) -> list[object]:
+        """The stream ended; its last line may lack an end."""
+        values: list[object] = []
+        self._line(self._rest, values)
+        self._line(b"", values)
+        self._rest = b""
+        return values
+
+    def _line(self, line: bytes, values: list[object]) -> None:
+        if line.startswith(b"data:"):
+            line = line[5:].strip()
+            if line == b"[DONE]":
+                self.done = True
+                return
+            if not line:
+                return
+        else:
+            line = line.rstrip(b"\r")
+            if not line:
+                if self._joined:
+                    raise SseError("data that is not JSON")
+                return
+            if not self._joined and not line.startswith((b"{", b"[")):
+                return  # a comment, an event name, an id
+        try:
+            values.append(orjson.loads(self._joined + line))
+        except orjson.JSONDecodeError:
+            self._joined += line + b"\n"
+            if len(self._joined) > MAX_LINE_BYTES:
+                raise SseError("data that is not JSON") from None
+        else:
+            self._joined = b""

@@ -1,0 +1,90 @@
+"""Settings of the providers: where each vendor is, the installation's own key, and how long each may take."""
+
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+
+from calliope.settings import Part
+
+
+class DeepgramSettings(Part):
+    """Deepgram's recogniser."""
+
+    url: str = Field(default="wss://api.deepgram.com", description="Regional hosts: api.eu., api.au., api.in.")
+    api_key: SecretStr | None = None
+    handshake_deadline_s: PositiveFloat = 3.0
+
+
+class ElevenLabsSettings(Part):
+    """ElevenLabs' voices."""
+
+    url: str = "wss://api.elevenlabs.io"
+    api_key: SecretStr | None = None
+    model: str = "eleven_flash_v2_5"
+    voice: str = "rachel"
+    handshake_deadline_s: PositiveFloat = 2.0
+    inactivity_timeout_s: int = Field(default=180, ge=20, le=180, description="Asked of the vendor.")
+    keep_alive_s: PositiveFloat = Field(
+        default=15.0, description="A word to the vendor when nothing is said for so long."
+    )
+
+
+class OpenAiSettings(Part):
+    """OpenAI. Model names expire within months: check them against the vendor's list when upgrading."""
+
+    url: str = "https://api.openai.com/v1"
+    api_key: SecretStr | None = None
+    model: str = "gpt-6-luna"
+
+
+class GroqSettings(Part):
+    """Groq."""
+
+    url: str = "https://api.groq.com/openai/v1"
+    api_key: SecretStr | None = None
+    model: str = "openai/gpt-oss-120b"
+
+
+class XaiSettings(Part):
+    """xAI."""
+
+    url: str = "https://api.x.ai/v1"
+    api_key: SecretStr | None = None
+    model: str = "grok-4.20-non-reasoning"
+
+
+class ListeningSettings(Part):
+    """When a recogniser counts as failed."""
+
+    silent_after_s: PositiveFloat = Field(default=2.5, description="Voice went in and nothing came out for so long.")
+    replay_s: PositiveFloat = Field(default=10.0, description="Most audio that is heard again after a drop.")
+    late_replay_s: PositiveFloat = Field(default=5.0, description="As above, when reopening took more than 3 s.")
+
+
+class ThinkingSettings(Part):
+    """When a language model counts as failed."""
+
+    first_token_deadline_s: PositiveFloat = Field(default=1.5, description="Until the first word or tool call.")
+    inter_token_deadline_s: PositiveFloat = Field(default=2.0, description="Between words.")
+    answer_deadline_s: PositiveFloat = Field(default=60.0, description="The whole answer.")
+    analysis_deadline_s: PositiveFloat = Field(default=30.0, description="First output of work after the call.")
+    breaker_failures: PositiveInt = Field(default=3, description="In a row, before a model is skipped.")
+    breaker_cool_down_s: PositiveFloat = Field(default=15.0, description="Until a skipped model is tried again.")
+
+
+class SpeakingSettings(Part):
+    """When a voice counts as failed."""
+
+    first_audio_deadline_s: PositiveFloat = 1.0
+    stall_deadline_s: PositiveFloat = 2.0
+
+
+class ProvidersSettings(Part):
+    """`CALLIOPE_PROVIDERS__DEEPGRAM__URL` and so on."""
+
+    deepgram: DeepgramSettings = DeepgramSettings()
+    elevenlabs: ElevenLabsSettings = ElevenLabsSettings()
+    openai: OpenAiSettings = OpenAiSettings()
+    groq: GroqSettings = GroqSettings()
+    xai: XaiSettings = XaiSettings()
+    listening: ListeningSettings = ListeningSettings()
+    thinking: ThinkingSettings = ThinkingSettings()
+    speaking: SpeakingSettings = SpeakingSettings()

@@ -1,0 +1,131 @@
+"""What every vendor client needs of aiohttp: opening and closing sockets in time, and its failures in our words."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, NoReturn, cast
+
+import aiohttp
+from aiohttp import ClientSession, ClientWebSocketResponse
+
+from calliope.egress import is_blocked
+from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
+
+CLOSE_S: Final = 1.0
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024  # half a minute of audio as base64 fits easily; the default 4 MiB may not
+Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
+
+
+async def open_socket(
+    session: ClientSession,
+    url: str,
+    *,
+    provider: str,
+    params: list[tuple[str, str]],
+    headers: Mapping[str, str],
+    deadline_s: float,
+    reason_header: str | None = None,
+) -> ClientWebSocketResponse:
+    """A websocket whose handshake is done. `reason_header` is where the vendor repeats why it refuses.
+
+    Raises: ProviderError.
+    """
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await session.ws_connect(
+                url,
+                params=params,
+                headers=headers,
+                max_msg_size=MAX_MESSAGE_BYTES,
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
+            )
+    except aiohttp.WSServerHandshakeError as exc:
+        reason = exc.headers.get(reason_header, "") if reason_header and exc.headers else ""
+        detail = f"refused with {exc.status} {reason}".strip()
+        failure = failure_of_status(exc.status)
+        # not chained: the vendor error's repr holds the request's headers, and with them the key
+        raise ProviderError(provider, failure, detail, retry_after_s=retry_after_s(exc.headers)) from None
+    except (aiohttp.ClientError, OSError, ValueError) as exc:  # TimeoutError is an OSError
+        fail(provider, exc)
+
+
+async def close_socket(socket: ClientWebSocketResponse, *farewell: str) -> None:
+    """Say farewell and close, within a second; after that the connection is cut."""
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            with suppress(aiohttp.ClientError, OSError, TimeoutError):
+                for words in farewell if not socket.closed else ():
+                    await socket.send_str(words)
+                await socket.close()
+    except TimeoutError:
+        pass
+    finally:
+        transport = transport_of(socket)
+        if transport is not None and not transport.is_closing():
+            transport.abort()
+
+
+def transport_of(socket: ClientWebSocketResponse) -> asyncio.WriteTransport | None:
+    """The transport under a websocket. aiohttp shows it to writers only, so this is the one place that reaches in."""
+    writer = getattr(socket, "_writer", None)
+    transport = getattr(writer, "transport", None)
+    return cast("asyncio.WriteTransport | None", transport)
+
+
+def fail(provider: str, exc: BaseException) -> NoReturn:
+    """Raise what an aiohttp failure means. Texts of aiohttp are left out: they may hold a URL with its query."""
+    if is_blocked(exc):
+        raise ProviderError(provider, Failure.REFUSED, "the address is not public") from exc
+    if isinstance(exc, TimeoutError):
+        raise ProviderError(provider, Failure.DEADLINE, "no answer in time") from exc
+    if isinstance(exc, aiohttp.InvalidURL | ValueError):
+        raise ProviderError(provider, Failure.REFUSED, "the URL is not valid") from exc
+    raise ProviderError(provider, Failure.DROPPED, f"connection failed: {type(exc).__name__}") from exc
+
+
+def retry_after_s(headers: Mapping[str, str] | None) -> float | None:
+    """What `retry-after-ms` or `retry-after` (seconds or a date) asks for."""
+    if not headers:
+        return None
+    for name, scale in (("retry-after-ms", 1_000), ("retry-after", 1)):
+        text = headers.get(name)
+        if text is None:
+            continue
+        try:
+            return max(0.0, float(text) / scale)
+        except ValueError:
+            pass
+        try:
+            return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+        except (ValueError, TypeError):
+            pass
+    return None
+
+
+@asynccontextmanager
+async def helpers() -> AsyncIterator[Spawn]:
+    """A task group for work beside a block: cancelled when the block is left, and the block's error comes out bare.
+
+    A helper must not raise; one that does is a bug and ends the block with an exception group.
+    """
+    error: Exception | None = None
+    async with asyncio.TaskGroup() as group:
+        tasks: set[asyncio.Task[None]] = set()
+
+        def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+            task = group.create_task(work, name=name)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            return task
+
+        try:
+            yield spawn
+        except Exception as exc:
+            error = exc
+        finally:
+            for task in list(tasks):
+                task.cancel()
+    if error is not None:
+        raise error

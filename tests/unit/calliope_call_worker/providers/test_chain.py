@@ -1,0 +1,175 @@
+"""The fallback chain: who is asked, when it is somebody else's turn, and that nothing is said twice."""
+
+from typing import Any
+
+import pytest
+
+from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.llm.base import (
+    AssistantMessage,
+    Finished,
+    LlmEvent,
+    LlmRequest,
+    Progress,
+    TextDelta,
+    ToolCall,
+    ToolResult,
+    UserMessage,
+)
+from calliope_call_worker.providers.llm.breaker import Breaker
+from calliope_call_worker.providers.llm.chain import Link, LlmChain
+from calliope_call_worker.providers.settings import ThinkingSettings
+from support.models import ScriptedModel
+
+REQUEST = LlmRequest(system="Be brief.", messages=(UserMessage("A table, please."),))
+DONE = Finished("stop")
+QUICK = ThinkingSettings(first_token_deadline_s=0.02, inter_token_deadline_s=0.02)
+
+
+class Chain:
+    """A chain, what it answered and what it reported."""
+
+    def __init__(self, *models: ScriptedModel, settings: ThinkingSettings | None = None) -> None:
+        self.links = [Link(model, Breaker(3, 10.0)) for model in models]
+        self.reports: list[tuple[str, Failure, str]] = []
+        self.chain = LlmChain(self.links, settings or ThinkingSettings(), self._report)
+        self.events: list[LlmEvent] = []
+
+    def _report(self, error: ProviderError, action: str) -> None:
+        self.reports.append((error.provider, error.failure, action))
+
+    async def ask(self, request: LlmRequest = REQUEST) -> str:
+        self.events = []
+        async with self.chain.stream(request, lambda: self.text) as events:
+            async for event in events:
+                self.events.append(event)
+        return self.text
+
+    @property
+    def text(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, TextDelta))
+
+
+def says(*texts: str) -> list[Any]:
+    return [*map(TextDelta, texts), DONE]
+
+
+async def test_the_primary_answers_and_nobody_else_is_asked() -> None:
+    first, second = ScriptedModel("a", says("Sure", ".")), ScriptedModel("b", says("No."))
+    chain = Chain(first, second)
+    assert await chain.ask() == "Sure."
+    assert chain.chain.used == ("a", "a-1")
+    assert (chain.events[-1], second.requests, chain.reports) == (DONE, [], [])
+
+
+@pytest.mark.parametrize("failure", [Failure.ERROR, Failure.RATE_LIMITED, Failure.KEY, Failure.REFUSED])
+async def test_an_error_turns_to_the_fallback_with_the_same_request(failure: Failure) -> None:
+    second = ScriptedModel("b", says("Sure."))
+    chain = Chain(ScriptedModel("a", [failure]), second)
+    assert await chain.ask() == "Sure."
+    assert second.requests == [REQUEST]
+    assert chain.reports == [("a", failure, "asks b b-1")]
+    assert chain.chain.used == ("b", "b-1")
+
+
+@pytest.mark.parametrize("script", [[None], [TextDelta("  "), None], [TextDelta("<think>hm"), None]])
+async def test_nothing_useful_in_time_turns_to_the_fallback(script: list[Any]) -> None:
+    first = ScriptedModel("a", script)
+    chain = Chain(first, ScriptedModel("b", says("Sure.")), settings=QUICK)
+    assert (await chain.ask()).removeprefix("<think>hm</think>").strip() == "Sure."
+    assert first.left == 1
+    assert chain.reports[0][:2] == ("a", Failure.DEADLINE)
+
+
+async def test_a_tool_call_in_the_making_counts_as_output() -> None:
+    call = ToolCall("c", "book", "{}")
+    chain = Chain(ScriptedModel("a", [Progress(), call, Finished("tool_calls")]), settings=QUICK)
+    await chain.ask()
+    assert chain.events == [call, Finished("tool_calls")]
+
+
+async def test_a_model_that_dies_in_the_middle_is_continued_by_the_next() -> None:
+    first = ScriptedModel("a", [TextDelta("I can book "), TextDelta("a"), Failure.DROPPED])
+    second = ScriptedModel("b", says(" table", " for two."))
+    chain = Chain(first, second)
+    assert await chain.ask() == "I can book a table for two."
+    assert second.requests[0].messages[1] == AssistantMessage("I can book a")
+    assert isinstance(second.requests[0].messages[2], UserMessage)
+    assert chain.reports == [("a", Failure.DROPPED, "asks b b-1 after 12 characters were said")]
+    assert sum(isinstance(event, Finished) for event in chain.events) == 1
+
+
+async def test_a_model_that_begins_again_is_not_heard_twice() -> None:
+    first = ScriptedModel("a", [TextDelta("I can book a"), None])
+    chain = Chain(first, ScriptedModel("b", says("I can", " book a table.")), settings=QUICK)
+    assert await chain.ask() == "I can book a table."
+
+
+async def test_the_last_model_is_asked_once_more_when_it_failed_quickly() -> None:
+    chain = Chain(ScriptedModel("a", [Failure.DROPPED], says("Sure.")))
+    assert await chain.ask() == "Sure."
+    assert chain.reports == [("a", Failure.DROPPED, "asks a a-1")]
+
+
+async def test_when_all_fail_the_last_error_is_raised() -> None:
+    first, second = ScriptedModel("a", [Failure.ERROR]), ScriptedModel("b", [Failure.ERROR])
+    chain = Chain(first, second)
+    with pytest.raises(ProviderError, match="b: error"):
+        await chain.ask()
+    assert [action for _, _, action in chain.reports] == ["asks b b-1", "asks b b-1", "gives up"]
+
+
+async def test_a_refused_key_is_not_tried_again_in_this_call() -> None:
+    first = ScriptedModel("a", [Failure.KEY])
+    chain = Chain(first, ScriptedModel("b", says("Sure.")))
+    await chain.ask()
+    await chain.ask()
+    assert len(first.requests) == 1
+    assert not chain.chain.hopeless
+
+
+async def test_a_chain_whose_keys_are_all_refused_is_hopeless() -> None:
+    chain = Chain(ScriptedModel("a", [Failure.KEY]))
+    for _ in range(2):
+        with pytest.raises(ProviderError):
+            await chain.ask()
+    assert chain.chain.hopeless
+
+
+async def test_a_dead_provider_is_skipped_after_a_few_failures() -> None:
+    first = ScriptedModel("a", [Failure.ERROR])
+    chain = Chain(first, ScriptedModel("b", says("Sure.")))
+    for _ in range(5):
+        await chain.ask()
+    assert len(first.requests) == 3
+
+
+async def test_when_every_breaker_is_open_the_primary_is_asked_all_the_same() -> None:
+    chain = Chain(
+        ScriptedModel("a", [Failure.RATE_LIMITED], [Failure.RATE_LIMITED], [Failure.RATE_LIMITED], says("Yes."))
+    )
+    for _ in range(3):
+        with pytest.raises(ProviderError):
+            await chain.ask()
+    assert await chain.ask() == "Yes."
+
+
+async def test_an_empty_answer_to_a_caller_is_a_failure() -> None:
+    chain = Chain(ScriptedModel("a", [DONE]), ScriptedModel("b", says("Sure.")))
+    assert await chain.ask() == "Sure."
+    assert chain.reports[0][:2] == ("a", Failure.MALFORMED)
+
+
+async def test_an_empty_answer_to_a_tool_result_is_an_answer() -> None:
+    chain = Chain(ScriptedModel("a", [DONE]))
+    await chain.ask(LlmRequest("", (UserMessage("hi"), ToolResult("c", "book", "ok"))))
+    assert chain.events == [DONE]
+
+
+async def test_leaving_the_answer_aborts_it_and_blames_nobody() -> None:
+    model = ScriptedModel("a", [TextDelta("Sure"), None])
+    chain = Chain(model)
+    async with chain.chain.stream(REQUEST, str) as events:
+        assert await anext(aiter(events)) == TextDelta("Sure")
+    assert model.left == 1
+    assert chain.reports == []
