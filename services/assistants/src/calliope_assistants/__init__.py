@@ -1,0 +1,1 @@
+"""Calliope assistants: owns documents (keys, assistants, numbers) and builds call records from events."""

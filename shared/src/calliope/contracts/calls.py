@@ -51,9 +51,10 @@ class StartCall(Request):
 
 
 class CallRef(Message):
-    """One call by id."""
+    """One call by id; of its events those after a sequence."""
 
     call_id: str = Field(max_length=128)
+    after: NonNegativeInt = 0
 
 
 class EndReason(StrEnum):
@@ -353,7 +354,8 @@ class CallRecord(Message):
     analysis_status: AnalysisStatus | None = None
     transcript: tuple[TranscriptLine, ...] = ()
     events: tuple[Event, ...] = ()
-    last_sequence: NonNegativeInt = 0
+    more_events_after: int | None = Field(default=None, description="Ask again with `?after=` this sequence.")
+    last_sequence: NonNegativeInt = Field(default=0, description="Events 1 to this one are all here.")
 
 
 class ListCalls(Message):

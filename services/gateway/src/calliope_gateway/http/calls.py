@@ -1,7 +1,9 @@
 """`/api/v1/calls` and `/api/v1/webhook-deliveries`."""
 
 from aiohttp import web
+from pydantic import Field, NonNegativeInt
 
+from calliope.contracts.base import Message
 from calliope.contracts.calls import CallPage, CallRecord, CallRef, ListCalls
 from calliope.contracts.identity import Scope
 from calliope.contracts.subjects import Command
@@ -13,10 +15,16 @@ _CALLS = "/api/v1/calls"
 _DELIVERIES = "/api/v1/webhook-deliveries"
 
 
+class EventsAfter(Message):
+    """Which of the call's events to show."""
+
+    after: NonNegativeInt = Field(default=0, description="Events after this sequence.")
+
+
 async def _get(asked: Asked) -> web.StreamResponse:
     record = await asked.commands.call(
         Command.CALL_RECORDS_GET,
-        CallRef(call_id=asked.part("call_id")),
+        CallRef(call_id=asked.part("call_id"), after=read_query(asked.request, EventsAfter).after),
         reply_type=CallRecord,
         organization=asked.organization,
     )
@@ -57,7 +65,7 @@ async def _replay(asked: Asked) -> web.StreamResponse:
 ROUTES = (
     Route("GET", _CALLS, _list, "listCalls", "List calls, newest first", Scope.READ, CallPage, query=ListCalls),
     Route("GET", _CALLS + "/{call_id}", _get, "getCall", "Get a call with its transcript and events", Scope.READ,
-          CallRecord),
+          CallRecord, query=EventsAfter),
     Route("GET", _DELIVERIES, _deliveries, "listWebhookDeliveries", "List webhook deliveries, newest first",
           Scope.READ, DeliveryPage, query=ListDeliveries),
     Route("POST", _DELIVERIES + "/{delivery_id}/replay", _replay, "replayWebhookDelivery",

@@ -1,0 +1,1 @@
+"""Edges towards the store and the bus."""

@@ -1,0 +1,379 @@
+"""The store in MongoDB: the only file that knows the driver and the shape of its documents.
+
+Documents and events are kept as JSON text inside their rows, so that keys such as `$ref` mean nothing to the store.
+Only
+operators are used that every compatible store has: maps instead of arrays, no transactions, no partial unique index.
+"""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from calliope.contracts.base import Event
+from calliope.contracts.calls import CallStatus, ListCalls
+from calliope.errors import TransientError
+from calliope.settings import MongoSettings
+from calliope_assistants.ports import AssistantRow, Done, KeyRow, NameTakenError, NumberRow, Waiting, WebhookKeys
+
+Doc = dict[str, Any]
+OUTBOX_COLLECTIONS: Final = ("assistants", "phone_numbers", "api_keys")
+SENT_DAYS: Final = 7
+COMMAND_HOURS: Final = 24
+_LISTED: Final = ("started", "answered", "ended", "analyzed")
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Driver errors become ours. Raises: TransientError."""
+    try:
+        yield
+    except DuplicateKeyError:
+        raise
+    except PyMongoError as exc:
+        raise TransientError("the store does not answer", retry_after_s=2.0) from exc
+
+
+class MongoStore:
+    """One client, made inside its event loop."""
+
+    def __init__(self, settings: MongoSettings) -> None:
+        self._client: AsyncIOMotorClient[Doc] = AsyncIOMotorClient(
+            settings.url.get_secret_value(),
+            serverSelectionTimeoutMS=int(settings.timeout_s * 1_000),
+            connectTimeoutMS=int(settings.timeout_s * 1_000),
+            socketTimeoutMS=int(settings.timeout_s * 1_000),
+            waitQueueTimeoutMS=int(settings.timeout_s * 1_000),
+            maxPoolSize=settings.pool_size,
+            tz_aware=True,
+            appname="calliope-assistants",
+        )
+        self.database: AsyncIOMotorDatabase[Doc] = self._client[settings.database]
+
+    async def prepare(self) -> None:
+        """Indexes; existing ones stay. Raises: TransientError."""
+        async with translated():
+            db = self.database
+            await db.assistants.create_index([("org_id", 1), ("name_key", 1)], unique=True)
+            for name in OUTBOX_COLLECTIONS:
+                await db[name].create_index([("outbox_n", 1), ("updated_at", 1)])
+            await db.phone_numbers.create_index([("org_id", 1)])
+            await db.api_keys.create_index([("key_sha256", 1)], unique=True)
+            await db.commands.create_index([("at", 1)], expireAfterSeconds=COMMAND_HOURS * 3_600)
+            await db.events_log.create_index([("sent_at", 1)], expireAfterSeconds=SENT_DAYS * 86_400)
+            await db.calls.create_index([("org_id", 1), ("started_at", -1)])
+
+    async def ping(self) -> None:
+        """Readiness. Raises: TransientError."""
+        async with translated():
+            await self.database.command("ping")
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+
+def _with_event(fields: Doc, event: Event) -> Doc:
+    """An update that writes fields and their event in one act."""
+    return {"$set": {**fields, f"outbox.{event.id}": event.model_dump_json()}, "$inc": {"outbox_n": 1}}
+
+
+class MongoAssistants:
+    """See `ports.Assistants`."""
+
+    def __init__(self, store: MongoStore, organization_id: str) -> None:
+        self._rows: AsyncIOMotorCollection[Doc] = store.database.assistants
+        self._organization_id = organization_id
+
+    async def get(self, assistant_id: str) -> AssistantRow | None:
+        """See `ports.Assistants`."""
+        async with translated():
+            found = await self._rows.find_one({"_id": assistant_id, "org_id": self._organization_id, "deleted": False})
+        return _assistant(found) if found else None
+
+    async def page(self, limit: int, before: str | None) -> Sequence[AssistantRow]:
+        """See `ports.Assistants`."""
+        wanted: Doc = {"org_id": self._organization_id, "deleted": False}
+        if before is not None:
+            wanted["order"] = {"$lt": before}
+        async with translated():
+            found = await self._rows.find(wanted).sort("order", -1).limit(limit).to_list(limit)
+        return [_assistant(row) for row in found]
+
+    async def insert(self, row: AssistantRow, event: Event) -> bool:
+        """See `ports.Assistants`."""
+        document = {
+            "_id": row.id,
+            "org_id": self._organization_id,
+            "order": f"{row.created_at.isoformat()}|{row.id}",
+            "created_at": row.created_at,
+            **_assistant_fields(row),
+            "outbox": {event.id: event.model_dump_json()},
+            "outbox_n": 1,
+        }
+        try:
+            async with translated():
+                await self._rows.insert_one(document)
+        except DuplicateKeyError as exc:
+            async with translated():
+                if await self._rows.find_one({"_id": row.id}) is not None:
+                    return False
+            raise NameTakenError from exc
+        return True
+
+    async def update(self, row: AssistantRow, event: Event) -> bool:
+        """See `ports.Assistants`."""
+        guard = {"_id": row.id, "org_id": self._organization_id, "revision": row.revision - 1, "deleted": False}
+        try:
+            async with translated():
+                result = await self._rows.update_one(guard, _with_event(_assistant_fields(row), event))
+        except DuplicateKeyError as exc:
+            raise NameTakenError from exc
+        return result.matched_count == 1
+
+
+def _assistant_fields(row: AssistantRow) -> Doc:
+    keys = row.webhook
+    return {
+        "name_key": row.name_key,
+        "revision": row.revision,
+        "sequence": row.sequence,
+        "updated_at": row.updated_at,
+        "document": json.dumps(row.document),
+        "webhook": None
+        if keys is None
+        else {
+            "current": json.dumps(keys.current),
+            "previous": json.dumps(keys.previous),
+            "previous_until": keys.previous_until,
+        },
+        "last_command": row.last_command,
+        "deleted": row.deleted,
+    }
+
+
+def _assistant(row: Doc) -> AssistantRow:
+    keys = row.get("webhook")
+    return AssistantRow(
+        id=row["_id"],
+        organization_id=row["org_id"],
+        name_key=row["name_key"],
+        revision=row["revision"],
+        sequence=row["sequence"],
+        created_at=_utc(row["created_at"]),
+        updated_at=_utc(row["updated_at"]),
+        document=json.loads(row["document"]),
+        webhook=None
+        if keys is None
+        else WebhookKeys(
+            current=json.loads(keys["current"]),
+            previous=json.loads(keys["previous"]),
+            previous_until=None if keys["previous_until"] is None else _utc(keys["previous_until"]),
+        ),
+        last_command=row["last_command"],
+        deleted=row["deleted"],
+    )
+
+
+class MongoNumbers:
+    """See `ports.Numbers`."""
+
+    def __init__(self, store: MongoStore) -> None:
+        self._rows: AsyncIOMotorCollection[Doc] = store.database.phone_numbers
+
+    async def get(self, number: str) -> NumberRow | None:
+        """See `ports.Numbers`."""
+        async with translated():
+            found = await self._rows.find_one({"_id": number})
+        return _number(found) if found else None
+
+    async def of(self, organization_id: str) -> Sequence[NumberRow]:
+        """See `ports.Numbers`."""
+        async with translated():
+            found = await self._rows.find({"org_id": organization_id}).sort("_id", 1).limit(1_000).to_list(1_000)
+        return [number for number in map(_number, found) if number.assistant_id is not None]
+
+    async def put(self, row: NumberRow, event: Event, *, if_revision: int) -> bool:
+        """See `ports.Numbers`."""
+        fields = {
+            "org_id": row.organization_id,
+            "assistant_id": row.assistant_id,
+            "carrier": row.carrier,
+            "revision": row.revision,
+            "sequence": row.sequence,
+            "updated_at": row.updated_at,
+        }
+        if if_revision == 0:
+            new = {"_id": row.number, **fields, "outbox": {event.id: event.model_dump_json()}, "outbox_n": 1}
+            try:
+                async with translated():
+                    await self._rows.insert_one(new)
+            except DuplicateKeyError:
+                return False
+            return True
+        async with translated():
+            guard = {"_id": row.number, "revision": if_revision}
+            result = await self._rows.update_one(guard, _with_event(fields, event))
+        return result.matched_count == 1
+
+
+def _number(row: Doc) -> NumberRow:
+    return NumberRow(
+        number=row["_id"],
+        organization_id=row["org_id"],
+        assistant_id=row["assistant_id"],
+        carrier=row["carrier"],
+        revision=row["revision"],
+        sequence=row["sequence"],
+        updated_at=_utc(row["updated_at"]),
+    )
+
+
+class MongoKeys:
+    """See `ports.Keys`."""
+
+    def __init__(self, store: MongoStore) -> None:
+        self._rows: AsyncIOMotorCollection[Doc] = store.database.api_keys
+
+    async def find(self, key_sha256: str) -> KeyRow | None:
+        """See `ports.Keys`."""
+        async with translated():
+            row = await self._rows.find_one({"key_sha256": key_sha256})
+        if row is None:
+            return None
+        return KeyRow(row["_id"], row["org_id"], row["key_sha256"], tuple(row["scopes"]), row["revoked"])
+
+    async def add(self, row: KeyRow, event: Event) -> bool:
+        """See `ports.Keys`."""
+        document = {
+            "_id": row.id,
+            "org_id": row.organization_id,
+            "key_sha256": row.key_sha256,
+            "scopes": list(row.scopes),
+            "revoked": row.revoked,
+            "updated_at": event.time,
+            "outbox": {event.id: event.model_dump_json()},
+            "outbox_n": 1,
+        }
+        try:
+            async with translated():
+                await self._rows.insert_one(document)
+        except DuplicateKeyError:
+            return False
+        return True
+
+
+class MongoCommandLog:
+    """See `ports.CommandLog`."""
+
+    def __init__(self, store: MongoStore) -> None:
+        self._rows: AsyncIOMotorCollection[Doc] = store.database.commands
+
+    async def begin(self, key: str, request_hash: str, now: datetime, lease_s: float) -> Done | None:
+        """See `ports.CommandLog`."""
+        lease = now + timedelta(seconds=lease_s)
+        new = {"_id": key, "hash": request_hash, "reply": None, "lease_until": lease, "at": now}
+        try:
+            async with translated():
+                await self._rows.insert_one(new)
+        except DuplicateKeyError:
+            return await self._known(key, request_hash, now, lease)
+        return None
+
+    async def _known(self, key: str, request_hash: str, now: datetime, lease: datetime) -> Done | None:
+        async with translated():
+            taken: Doc | None = await self._rows.find_one_and_update(
+                {"_id": key, "hash": request_hash, "reply": None, "lease_until": {"$lt": now}},
+                {"$set": {"lease_until": lease}},
+            )
+            if taken is not None:
+                return None  # its worker died
+            row = await self._rows.find_one({"_id": key})
+        if row is None:
+            return Done(request_hash, None)  # forgotten a moment ago: the caller asks again
+        return Done(row["hash"], None if row["reply"] is None else json.loads(row["reply"]))
+
+    async def finish(self, key: str, reply: Doc) -> None:
+        """See `ports.CommandLog`."""
+        async with translated():
+            await self._rows.update_one({"_id": key}, {"$set": {"reply": json.dumps(reply)}})
+
+    async def forget(self, key: str) -> None:
+        """See `ports.CommandLog`."""
+        async with translated():
+            await self._rows.delete_one({"_id": key, "reply": None})
+
+
+class MongoCallEvents:
+    """See `ports.CallEvents`. A call is one row with a map of its events: each is written on its own, in any order."""
+
+    def __init__(self, store: MongoStore) -> None:
+        self._rows: AsyncIOMotorCollection[Doc] = store.database.calls
+
+    async def add(self, event: Event) -> None:
+        """See `ports.CallEvents`."""
+        fields: Doc = {"org_id": event.organization, f"events.{event.sequence}": event.model_dump_json()}
+        if event.name in _LISTED:
+            fields[f"listed.{event.name}"] = event.model_dump_json()
+        if event.name == "started":
+            fields |= {"started_at": event.time, "assistant_id": event.data.get("assistant_id")}
+        async with translated():
+            await self._rows.update_one({"_id": event.entity_id}, {"$set": fields}, upsert=True)
+
+    async def of_call(self, organization_id: str, call_id: str) -> Sequence[Event]:
+        """See `ports.CallEvents`."""
+        async with translated():
+            row = await self._rows.find_one({"_id": call_id, "org_id": organization_id})
+        return [Event.model_validate_json(text) for text in (row or {}).get("events", {}).values()]
+
+    async def page(self, organization_id: str, wanted: ListCalls) -> Sequence[Sequence[Event]]:
+        """See `ports.CallEvents`."""
+        query: Doc = {"org_id": organization_id, "started_at": {"$exists": True}}
+        if wanted.assistant_id is not None:
+            query["assistant_id"] = wanted.assistant_id
+        if wanted.cursor is not None:
+            query["started_at"] = {"$lt": datetime.fromisoformat(wanted.cursor)}
+        if wanted.status is not None:
+            query["listed.ended"] = {"$exists": wanted.status is CallStatus.ENDED}
+        if wanted.status in {CallStatus.RINGING, CallStatus.IN_PROGRESS}:
+            query["listed.answered"] = {"$exists": wanted.status is CallStatus.IN_PROGRESS}
+        async with translated():
+            rows = self._rows.find(query, {"listed": 1}).sort("started_at", -1).limit(wanted.limit)
+            found = await rows.to_list(wanted.limit)
+        return [[Event.model_validate_json(text) for text in row["listed"].values()] for row in found]
+
+
+class MongoOutbox:
+    """See `ports.Outbox`."""
+
+    def __init__(self, store: MongoStore) -> None:
+        self._database = store.database
+
+    async def waiting(self, limit: int) -> Sequence[Waiting]:
+        """See `ports.Outbox`."""
+        found: list[Waiting] = []
+        async with translated():
+            for name in OUTBOX_COLLECTIONS:
+                rows = self._database[name].find({"outbox_n": {"$gt": 0}}).sort("updated_at", 1).limit(limit)
+                for row in await rows.to_list(limit):
+                    events = sorted(map(Event.model_validate_json, row["outbox"].values()), key=lambda e: e.sequence)
+                    found.append(Waiting(name, row["_id"], tuple(events)))
+        return found
+
+    async def published(self, waiting: Waiting, event: Event, now: datetime) -> None:
+        """See `ports.Outbox`."""
+        sent = {"org_id": event.organization, "body": event.model_dump_json(), "sent_at": now}
+        slot = f"outbox.{event.id}"
+        async with translated():
+            await self._database.events_log.update_one({"_id": event.id}, {"$set": sent}, upsert=True)
+            await self._database[waiting.collection].update_one(
+                {"_id": waiting.id, slot: {"$exists": True}}, {"$unset": {slot: ""}, "$inc": {"outbox_n": -1}}
+            )
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

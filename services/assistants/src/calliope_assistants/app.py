@@ -1,0 +1,88 @@
+"""Builds the assistants service: the only file that knows every adapter."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from calliope import api_keys
+from calliope.contracts.identity import Scope
+from calliope.ids import derived_id
+from calliope.messaging.broker import Watchdog, build_broker, ready, start, stop
+from calliope.messaging.publish import EventPublisher
+from calliope.observability.health import Health, serve
+from calliope.secrets import Sealer
+from calliope_assistants import numbers
+from calliope_assistants.adapters.mongo import (
+    MongoAssistants,
+    MongoCallEvents,
+    MongoCommandLog,
+    MongoKeys,
+    MongoNumbers,
+    MongoOutbox,
+    MongoStore,
+)
+from calliope_assistants.commands import Once
+from calliope_assistants.handlers import SERVICE, Handlers
+from calliope_assistants.model import Rules
+from calliope_assistants.outbox import Relay
+from calliope_assistants.ports import KeyRow
+from calliope_assistants.service import Parts
+from calliope_assistants.settings import AssistantsSettings
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
+    """The service while the block lasts."""
+    store = MongoStore(settings.mongo)
+    bus = build_broker(settings.nats, SERVICE)
+    relay = Relay(MongoOutbox(store), EventPublisher(bus))
+    handlers = Handlers(
+        parts=Parts(
+            rules=Rules(settings.egress, Sealer(settings.sealing.calls_public_key)),
+            webhooks=Sealer(settings.sealing.webhooks_public_key),
+            numbers=MongoNumbers(store),
+            written=relay.wake,
+        ),
+        rows_of=lambda organization_id: MongoAssistants(store, organization_id),
+        keys=MongoKeys(store),
+        calls=MongoCallEvents(store),
+        once=Once(MongoCommandLog(store)),
+    )
+    handlers.subscribe(bus)
+    try:
+        await store.prepare()
+        await _bootstrap(settings, store)
+        await start(bus)
+        health = Health({"bus": lambda: ready(bus), "store": store.ping})
+        async with serve(health, settings.http), asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(health.watch_loop(), name="health.loop"),
+                tasks.create_task(Watchdog(bus).run(), name="bus.watchdog"),
+                tasks.create_task(relay.run(), name="outbox.relay"),
+            ]
+            yield
+            for task in background:
+                task.cancel()
+    finally:
+        await stop(bus)
+        store.close()
+
+
+async def _bootstrap(settings: AssistantsSettings, store: MongoStore) -> None:
+    """The local stack's first key; the settings refuse it in production."""
+    if settings.bootstrap_api_key is None:
+        return
+    digest = api_keys.digest(settings.bootstrap_api_key.get_secret_value())
+    organization_id = settings.bootstrap_organization
+    row = KeyRow(
+        id=derived_id("key", digest),
+        organization_id=organization_id,
+        key_sha256=digest,
+        scopes=tuple(scope.value for scope in Scope),
+    )
+    if await numbers.add_key(MongoKeys(store), row):
+        log.info("identity.bootstrapped", organization=organization_id)

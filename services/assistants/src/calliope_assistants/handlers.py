@@ -1,0 +1,220 @@
+"""NATS edge of assistants: one command, one use case; and the call events that records are built from."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from calliope.contracts.assistants import (
+    AssignPhoneNumber,
+    Assistant,
+    AssistantPage,
+    AssistantRef,
+    CreateAssistant,
+    DeleteAssistant,
+    Deleted,
+    Endpoints,
+    ListAssistants,
+    Nothing,
+    PhoneNumber,
+    PhoneNumberList,
+    PhoneNumberRef,
+    PinnedAssistant,
+    ReplaceAssistant,
+    ResolvedNumber,
+    UpdateAssistant,
+)
+from calliope.contracts.base import CommandMessage, Event
+from calliope.contracts.calls import CallPage, CallRecord, CallRef, ListCalls
+from calliope.contracts.errors import ErrorCode
+from calliope.contracts.identity import Authenticate, Principal
+from calliope.contracts.subjects import Command
+from calliope.errors import CommandError, not_found
+from calliope.messaging import streams
+from calliope.messaging.broker import Bus, consumer
+from calliope.messaging.commands import responder
+from calliope_assistants import numbers
+from calliope_assistants.commands import Once, command_key
+from calliope_assistants.numbers import NumberService
+from calliope_assistants.ports import Assistants, CallEvents, Keys, Numbers
+from calliope_assistants.records import record_of
+from calliope_assistants.service import AssistantService, Parts, hide_webhook_secret
+
+SERVICE = "assistants"
+ReplyT = TypeVar("ReplyT", bound=BaseModel)
+
+
+class Handlers:
+    """Every subscription of the service."""
+
+    def __init__(
+        self,
+        *,
+        parts: Parts,
+        rows_of: Callable[[str], Assistants],
+        keys: Keys,
+        calls: CallEvents,
+        once: Once,
+    ) -> None:
+        self._parts = parts
+        self._rows_of = rows_of
+        self._numbers: Numbers = parts.numbers
+        self._keys = keys
+        self._calls = calls
+        self._once = once
+
+    def subscribe(self, bus: Bus) -> None:
+        """Answer commands and read call events."""
+        self._assistant_commands(bus)
+        self._number_commands(bus)
+        self._record_commands(bus)
+
+    def _assistant_commands(self, bus: Bus) -> None:
+        on = _on(bus)
+
+        @on(Command.ASSISTANTS_CREATE)
+        async def create(command: CommandMessage[CreateAssistant]) -> Assistant:
+            return await self._write(Command.ASSISTANTS_CREATE, command, AssistantService.create)
+
+        @on(Command.ASSISTANTS_UPDATE)
+        async def update(command: CommandMessage[UpdateAssistant]) -> Assistant:
+            return await self._write(Command.ASSISTANTS_UPDATE, command, AssistantService.update)
+
+        @on(Command.ASSISTANTS_REPLACE)
+        async def replace(command: CommandMessage[ReplaceAssistant]) -> Assistant:
+            return await self._write(Command.ASSISTANTS_REPLACE, command, AssistantService.replace)
+
+        @on(Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET)
+        async def rotate(command: CommandMessage[AssistantRef]) -> Assistant:
+            subject = Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET
+            return await self._write(subject, command, AssistantService.rotate_webhook_secret)
+
+        @on(Command.ASSISTANTS_DELETE)
+        async def delete(command: CommandMessage[DeleteAssistant]) -> Deleted:
+            service = self._service(command, Command.ASSISTANTS_DELETE)
+            return await self._run_once(
+                Command.ASSISTANTS_DELETE, command, Deleted, lambda: service.delete(command.payload)
+            )
+
+        @on(Command.ASSISTANTS_GET)
+        async def get(command: CommandMessage[AssistantRef]) -> Assistant:
+            return await self._service(command).get(command.payload)
+
+        @on(Command.ASSISTANTS_LIST)
+        async def page(command: CommandMessage[ListAssistants]) -> AssistantPage:
+            return await self._service(command).page(command.payload)
+
+        @on(Command.ASSISTANTS_ENDPOINTS)
+        async def endpoints(command: CommandMessage[AssistantRef]) -> Endpoints:
+            return await self._service(command).endpoints(command.payload)
+
+        @on(Command.ASSISTANTS_PIN)
+        async def pin(command: CommandMessage[AssistantRef]) -> PinnedAssistant:
+            return await self._service(command).pin(command.payload)
+
+    def _number_commands(self, bus: Bus) -> None:
+        on = _on(bus)
+
+        @on(Command.PHONE_NUMBERS_ASSIGN)
+        async def assign(command: CommandMessage[AssignPhoneNumber]) -> PhoneNumber:
+            service = self._number_service(command)
+            return await self._run_once(
+                Command.PHONE_NUMBERS_ASSIGN, command, PhoneNumber, lambda: service.assign(command.payload)
+            )
+
+        @on(Command.PHONE_NUMBERS_RELEASE)
+        async def release(command: CommandMessage[PhoneNumberRef]) -> Deleted:
+            service = self._number_service(command)
+            return await self._run_once(
+                Command.PHONE_NUMBERS_RELEASE, command, Deleted, lambda: service.release(command.payload)
+            )
+
+        @on(Command.PHONE_NUMBERS_LIST)
+        async def held(command: CommandMessage[Nothing]) -> PhoneNumberList:
+            return await self._number_service(command).held()
+
+        @on(Command.PHONE_NUMBERS_RESOLVE)
+        async def resolve(command: CommandMessage[PhoneNumberRef]) -> ResolvedNumber:
+            return await numbers.resolve(self._numbers, self._rows_of, command.payload)
+
+        @on(Command.IDENTITY_AUTHENTICATE)
+        async def authenticate(command: CommandMessage[Authenticate]) -> Principal:
+            return await numbers.authenticate(self._keys, command.payload)
+
+    def _record_commands(self, bus: Bus) -> None:
+        on = _on(bus)
+
+        @on(Command.CALL_RECORDS_GET)
+        async def get(command: CommandMessage[CallRef]) -> CallRecord:
+            wanted = command.payload
+            found = await self._calls.of_call(_organization(command), wanted.call_id)
+            if not found:
+                raise not_found("call", wanted.call_id)
+            return record_of(wanted.call_id, found, after=wanted.after)
+
+        @on(Command.CALL_RECORDS_LIST)
+        async def page(command: CommandMessage[ListCalls]) -> CallPage:
+            wanted = command.payload.model_copy(update={"limit": command.payload.limit + 1})
+            found = await self._calls.page(_organization(command), wanted)
+            records = [record_of(events[0].entity_id, events) for events in found if events]
+            shown = [record.model_copy(update={"events": ()}) for record in records[: command.payload.limit]]
+            more = len(records) > command.payload.limit and shown[-1].started_at is not None
+            cursor = shown[-1].started_at.isoformat() if more and shown[-1].started_at else None
+            return CallPage(items=tuple(shown), next_cursor=cursor)
+
+        @consumer(bus, streams.ASSISTANTS_PROJECTION)
+        async def project(event: Event) -> None:
+            """Keep a call's event; running twice keeps it once."""
+            await self._calls.add(event)
+
+    async def _write(
+        self,
+        subject: Command,
+        command: CommandMessage[Any],
+        use_case: Callable[[AssistantService, Any], Awaitable[Assistant]],
+    ) -> Assistant:
+        service = self._service(command, subject)
+        return await self._run_once(
+            subject, command, Assistant, lambda: use_case(service, command.payload), keep=hide_webhook_secret
+        )
+
+    async def _run_once(
+        self,
+        subject: Command,
+        command: CommandMessage[Any],
+        reply_type: type[ReplyT],
+        work: Callable[[], Awaitable[ReplyT]],
+        keep: Callable[[ReplyT], ReplyT] = lambda reply: reply,
+    ) -> ReplyT:
+        return await self._once.run(
+            organization_id=_organization(command),
+            subject=subject,
+            command_id=command.command_id,
+            payload=command.payload,
+            reply_type=reply_type,
+            work=work,
+            keep=keep,
+        )
+
+    def _service(self, command: CommandMessage[Any], subject: str | None = None) -> AssistantService:
+        organization_id = _organization(command)
+        key = (
+            command_key(organization_id, subject, command.command_id)
+            if subject is not None and command.command_id is not None
+            else None
+        )
+        return AssistantService(organization_id, self._rows_of(organization_id), self._parts, command=key)
+
+    def _number_service(self, command: CommandMessage[Any]) -> NumberService:
+        organization_id = _organization(command)
+        return NumberService(organization_id, self._numbers, self._rows_of(organization_id), self._parts.written)
+
+
+def _on(bus: Bus) -> Callable[[Command], Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    return lambda subject: responder(bus, subject, service=SERVICE)
+
+
+def _organization(command: CommandMessage[Any]) -> str:
+    if command.organization is None:
+        raise CommandError(ErrorCode.FORBIDDEN, "this command speaks for an organization; it names none")
+    return command.organization

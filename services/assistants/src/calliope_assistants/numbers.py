@@ -1,0 +1,157 @@
+"""Use cases about telephone numbers, and about who a key speaks for."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from calliope.contracts.assistants import (
+    AssignPhoneNumber,
+    Deleted,
+    PhoneNumber,
+    PhoneNumberList,
+    PhoneNumberRef,
+    PhoneNumberSpec,
+    ResolvedNumber,
+)
+from calliope.contracts.base import Event
+from calliope.contracts.errors import ErrorCode
+from calliope.contracts.identity import Authenticate, Principal, Scope
+from calliope.contracts.subjects import Entity
+from calliope.documents import field_problems
+from calliope.errors import CommandError, invalid, not_found
+from calliope_assistants import events
+from calliope_assistants.ports import Assistants, KeyRow, Keys, NumberRow, Numbers
+from calliope_assistants.service import pinned
+
+TRIES: Final = 5
+
+
+class NumberService:
+    """Numbers, as seen by one organization."""
+
+    def __init__(
+        self, organization_id: str, numbers: Numbers, assistants: Assistants, written: Callable[[], None]
+    ) -> None:
+        self._organization_id = organization_id
+        self._numbers = numbers
+        self._assistants = assistants
+        self._written = written
+
+    async def assign(self, payload: AssignPhoneNumber) -> PhoneNumber:
+        """Raises: CommandError `invalid`, `not_found`, `conflict` when another organization holds the number."""
+        try:
+            spec = PhoneNumberSpec.model_validate(payload.spec)
+        except ValidationError as exc:
+            raise invalid("the phone number was refused", *field_problems(exc, PhoneNumberSpec)) from exc
+        if await self._assistants.get(spec.assistant_id) is None:
+            raise not_found("assistant", spec.assistant_id)
+        for _ in range(TRIES):
+            row = await self._numbers.get(payload.number)
+            if row is not None and row.assistant_id is not None:
+                if row.organization_id != self._organization_id:
+                    raise CommandError(ErrorCode.CONFLICT, f"{payload.number} belongs to another organization")
+                if (row.assistant_id, row.carrier) == (spec.assistant_id, spec.carrier):
+                    return _shown(row)
+            changed = self._next(row, payload.number, assistant_id=spec.assistant_id, carrier=spec.carrier)
+            if await self._put(changed, "assigned", row):
+                return _shown(changed)
+        raise CommandError(ErrorCode.CONFLICT, "too many writers at once; ask again", retry_after_s=1.0)
+
+    async def held(self) -> PhoneNumberList:
+        """Every number of the organization."""
+        rows = await self._numbers.of(self._organization_id)
+        return PhoneNumberList(items=tuple(_shown(row) for row in rows))
+
+    async def release(self, payload: PhoneNumberRef) -> Deleted:
+        """Raises: CommandError `not_found`."""
+        for _ in range(TRIES):
+            row = await self._numbers.get(payload.number)
+            if row is None or row.assistant_id is None or row.organization_id != self._organization_id:
+                raise not_found("phone number", payload.number)
+            changed = self._next(row, row.number, assistant_id=None, carrier=row.carrier)
+            if await self._put(changed, "released", row):
+                return Deleted(id=row.number)
+        raise CommandError(ErrorCode.CONFLICT, "too many writers at once; ask again", retry_after_s=1.0)
+
+    def _next(self, row: NumberRow | None, number: str, *, assistant_id: str | None, carrier: str) -> NumberRow:
+        return NumberRow(
+            number=number,
+            organization_id=self._organization_id,
+            assistant_id=assistant_id,
+            carrier=carrier,
+            revision=1 if row is None else row.revision + 1,
+            sequence=1 if row is None else row.sequence + 1,
+            updated_at=datetime.now(UTC),
+        )
+
+    async def _put(self, changed: NumberRow, name: str, before: NumberRow | None) -> bool:
+        data: dict[str, Any] = {"number": changed.number, "carrier": changed.carrier}
+        assistant_id = changed.assistant_id or (before.assistant_id if before else None)
+        event: Event = events.build(
+            Entity.PHONE_NUMBER,
+            changed.number,
+            name,
+            organization=self._organization_id,
+            sequence=changed.sequence,
+            now=changed.updated_at,
+            data={**data, "assistant_id": assistant_id},
+        )
+        done = await self._numbers.put(changed, event, if_revision=0 if before is None else before.revision)
+        if done:
+            self._written()
+        return done
+
+
+async def resolve(
+    numbers: Numbers, assistants_of: Callable[[str], Assistants], payload: PhoneNumberRef
+) -> ResolvedNumber:
+    """Who answers a number: asked on behalf of a carrier, so of any organization.
+
+    Raises: CommandError: `not_found` when nobody does, `conflict` when its assistant is switched off.
+    """
+    row = await numbers.get(payload.number)
+    if row is None or row.assistant_id is None:
+        raise not_found("phone number", payload.number)
+    assistant = await assistants_of(row.organization_id).get(row.assistant_id)
+    if assistant is None:
+        raise not_found("assistant", row.assistant_id)
+    if not assistant.document["is_active"]:
+        raise CommandError(ErrorCode.CONFLICT, "the assistant of this number is not active")
+    return ResolvedNumber(number=row.number, carrier=row.carrier, assistant=pinned(assistant))
+
+
+async def authenticate(keys: Keys, payload: Authenticate) -> Principal:
+    """Raises: CommandError `unauthorized`; unknown and revoked look the same."""
+    row = await keys.find(payload.key_sha256)
+    if row is None or row.revoked:
+        raise CommandError(ErrorCode.UNAUTHORIZED, "this API key is unknown or revoked")
+    return Principal(
+        organization_id=row.organization_id, key_id=row.id, scopes=tuple(Scope(scope) for scope in row.scopes)
+    )
+
+
+async def add_key(keys: Keys, row: KeyRow) -> bool:
+    """Store a key that was made elsewhere; False, when it is there already."""
+    event = events.build(
+        Entity.API_KEY,
+        row.id,
+        "created",
+        organization=row.organization_id,
+        sequence=1,
+        now=datetime.now(UTC),
+        data={"key_id": row.id, "scopes": list(row.scopes)},
+    )
+    return await keys.add(row, event)
+
+
+def _shown(row: NumberRow) -> PhoneNumber:
+    return PhoneNumber(
+        number=row.number,
+        organization_id=row.organization_id,
+        assistant_id=row.assistant_id or "",
+        carrier=row.carrier,
+        revision=row.revision,
+        updated_at=row.updated_at,
+    )

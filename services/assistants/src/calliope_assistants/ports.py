@@ -1,0 +1,159 @@
+"""What the use cases need of the store: rows, guarded writes, commands that were done, and events waiting to go out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from calliope.contracts.base import Event
+from calliope.contracts.calls import ListCalls
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookKeys:
+    """Sealed signing secrets: the current one, and the one before while it still signs."""
+
+    current: dict[str, Any]
+    previous: dict[str, Any] | None = None
+    previous_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantRow:
+    """A stored assistant. `document` has its secrets sealed; `sequence` counts its events."""
+
+    id: str
+    organization_id: str
+    name_key: str
+    revision: int
+    sequence: int
+    created_at: datetime
+    updated_at: datetime
+    document: dict[str, Any]
+    webhook: WebhookKeys | None = None
+    last_command: str | None = None
+    deleted: bool = False
+
+    def changed(self, now: datetime, **changes: Any) -> "AssistantRow":
+        """The next revision, with one more event."""
+        return replace(self, revision=self.revision + 1, sequence=self.sequence + 1, updated_at=now, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRow:
+    """A telephone number; `assistant_id` None: nobody answers it any more, its sequence goes on."""
+
+    number: str
+    organization_id: str
+    assistant_id: str | None
+    carrier: str
+    revision: int
+    sequence: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """An API key: its hash, never itself."""
+
+    id: str
+    organization_id: str
+    key_sha256: str
+    scopes: tuple[str, ...]
+    revoked: bool = False
+
+
+class NameTakenError(Exception):
+    """Another assistant of the organization has this name."""
+
+
+class Assistants(Protocol):
+    """The assistants of one organization; there is no way to reach another's."""
+
+    async def get(self, assistant_id: str) -> AssistantRow | None:
+        """By id; deleted ones are not there."""
+
+    async def page(self, limit: int, before: str | None) -> Sequence[AssistantRow]:
+        """Newest first, ids below `before`."""
+
+    async def insert(self, row: AssistantRow, event: Event) -> bool:
+        """Store a new one with its event; False, when the id is there already. Raises: NameTakenError."""
+
+    async def update(self, row: AssistantRow, event: Event) -> bool:
+        """Store the next revision with its event; False, when somebody wrote before. Raises: NameTakenError."""
+
+
+class Numbers(Protocol):
+    """Numbers are unique over all organizations, so their rows are reached by number."""
+
+    async def get(self, number: str) -> NumberRow | None:
+        """Whoever holds it."""
+
+    async def of(self, organization_id: str) -> Sequence[NumberRow]:
+        """Held by this organization, at most 1000."""
+
+    async def put(self, row: NumberRow, event: Event, *, if_revision: int) -> bool:
+        """Store the next revision (0: a new row) with its event; False, when somebody wrote before."""
+
+
+class Keys(Protocol):
+    """API keys by hash."""
+
+    async def find(self, key_sha256: str) -> KeyRow | None:
+        """The key."""
+
+    async def add(self, row: KeyRow, event: Event) -> bool:
+        """Store a new key with its event; False, when it is there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a command id before: its request, and its reply unless it is still being worked on."""
+
+    request_hash: str
+    reply: dict[str, Any] | None
+
+
+class CommandLog(Protocol):
+    """Commands by idempotency key, for 24 hours."""
+
+    async def begin(self, key: str, request_hash: str, now: datetime, lease_s: float) -> Done | None:
+        """None: the key is ours to work on (new, or its worker died). Else what is known."""
+
+    async def finish(self, key: str, reply: dict[str, Any]) -> None:
+        """Keep the reply."""
+
+    async def forget(self, key: str) -> None:
+        """It had no effect; the key may be used again."""
+
+
+class CallEvents(Protocol):
+    """The events of calls, kept by sequence; storing one twice keeps one."""
+
+    async def add(self, event: Event) -> None:
+        """Keep it, and what lists and filters need of it."""
+
+    async def of_call(self, organization_id: str, call_id: str) -> Sequence[Event]:
+        """Everything known of a call; empty for another organization's."""
+
+    async def page(self, organization_id: str, wanted: ListCalls) -> Sequence[Sequence[Event]]:
+        """Newest calls first, each by its events that a list needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A row with events that were written and not yet published, oldest first."""
+
+    collection: str
+    id: str
+    events: tuple[Event, ...] = field(default=())
+
+
+class Outbox(Protocol):
+    """Events that were stored with their documents."""
+
+    async def waiting(self, limit: int) -> Sequence[Waiting]:
+        """Rows with unpublished events, oldest first."""
+
+    async def published(self, waiting: Waiting, event: Event, now: datetime) -> None:
+        """Move one event from its row to the log of sent events."""

@@ -1,0 +1,260 @@
+"""Use cases about assistants: every write is one guarded row with its event; whose data it is comes from the caller."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from calliope.contracts.assistants import (
+    Assistant,
+    AssistantPage,
+    AssistantRef,
+    CreateAssistant,
+    DeleteAssistant,
+    Deleted,
+    Endpoints,
+    ListAssistants,
+    PinnedAssistant,
+    ReplaceAssistant,
+    SealedSecret,
+    UpdateAssistant,
+    secret_context,
+)
+from calliope.contracts.base import Event
+from calliope.contracts.errors import ErrorCode, FieldProblem
+from calliope.contracts.subjects import Entity
+from calliope.errors import CommandError, not_found
+from calliope.ids import derived_id, new_id
+from calliope.secrets import Sealer, mask
+from calliope_assistants import events, model
+from calliope_assistants.ports import AssistantRow, Assistants, NameTakenError, Numbers, WebhookKeys
+
+OLD_SECRET: Final = timedelta(hours=24)
+TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the use cases work with; `written` is told after every write."""
+
+    rules: model.Rules
+    webhooks: Sealer
+    numbers: Numbers
+    written: Callable[[], None]
+
+
+class AssistantService:
+    """Assistants of one organization. `command` is the idempotency key, hashed; it makes a repeated write harmless."""
+
+    def __init__(self, organization_id: str, rows: Assistants, parts: Parts, *, command: str | None = None) -> None:
+        self._organization_id = organization_id
+        self._rows = rows
+        self._parts = parts
+        self._command = command
+
+    async def create(self, payload: CreateAssistant) -> Assistant:
+        """Raises: CommandError `invalid`, `conflict`."""
+        now = datetime.now(UTC)
+        assistant_id = derived_id("asst", self._organization_id, self._command) if self._command else new_id("asst")
+        stored = model.stored_form(payload.document, self._owner(assistant_id), self._parts.rules)
+        webhook, secret = self._webhook_keys(assistant_id, stored, None)
+        row = AssistantRow(
+            id=assistant_id,
+            organization_id=self._organization_id,
+            name_key=model.name_key(stored["name"]),
+            revision=1,
+            sequence=1,
+            created_at=now,
+            updated_at=now,
+            document=stored,
+            webhook=webhook,
+            last_command=self._command,
+        )
+        event = self._event("created", row, {"fields": sorted(payload.document)})
+        try:
+            if not await self._rows.insert(row, event):
+                return _shown(await self._found(assistant_id))  # the same command, after a crash
+        except NameTakenError:
+            raise _name_taken(stored["name"]) from None
+        self._parts.written()
+        return _shown(row, secret=secret)
+
+    async def get(self, payload: AssistantRef) -> Assistant:
+        """Raises: CommandError `not_found`."""
+        return _shown(await self._found(payload.assistant_id))
+
+    async def page(self, payload: ListAssistants) -> AssistantPage:
+        """Newest first."""
+        rows = await self._rows.page(payload.limit + 1, payload.cursor)
+        shown, more = rows[: payload.limit], len(rows) > payload.limit
+        cursor = f"{shown[-1].created_at.isoformat()}|{shown[-1].id}" if more else None
+        return AssistantPage(items=tuple(_shown(row) for row in shown), next_cursor=cursor)
+
+    async def update(self, payload: UpdateAssistant) -> Assistant:
+        """Raises: CommandError `invalid`, `not_found`, `conflict`, `precondition_failed`."""
+        return await self._write(payload, lambda row: model.patched(row.document, payload.patch))
+
+    async def replace(self, payload: ReplaceAssistant) -> Assistant:
+        """Raises: CommandError as `update`."""
+        return await self._write(payload, lambda _: payload.document)
+
+    async def rotate_webhook_secret(self, payload: AssistantRef) -> Assistant:
+        """A new secret, shown once; the old one signs too for 24 hours. Raises: CommandError `not_found`."""
+        for _ in range(TRIES):
+            row = await self._found(payload.assistant_id)
+            secret = model.new_webhook_secret()
+            now = datetime.now(UTC)
+            keys = WebhookKeys(
+                current=self._seal_webhook(row.id, secret),
+                previous=row.webhook.current if row.webhook else None,
+                previous_until=now + OLD_SECRET if row.webhook else None,
+            )
+            changed = row.changed(now, webhook=keys, last_command=self._command)
+            if await self._rows.update(changed, self._event("updated", changed, {"fields": ["webhook_secret"]})):
+                self._parts.written()
+                return _shown(changed, secret=secret)
+        raise _busy()
+
+    async def delete(self, payload: DeleteAssistant) -> Deleted:
+        """Raises: CommandError `not_found`, `conflict` while numbers lead to it, `precondition_failed`."""
+        held = [
+            n.number
+            for n in await self._parts.numbers.of(self._organization_id)
+            if n.assistant_id == payload.assistant_id
+        ]
+        if held:
+            words = f"{', '.join(held[:5])} would be answered by nobody: release or assign them first"
+            raise CommandError(ErrorCode.CONFLICT, words)
+        for _ in range(TRIES):
+            row = await self._found(payload.assistant_id)
+            _check_revision(row, payload.if_revision)
+            freed = f"{row.name_key}#{row.id}"
+            changed = row.changed(datetime.now(UTC), deleted=True, name_key=freed, last_command=self._command)
+            if await self._rows.update(changed, self._event("deleted", changed, {})):
+                self._parts.written()
+                return Deleted(id=row.id)
+        raise _busy()
+
+    async def endpoints(self, payload: AssistantRef) -> Endpoints:
+        """Where its events go. Raises: CommandError `not_found`."""
+        row = await self._found(payload.assistant_id)
+        keys, now = row.webhook, datetime.now(UTC)
+        secrets = [] if keys is None else [keys.current]
+        if (
+            keys is not None
+            and keys.previous is not None
+            and keys.previous_until is not None
+            and now < keys.previous_until
+        ):
+            secrets.append(keys.previous)
+        return Endpoints(
+            assistant_id=row.id,
+            webhook_url=row.document["webhook_url"],
+            sms_webhook_url=row.document["sms_webhook_url"],
+            signing_secrets=tuple(SealedSecret.model_validate(secret) for secret in secrets),
+        )
+
+    async def pin(self, payload: AssistantRef) -> PinnedAssistant:
+        """For a call. Raises: CommandError `not_found`."""
+        return pinned(await self._found(payload.assistant_id))
+
+    async def _write(
+        self, payload: UpdateAssistant | ReplaceAssistant, wanted: Callable[[AssistantRow], dict[str, Any]]
+    ) -> Assistant:
+        """Somebody else's write in between is taken in, unless the client said which revision it means."""
+        for _ in range(TRIES):
+            row = await self._found(payload.assistant_id)
+            if self._command is not None and row.last_command == self._command:
+                return _shown(row)  # the same command, after a crash
+            _check_revision(row, payload.if_revision)
+            stored = model.stored_form(wanted(row), self._owner(row.id), self._parts.rules, before=row.document)
+            webhook, secret = self._webhook_keys(row.id, stored, row.webhook)
+            changed = row.changed(
+                datetime.now(UTC),
+                document=stored,
+                name_key=model.name_key(stored["name"]),
+                webhook=webhook,
+                last_command=self._command,
+            )
+            fields: list[Any] = [*model.changed_fields(row.document, stored)]
+            try:
+                if await self._rows.update(changed, self._event("updated", changed, {"fields": fields})):
+                    self._parts.written()
+                    return _shown(changed, secret=secret)
+            except NameTakenError:
+                raise _name_taken(stored["name"]) from None
+        raise _busy()
+
+    async def _found(self, assistant_id: str) -> AssistantRow:
+        row = await self._rows.get(assistant_id)
+        if row is None:
+            raise not_found("assistant", assistant_id)
+        return row
+
+    def _owner(self, assistant_id: str) -> model.Owner:
+        return model.Owner(self._organization_id, assistant_id)
+
+    def _webhook_keys(
+        self, assistant_id: str, stored: dict[str, Any], keys: WebhookKeys | None
+    ) -> tuple[WebhookKeys | None, str | None]:
+        """A signing secret, made when the first URL is set; in clear only when it is new."""
+        if keys is not None or not model.wants_webhooks(stored):
+            return keys, None
+        secret = model.new_webhook_secret()
+        return WebhookKeys(current=self._seal_webhook(assistant_id, secret)), secret
+
+    def _seal_webhook(self, assistant_id: str, secret: str) -> dict[str, Any]:
+        context = secret_context(self._organization_id, assistant_id, model.WEBHOOK_SECRET)
+        return self._parts.webhooks.seal(secret, context=context).model_dump()
+
+    def _event(self, name: str, row: AssistantRow, more: dict[str, Any]) -> Event:
+        return events.build(
+            Entity.ASSISTANT,
+            row.id,
+            name,
+            organization=self._organization_id,
+            sequence=row.sequence,
+            now=row.updated_at,
+            data={"assistant_id": row.id, "name": row.document["name"], "revision": row.revision, **more},
+        )
+
+
+def pinned(row: AssistantRow) -> PinnedAssistant:
+    """The row as a call pins it."""
+    return PinnedAssistant(id=row.id, organization_id=row.organization_id, revision=row.revision, document=row.document)
+
+
+def _shown(row: AssistantRow, *, secret: str | None = None) -> Assistant:
+    hidden = None if row.webhook is None else mask(SealedSecret.model_validate(row.webhook.current))
+    return Assistant(
+        id=row.id,
+        organization_id=row.organization_id,
+        revision=row.revision,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        document=model.masked(row.document),
+        webhook_secret=secret or hidden,
+    )
+
+
+def hide_webhook_secret(shown: Assistant) -> Assistant:
+    """What is kept of an answer for repeated commands: the secret is shown once."""
+    secret = shown.webhook_secret
+    if secret is None or not secret.startswith("whsec_"):
+        return shown
+    return shown.model_copy(update={"webhook_secret": f"••••{secret[-4:]}"})
+
+
+def _check_revision(row: AssistantRow, wanted: int | None) -> None:
+    if wanted is not None and wanted != row.revision:
+        words = f"the assistant is at revision {row.revision}, not {wanted}: read it again"
+        raise CommandError(ErrorCode.PRECONDITION_FAILED, words)
+
+
+def _name_taken(name: str) -> CommandError:
+    problem = FieldProblem(path="name", message="another assistant of your organization has this name")
+    return CommandError(ErrorCode.CONFLICT, f"the name {name!r} is taken", fields=(problem,))
+
+
+def _busy() -> CommandError:
+    return CommandError(ErrorCode.CONFLICT, "too many writers at once; ask again", retry_after_s=1.0)
