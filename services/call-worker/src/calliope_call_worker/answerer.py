@@ -22,6 +22,7 @@ from calliope_call_worker.providers.llm.base import (
     Finished,
     LlmRequest,
     Message,
+    Progress,
     TextDelta,
     ToolCall,
     ToolResult,
@@ -175,7 +176,8 @@ class Answerer:
         try:
             async with self._parts.chain.stream(self._request(reply), lambda: part.said) as events:
                 async for event in events:
-                    reply.moments.stamp("first_token", self._now())
+                    if not isinstance(event, Progress):
+                        reply.moments.stamp("first_token", self._now())
                     match event:
                         case TextDelta(text):
                             for piece in splitter.feed(speakable.feed(text)):

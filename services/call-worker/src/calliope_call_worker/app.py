@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -25,7 +26,7 @@ from calliope_call_worker.lines import LineCache
 from calliope_call_worker.media import MediaEndpoint, WaitingCall
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal
-from calliope_call_worker.providers.registry import ProviderFactory
+from calliope_call_worker.providers.registry import Providers, open_providers
 from calliope_call_worker.providers.telephony.base import CarrierApi
 from calliope_call_worker.providers.telephony.twilio import Twilio, TwilioApi
 from calliope_call_worker.registry import LiveCalls
@@ -40,16 +41,16 @@ LAST_FACTS_S = 5.0
 class Worker:
     """One worker process: its calls, its slots, its place in the queue of those who accept."""
 
-    def __init__(self, settings: WorkerSettings, bus: Bus, sessions: "Sessions", tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, settings: WorkerSettings, bus: Bus, outside: "Outside", tasks: asyncio.TaskGroup) -> None:
         self._settings = settings
         self._tasks = tasks
         self._changed = asyncio.Event()
         self._draining = False
         self._lines = LineCache()
         self._media_url = settings.media.public_url or ""
-        self._http_tools = HttpTools(sessions.guarded)
-        self._providers = ProviderFactory(settings.providers, sessions.vendors, sessions.guarded)
-        self._apis: dict[str, CarrierApi] = {"twilio": TwilioApi(sessions.vendors, settings.carriers.twilio.url)}
+        self._http_tools = HttpTools(outside.tools)
+        self._providers = outside.providers
+        self._apis: dict[str, CarrierApi] = {"twilio": TwilioApi(outside.carriers, settings.carriers.twilio.url)}
         self.worker_id = settings.worker_id or new_id("worker")
         self.live = LiveCalls(settings.slots, self._changed.set)
         self.leases = NatsLeases(bus, self.worker_id)
@@ -110,7 +111,10 @@ class Worker:
             await call.abandon()
 
     async def _start(self, plan: CallPlan, journal: Journal) -> None:
-        call = Call(plan, self._parts(plan, journal))
+        """Raises: ProviderError, when a provider that the call needs cannot be had."""
+        parts = self._parts(plan, journal)
+        call = Call(plan, parts)
+        parts.providers.failures.listen(call.provider_failed)
         self.live.register(call)
         self._spawn(self._run(call), "call.run")
 
@@ -118,7 +122,7 @@ class Worker:
         return CallParts(
             settings=self._settings,
             journal=journal,
-            providers=self._providers.for_call(plan.call_id, plan.spec, journal),
+            providers=self._providers.for_call(plan.spec, plan.call_id),
             carrier_api=self._apis[plan.carrier.name],
             http_tools=self._http_tools,
             lines=self._lines,
@@ -152,12 +156,13 @@ async def _guarded(work: Coroutine[Any, Any, Any], name: str) -> Any:
         return None
 
 
-class Sessions:
-    """HTTP clients: one for vendors and carriers, one guarded for URLs that users give."""
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Ways out: to providers, to carriers, and the guarded one for tools that users define."""
 
-    def __init__(self, vendors: aiohttp.ClientSession, guarded: aiohttp.ClientSession) -> None:
-        self.vendors = vendors
-        self.guarded = guarded
+    providers: Providers
+    carriers: aiohttp.ClientSession
+    tools: aiohttp.ClientSession
 
 
 @asynccontextmanager
@@ -165,14 +170,14 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
     """The worker while the block lasts; leaving it drains."""
     bus = build_broker(settings.nats, SERVICE)
     async with AsyncExitStack() as stack:
-        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
-        vendors = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+        outside = Outside(
+            providers=await stack.enter_async_context(open_providers(settings.providers, settings.egress)),
+            carriers=await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())),
+            tools=await stack.enter_async_context(egress.session(settings.egress, total_s=60.0, limit=0)),
         )
-        guarded = await stack.enter_async_context(egress.session(settings.egress, total_s=60.0, limit=0))
         stack.push_async_callback(stop, bus)
         async with asyncio.TaskGroup() as tasks:
-            worker = Worker(settings, bus, Sessions(vendors, guarded), tasks)
+            worker = Worker(settings, bus, outside, tasks)
             async with _serving(worker, bus, settings) as health:
                 await start(bus)
                 background = [

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from calliope.contracts.assistants import PinnedAssistant
+from calliope.contracts.assistants import LlmProvider, PinnedAssistant
 from calliope.contracts.base import Event
 from calliope.contracts.calls import (
     CallEnded,
@@ -16,7 +16,9 @@ from calliope.contracts.calls import (
     CarrierResponse,
     Direction,
     EndReason,
+    ProviderFailed,
     Resumed,
+    Stage,
 )
 from calliope.errors import PermanentError
 from calliope.ids import derived_id
@@ -25,6 +27,7 @@ from calliope_call_worker.continuation import continuation
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.plan import CallPlan, account_for, open_spec
 from calliope_call_worker.ports import Directory, Journal, Journals, Leases
+from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount, MediaAnswer, VoiceHook
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import WorkerSettings
@@ -99,7 +102,7 @@ class Intake:
         try:
             journal = await self._journals.create(plan.organization_id, plan.call_id, _started(plan, self._worker_id))
             await self._leases.take(plan.call_id, plan.organization_id)
-            await self._start(plan, journal)
+            return await self._begin(plan, journal)
         except OwnershipError:
             self._live.release(plan.call_id)
             log.warning("call.refused", reason="another worker has it", call_id=plan.call_id)
@@ -107,6 +110,24 @@ class Intake:
         except BaseException:
             self._live.release(plan.call_id)
             raise
+
+    async def _begin(self, plan: CallPlan, journal: Journal) -> CarrierResponse:
+        """Start the call; without the providers it needs, the carrier's own voice says so, and the record why."""
+        try:
+            await self._start(plan, journal)
+        except ProviderError as exc:
+            failed = ProviderFailed(
+                stage=Stage.LLM if exc.provider in set(LlmProvider) else Stage.TTS,
+                provider=exc.provider,
+                reason=exc.failure.value,
+                detail=exc.detail,
+                action="the call was ended",
+            )
+            journal.append(failed)
+            journal.append(CallEnded(reason=EndReason.PROVIDER_FAILED, duration_ms=0, detail=str(exc)[:500]))
+            self._live.release(plan.call_id)
+            await self._leases.release(plan.call_id)
+            return plan.carrier.say_and_end(self._settings.call.last_resort)
         return self._media_answer(plan)
 
     async def _resume(
@@ -139,12 +160,11 @@ class Intake:
             )
             journal = await self._journals.reopen(facts, position, resumed)
             await self._leases.take(call_id, plan.organization_id)
-            await self._start(plan, journal)
+            log.info("call.resumed", call_id=call_id, facts=len(facts))
+            return await self._begin(plan, journal)
         except BaseException:
             self._live.release(call_id)
             raise
-        log.info("call.resumed", call_id=call_id, facts=len(facts))
-        return self._media_answer(plan)
 
     def _last_words(self, carrier: Carrier, hook: VoiceHook, facts: tuple[Event, ...]) -> CarrierResponse:
         """What the carrier itself says when we no longer can."""

@@ -37,7 +37,7 @@ GIVE_UP_S: Final = 540.0  # below the stream's duplicate window: a later repeat 
 SOURCE: Final = "/calliope/call-worker"
 
 
-Spawn = Callable[[Coroutine[Any, Any, None], str], None]
+Spawn = Callable[[Coroutine[Any, Any, None], str], object]
 
 
 class NatsJournal:

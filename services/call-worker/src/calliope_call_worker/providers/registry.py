@@ -1,0 +1,240 @@
+"""Which adapter serves which vendor, and what one call gets: its recogniser, its chain of models, its voices.
+
+The shared parts (connections, breakers) live as long as the worker; a call's parts are made per call and hold nothing.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+import structlog
+from pydantic import SecretStr
+
+from calliope import egress
+from calliope.contracts.assistants import AssistantSpec, LlmProvider, SttSettings, TtsProvider, Voice
+from calliope.contracts.calls import Stage
+from calliope.settings import EgressSettings
+from calliope_call_worker.lines import VoiceKey
+from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.llm import quirks
+from calliope_call_worker.providers.llm.breaker import Breakers
+from calliope_call_worker.providers.llm.chain import Link, LlmChain
+from calliope_call_worker.providers.llm.openai import OpenAiChat
+from calliope_call_worker.providers.settings import GroqSettings, OpenAiSettings, ProvidersSettings, XaiSettings
+from calliope_call_worker.providers.stt.base import SpeechToText, SttOptions
+from calliope_call_worker.providers.stt.deepgram import Deepgram
+from calliope_call_worker.providers.stt.resilient import ResilientStt
+from calliope_call_worker.providers.tts.base import TextToSpeech
+from calliope_call_worker.providers.tts.elevenlabs import ElevenLabs, ElevenLabsVoice
+from calliope_call_worker.providers.tts.elevenlabs_words import MODEL_NICKNAMES, NICKNAMES, NOT_STREAMED
+from calliope_call_worker.providers.tts.resilient import ResilientTts
+
+log = structlog.get_logger(__name__)
+
+MAX_EARLY_FAILURES: Final = 100
+OnFailure = Callable[[Stage, ProviderError, str], None]
+
+
+class Failures:
+    """Where the providers of one call report; what comes before somebody listens is kept for them."""
+
+    def __init__(self) -> None:
+        self._listener: OnFailure | None = None
+        self._early: list[tuple[Stage, ProviderError, str]] = []
+
+    def listen(self, listener: OnFailure) -> None:
+        """From now on, and what was reported before."""
+        self._listener = listener
+        early, self._early = self._early, []
+        for report in early:
+            listener(*report)
+
+    def of(self, stage: Stage) -> Callable[[ProviderError, str], None]:
+        """The callback for one stage."""
+
+        def report(error: ProviderError, action: str) -> None:
+            if self._listener is not None:
+                self._listener(stage, error, action)
+            elif len(self._early) < MAX_EARLY_FAILURES:
+                self._early.append((stage, error, action))
+
+        return report
+
+
+@dataclass(frozen=True, slots=True)
+class CallProviders:
+    """What one call hears, thinks and speaks with."""
+
+    stt: SpeechToText
+    stt_options: SttOptions
+    llm: LlmChain
+    tts: TextToSpeech
+    voice_key: VoiceKey
+    failures: Failures
+
+
+class Providers:
+    """The worker's connections to its providers. `guarded` is for addresses that a user gave."""
+
+    def __init__(
+        self, settings: ProvidersSettings, session: aiohttp.ClientSession, guarded: aiohttp.ClientSession
+    ) -> None:
+        self._settings = settings
+        self._session = session
+        self._guarded = guarded
+        thinking = settings.thinking
+        self._breakers = Breakers(failures_to_open=thinking.breaker_failures, cool_down_s=thinking.breaker_cool_down_s)
+
+    def for_call(self, spec: AssistantSpec, call_id: str) -> CallProviders:
+        """The providers of a document. Raises: ProviderError, when one that is needed cannot be had."""
+        failures = Failures()
+        settings = self._settings
+        voice = spec.tts_settings
+        return CallProviders(
+            stt=ResilientStt(self.stt(spec.stt_settings), settings.listening, failures.of(Stage.STT)),
+            stt_options=stt_options(spec.stt_settings, call_id),
+            llm=self.chain(spec, failures),
+            tts=ResilientTts(self._voices(spec, failures), settings.speaking, failures.of(Stage.TTS)),
+            voice_key=VoiceKey(
+                voice.provider, voice.voice_id or "", voice.model_dump_json(exclude={"api_key", "fallbacks"})
+            ),
+            failures=failures,
+        )
+
+    def stt(self, spec: SttSettings) -> SpeechToText:
+        """The recogniser. Raises: ProviderError."""
+        settings = self._settings.deepgram
+        return Deepgram(self._session, settings, _key("deepgram", spec.api_key, settings.api_key))
+
+    def chain(self, spec: AssistantSpec, failures: Failures) -> LlmChain:
+        """Primary and fallbacks; one that this version does not have is reported and left out.
+
+        Raises: ProviderError, when none is left.
+        """
+        config, more = spec.llm_provider_config, spec.llm_fallback_providers
+        wanted = [(spec.llm_provider, config.model, config.api_key, config.base_url)]
+        if more.enabled:
+            wanted += [(one.provider, one.model, one.api_key, one.base_url) for one in more.fallbacks]
+        report, links, lacking = failures.of(Stage.LLM), list[Link](), None
+        for one in wanted:
+            try:
+                links.append(self.link(*one))
+            except ProviderError as exc:
+                lacking = exc
+                report(exc, "left out")
+        if not links and lacking is not None:
+            raise lacking
+        return LlmChain(links, self._settings.thinking, report)
+
+    def link(self, provider: LlmProvider, model: str | None, api_key: SecretStr | None, base_url: str | None) -> Link:
+        """One language model. Raises: ProviderError."""
+        settings = self._settings
+        match provider:
+            case LlmProvider.OPENAI:
+                return self._chat(quirks.OPENAI, settings.openai, model, api_key, base_url)
+            case LlmProvider.GROQ:
+                return self._chat(quirks.GROQ, settings.groq, model, api_key, base_url)
+            case LlmProvider.XAI:
+                return self._chat(quirks.XAI, settings.xai, model, api_key, base_url)
+            case LlmProvider.CUSTOM:
+                return self._chat(quirks.CUSTOM, None, model, api_key, base_url)
+            case _:
+                raise _not_available(provider)
+
+    def voice(self, spec: Voice) -> TextToSpeech:
+        """One voice. Raises: ProviderError."""
+        match spec.provider:
+            case TtsProvider.ELEVENLABS:
+                settings = self._settings.elevenlabs
+                key = _key(spec.provider, spec.api_key, settings.api_key)
+                return ElevenLabs(self._session, settings, _elevenlabs_voice(spec, settings.voice, settings.model), key)
+            case _:
+                raise _not_available(spec.provider)
+
+    def _voices(self, spec: AssistantSpec, failures: Failures) -> list[TextToSpeech]:
+        report, voices, lacking = failures.of(Stage.TTS), list[TextToSpeech](), None
+        for one in (spec.tts_settings, *spec.tts_settings.fallbacks):
+            try:
+                voices.append(self.voice(one))
+            except ProviderError as exc:
+                lacking = exc
+                report(exc, "left out")
+        if not voices and lacking is not None:
+            raise lacking
+        return voices
+
+    def _chat(
+        self,
+        vendor: quirks.Quirks,
+        settings: OpenAiSettings | GroqSettings | XaiSettings | None,
+        model: str | None,
+        api_key: SecretStr | None,
+        base_url: str | None,
+    ) -> Link:
+        url, name = base_url or (settings.url if settings else ""), model or (settings.model if settings else "")
+        if settings is not None:
+            key = _key(vendor.name, api_key, settings.api_key if base_url is None else None)
+        else:
+            key = api_key.get_secret_value() if api_key is not None else ""
+        session = self._session if base_url is None else self._guarded
+        chat = OpenAiChat(session, vendor, url=url, model=name, api_key=key)
+        return Link(chat, self._breakers.get(vendor.name, name, key, url))
+
+
+@asynccontextmanager
+async def open_providers(settings: ProvidersSettings, guard: EgressSettings) -> AsyncIterator[Providers]:
+    """The worker's providers. Connections are not limited in number: a call's sockets stay open as long as it does."""
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
+    async with (
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ttl_dns_cache=300),
+            timeout=timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        ) as session,
+        egress.session(guard, total_s=120, limit=0) as guarded,
+    ):
+        yield Providers(settings, session, guarded)
+
+
+def stt_options(spec: SttSettings, call_id: str) -> SttOptions:
+    """What a document asks of the recogniser."""
+    return SttOptions(
+        call_id=call_id,
+        model=spec.model,
+        language=spec.language,
+        keywords=tuple((word.keyword, word.intensifier) for word in spec.keywords),
+        keyterms=spec.keyterms,
+        punctuate=spec.punctuate,
+        smart_format=spec.smart_format,
+        endpointing_ms=spec.endpointing,
+        utterance_end_ms=spec.utterance_end_ms,
+    )
+
+
+def _elevenlabs_voice(spec: Voice, default_voice: str, default_model: str) -> ElevenLabsVoice:
+    voice, model = spec.voice_id or default_voice, spec.model_id or default_model
+    model = MODEL_NICKNAMES.get(model, model)
+    if model in NOT_STREAMED:
+        raise ProviderError("elevenlabs", Failure.REFUSED, f"{model} cannot be streamed; use eleven_flash_v2_5")
+    return ElevenLabsVoice(
+        voice_id=NICKNAMES.get(voice.lower(), voice),
+        model=model,
+        stability=spec.stability,
+        similarity_boost=spec.similarity_boost,
+        style=spec.style,
+        use_speaker_boost=spec.use_speaker_boost,
+    )
+
+
+def _key(provider: str, own: SecretStr | None, installation: SecretStr | None) -> str:
+    key = own or installation
+    if key is None:
+        raise ProviderError(provider, Failure.KEY, "no API key in the assistant, and none of the installation")
+    return key.get_secret_value()
+
+
+def _not_available(provider: str) -> ProviderError:
+    """The one place for vendors of the contract that have no adapter yet."""
+    return ProviderError(provider, Failure.REFUSED, "not available in this version")

@@ -1,0 +1,87 @@
+"""ElevenLabs' streaming voices: one multi-stream-input socket per call, one context per reply."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import ClientSession, ClientWebSocketResponse
+
+from calliope_call_worker.providers.settings import ElevenLabsSettings
+from calliope_call_worker.providers.tts.base import VoiceSession
+from calliope_call_worker.providers.tts.elevenlabs_session import ElevenLabsSession
+from calliope_call_worker.providers.tts.elevenlabs_words import NAME
+from calliope_call_worker.providers.wire import helpers, open_socket
+
+
+@dataclass(frozen=True, slots=True)
+class ElevenLabsVoice:
+    """A voice and how it speaks; what is None is the vendor's default."""
+
+    voice_id: str
+    model: str
+    stability: float | None = None
+    similarity_boost: float | None = None
+    style: float | None = None
+    use_speaker_boost: bool | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """As the vendor names them."""
+        names = ("stability", "similarity_boost", "style", "use_speaker_boost")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+class ElevenLabs:
+    """See `TextToSpeech`."""
+
+    times_text = True
+
+    def __init__(
+        self, session: ClientSession, settings: ElevenLabsSettings, voice: ElevenLabsVoice, api_key: str
+    ) -> None:
+        self._session = session
+        self._settings = settings
+        self._voice = voice
+        self._api_key = api_key
+
+    @property
+    def name(self) -> str:
+        """See `TextToSpeech`."""
+        return NAME
+
+    @property
+    def voice(self) -> str:
+        """See `TextToSpeech`."""
+        return self._voice.voice_id
+
+    def connect(self, call_id: str) -> AbstractAsyncContextManager[VoiceSession]:
+        """See `TextToSpeech`."""
+        return self._connect(call_id)
+
+    @asynccontextmanager
+    async def _connect(self, call_id: str) -> AsyncIterator[VoiceSession]:
+        async with helpers() as spawn:
+            session = ElevenLabsSession(self._open_socket, self._voice.settings(), spawn)
+            try:
+                await session.line()
+                spawn(session.keep_alive(self._settings.keep_alive_s), "tts.elevenlabs.keep_alive")
+                yield session
+            finally:
+                await session.close()
+
+    async def _open_socket(self) -> ClientWebSocketResponse:
+        settings = self._settings
+        return await open_socket(
+            self._session,
+            f"{settings.url.rstrip('/')}/v1/text-to-speech/{self._voice.voice_id}/multi-stream-input",
+            provider=NAME,
+            params=[
+                ("model_id", self._voice.model),
+                ("output_format", "ulaw_8000"),
+                ("auto_mode", "true"),
+                ("sync_alignment", "true"),
+                ("inactivity_timeout", str(settings.inactivity_timeout_s)),
+            ],
+            headers={"xi-api-key": self._api_key},
+            deadline_s=settings.handshake_deadline_s,
+        )
