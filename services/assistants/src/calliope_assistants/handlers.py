@@ -159,7 +159,7 @@ class Handlers:
             records = [record_of(events[0].entity_id, events) for events in found if events]
             shown = [record.model_copy(update={"events": ()}) for record in records[: command.payload.limit]]
             more = len(records) > command.payload.limit and shown[-1].started_at is not None
-            cursor = shown[-1].started_at.isoformat() if more and shown[-1].started_at else None
+            cursor = shown[-1].started_at.isoformat(timespec="microseconds") if more and shown[-1].started_at else None
             return CallPage(items=tuple(shown), next_cursor=cursor)
 
         @consumer(bus, streams.ASSISTANTS_PROJECTION)

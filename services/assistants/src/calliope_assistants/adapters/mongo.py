@@ -110,7 +110,7 @@ class MongoAssistants:
             "_id": row.id,
             "org_id": self._organization_id,
             "order": f"{row.created_at.isoformat()}|{row.id}",
-            "created_at": row.created_at,
+            "created_at": _text(row.created_at),
             **_assistant_fields(row),
             "outbox": {event.id: event.model_dump_json()},
             "outbox_n": 1,
@@ -142,14 +142,14 @@ def _assistant_fields(row: AssistantRow) -> Doc:
         "name_key": row.name_key,
         "revision": row.revision,
         "sequence": row.sequence,
-        "updated_at": row.updated_at,
+        "updated_at": _text(row.updated_at),
         "document": json.dumps(row.document),
         "webhook": None
         if keys is None
         else {
             "current": json.dumps(keys.current),
             "previous": json.dumps(keys.previous),
-            "previous_until": keys.previous_until,
+            "previous_until": None if keys.previous_until is None else _text(keys.previous_until),
         },
         "last_command": row.last_command,
         "deleted": row.deleted,
@@ -164,15 +164,15 @@ def _assistant(row: Doc) -> AssistantRow:
         name_key=row["name_key"],
         revision=row["revision"],
         sequence=row["sequence"],
-        created_at=_utc(row["created_at"]),
-        updated_at=_utc(row["updated_at"]),
+        created_at=datetime.fromisoformat(row["created_at"]),
+        updated_at=datetime.fromisoformat(row["updated_at"]),
         document=json.loads(row["document"]),
         webhook=None
         if keys is None
         else WebhookKeys(
             current=json.loads(keys["current"]),
             previous=json.loads(keys["previous"]),
-            previous_until=None if keys["previous_until"] is None else _utc(keys["previous_until"]),
+            previous_until=None if keys["previous_until"] is None else datetime.fromisoformat(keys["previous_until"]),
         ),
         last_command=row["last_command"],
         deleted=row["deleted"],
@@ -205,7 +205,7 @@ class MongoNumbers:
             "carrier": row.carrier,
             "revision": row.revision,
             "sequence": row.sequence,
-            "updated_at": row.updated_at,
+            "updated_at": _text(row.updated_at),
         }
         if if_revision == 0:
             new = {"_id": row.number, **fields, "outbox": {event.id: event.model_dump_json()}, "outbox_n": 1}
@@ -229,7 +229,7 @@ def _number(row: Doc) -> NumberRow:
         carrier=row["carrier"],
         revision=row["revision"],
         sequence=row["sequence"],
-        updated_at=_utc(row["updated_at"]),
+        updated_at=datetime.fromisoformat(row["updated_at"]),
     )
 
 
@@ -255,7 +255,7 @@ class MongoKeys:
             "key_sha256": row.key_sha256,
             "scopes": list(row.scopes),
             "revoked": row.revoked,
-            "updated_at": event.time,
+            "updated_at": _text(event.time),
             "outbox": {event.id: event.model_dump_json()},
             "outbox_n": 1,
         }
@@ -276,7 +276,7 @@ class MongoCommandLog:
     async def begin(self, key: str, request_hash: str, now: datetime, lease_s: float) -> Done | None:
         """See `ports.CommandLog`."""
         lease = now + timedelta(seconds=lease_s)
-        new = {"_id": key, "hash": request_hash, "reply": None, "lease_until": lease, "at": now}
+        new = {"_id": key, "hash": request_hash, "reply": None, "lease_until": _text(lease), "at": now}
         try:
             async with translated():
                 await self._rows.insert_one(new)
@@ -287,8 +287,8 @@ class MongoCommandLog:
     async def _known(self, key: str, request_hash: str, now: datetime, lease: datetime) -> Done | None:
         async with translated():
             taken: Doc | None = await self._rows.find_one_and_update(
-                {"_id": key, "hash": request_hash, "reply": None, "lease_until": {"$lt": now}},
-                {"$set": {"lease_until": lease}},
+                {"_id": key, "hash": request_hash, "reply": None, "lease_until": {"$lt": _text(now)}},
+                {"$set": {"lease_until": _text(lease)}},
             )
             if taken is not None:
                 return None  # its worker died
@@ -320,7 +320,7 @@ class MongoCallEvents:
         if event.name in _LISTED:
             fields[f"listed.{event.name}"] = event.model_dump_json()
         if event.name == "started":
-            fields |= {"started_at": event.time, "assistant_id": event.data.get("assistant_id")}
+            fields |= {"started_at": _text(event.time), "assistant_id": event.data.get("assistant_id")}
         async with translated():
             await self._rows.update_one({"_id": event.entity_id}, {"$set": fields}, upsert=True)
 
@@ -336,7 +336,7 @@ class MongoCallEvents:
         if wanted.assistant_id is not None:
             query["assistant_id"] = wanted.assistant_id
         if wanted.cursor is not None:
-            query["started_at"] = {"$lt": datetime.fromisoformat(wanted.cursor)}
+            query["started_at"] = {"$lt": wanted.cursor}
         if wanted.status is not None:
             query["listed.ended"] = {"$exists": wanted.status is CallStatus.ENDED}
         if wanted.status in {CallStatus.RINGING, CallStatus.IN_PROGRESS}:
@@ -375,5 +375,6 @@ class MongoOutbox:
             )
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+def _text(moment: datetime) -> str:
+    """Moments that expire nothing are text that sorts: a compatible store turns dates into text in updates anyway."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
