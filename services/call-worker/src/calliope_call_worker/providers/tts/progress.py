@@ -94,11 +94,11 @@ class Progress:
         owed = self._waited_for or (timed and _SPEECH.search(self._text[: self._taken], self._timed) is not None)
         return now + self._stall_s if owed or self._finish_taken else None
 
-    def resume(self) -> None:
-        """The next attempt begins: it gets what was not spoken yet."""
+    def resume(self, *, timed: bool) -> None:
+        """The next attempt begins, after a voice that was `timed` or not: it gets what was not spoken yet."""
         untimed_ms = self._audio_ms - max(self._timed_end_ms, 0.0)
         at = self._timed
-        if untimed_ms > UNTIMED_MS:
+        if untimed_ms > (UNTIMED_MS if timed else 0.0):
             at = self._word_start(self._timed + int(untimed_ms / CHAR_MS))
             if at > self._timed:
                 self._skipped = (TextSpan(self._text[self._timed : at], self._timed_end_ms, self._audio_ms),)

@@ -248,7 +248,7 @@ class ResilientSpeech:
             again = not error.fatal and voice not in self._retried
             self._retried.add(voice)
             self._session.failed(error, self._generation, again=again)
-            self._progress.resume()
+            self._progress.resume(timed=self._voice.times_text)
             await self._give()
 
     async def _send(self) -> None:
