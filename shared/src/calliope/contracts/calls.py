@@ -4,11 +4,11 @@ Times named `_ms` inside a call are milliseconds since its media started, from a
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Base64Bytes, Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from calliope.contracts.base import E164, Event, Message, Moment, Request, Token
+from calliope.contracts.base import E164, Event, Message, Moment, Token
 
 MAX_CARRIER_BODY: Final = 64 * 1024
 
@@ -38,16 +38,6 @@ class Direction(StrEnum):
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
-
-
-class StartCall(Request):
-    """Place a call: `from_number` is one of the organization's numbers; its assistant speaks."""
-
-    from_number: E164
-    to_number: E164
-    welcome_message: str | None = Field(default=None, max_length=2_000)
-    agenda: str | None = Field(default=None, max_length=8_000, description="What this call is about, for the model.")
-    ring_timeout: int = Field(default=30, ge=5, le=120, description="Seconds.")
 
 
 class CallRef(Message):
@@ -372,18 +362,3 @@ class CallPage(Message):
 
     items: tuple[CallRecord, ...]
     next_cursor: str | None = None
-
-
-class CarrierEvent(Message):
-    """A verified carrier callback about a live call, told to the worker that owns it."""
-
-    carrier_call_id: str
-    kind: str
-    fields: dict[str, Any] = Field(default_factory=dict)
-
-
-class StartedCall(Message):
-    """An outbound call is on its way."""
-
-    call_id: Token
-    carrier_call_id: str

@@ -2,7 +2,6 @@
 
 Commands  `calliope.cmd.<noun>.<verb>.v1`                                core request/reply, one reader
 Events    `calliope.evt.<organization>.<entity>.<entity_id>.<event>`     JetStream stream EVENTS, any readers
-Control   `calliope.ctl.call.<call_id>.<verb>`                           core, to the worker that owns a live call
 Wake-ups  `calliope.sched.<service>.<key>` -> `calliope.due.<service>.<key>`  scheduled messages, stream SCHED
 """
 
@@ -50,8 +49,6 @@ class Command(StrEnum):
     CALL_RECORDS_GET = "calliope.cmd.call_records.get.v1"
     CALL_RECORDS_LIST = "calliope.cmd.call_records.list.v1"
     CALLS_ACCEPT = "calliope.cmd.calls.accept.v1"
-    CALLS_START = "calliope.cmd.calls.start.v1"
-    CALLS_CARRIER_EVENT = "calliope.cmd.calls.carrier_event.v1"
     DELIVERIES_LIST = "calliope.cmd.deliveries.list.v1"
     DELIVERIES_REPLAY = "calliope.cmd.deliveries.replay.v1"
 
@@ -98,13 +95,6 @@ def events_of(
     return f"calliope.evt.{organization}.{entity.value}.{entity_id}.{name or '>'}"
 
 
-def carrier_event_of(carrier_call_id: str) -> str:
-    """Where the worker that owns a live call listens for the carrier's callbacks about it."""
-    if not _TOKEN.fullmatch(carrier_call_id):
-        raise ValueError(f"{carrier_call_id!r} cannot be a token of a subject")
-    return f"calliope.ctl.call.{carrier_call_id}.carrier_event"
-
-
 def dead_letter(durable: str, reason: str) -> str:
     """Where a message goes that a durable consumer gives up on."""
     return f"calliope.dead.{durable}.{reason}"
@@ -131,8 +121,6 @@ def pattern_of(subject: str) -> str:
     parts = subject.split(".")
     if parts[:2] == ["calliope", "evt"] and len(parts) == 6:
         return f"calliope.evt.*.{parts[3]}.*.{parts[5]}"
-    if parts[:2] == ["calliope", "ctl"] and len(parts) == 5:
-        return f"calliope.ctl.call.*.{parts[4]}"
     if parts[:2] in (["calliope", "sched"], ["calliope", "due"]) and len(parts) == 4:
         return f"calliope.{parts[1]}.{parts[2]}.*"
     return "_INBOX" if parts[0] == "_INBOX" else subject

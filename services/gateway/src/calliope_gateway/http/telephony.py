@@ -15,21 +15,16 @@ from calliope_gateway.settings import GatewaySettings
 
 log = structlog.get_logger(__name__)
 
-PATHS: Final = {
-    "/telephony/{carrier:twilio|telnyx}/voice": Command.CALLS_ACCEPT,
-    "/telephony/{carrier:twilio|telnyx}/resume/{call_id}": Command.CALLS_ACCEPT,
-    "/telephony/{carrier:twilio|telnyx}/status": Command.CALLS_CARRIER_EVENT,
-}
-# What each carrier understands as "busy"; the worker, which knows carriers, is the one that is missing here.
+VOICE: Final = "/telephony/{carrier:twilio|telnyx}/voice"
+RESUME: Final = "/telephony/{carrier:twilio|telnyx}/resume/{call_id}"
+_NO_WORKER: Final = {ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT, ErrorCode.BUSY}
+_TWIML: Final = '<?xml version="1.0" encoding="UTF-8"?><Response>{}</Response>'
+# What each carrier understands; the worker, which knows carriers, is the one that is missing here.
 _BUSY: Final = {
-    "twilio": CarrierResponse(
-        status=200, body='<?xml version="1.0" encoding="UTF-8"?><Response><Reject reason="busy"/></Response>'
-    ),
+    "twilio": CarrierResponse(status=200, body=_TWIML.format('<Reject reason="busy"/>')),
     "telnyx": CarrierResponse(status=503, content_type="text/plain", body="busy"),
 }
-_HANG_UP: Final = CarrierResponse(
-    status=200, body='<?xml version="1.0" encoding="UTF-8"?><Response><Hangup/></Response>'
-)
+_HANG_UP: Final = {**_BUSY, "twilio": CarrierResponse(status=200, body=_TWIML.format("<Hangup/>"))}
 
 
 class CarrierHooks:
@@ -40,36 +35,28 @@ class CarrierHooks:
         self._settings = settings
 
     def routes(self) -> list[web.RouteDef]:
-        """One POST route per path."""
-        return [web.post(path, self._handle) for path in PATHS]
+        """A call comes in; a call's media ended."""
+        return [web.post(VOICE, self._handle), web.post(RESUME, self._handle)]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         limits = self._settings.limits
-        body = await read_body(request, limit=limits.carrier_body_bytes, timeout_s=limits.body_timeout_s)
-        carrier = cast("Literal['twilio', 'telnyx']", request.match_info["carrier"])
-        resource = request.match_info.route.resource
-        command = PATHS[_pattern(resource.canonical if resource else "")]
         hook = CarrierRequest.model_construct(
-            carrier=carrier,
+            carrier=cast("Literal['twilio', 'telnyx']", request.match_info["carrier"]),
             method=request.method,
             path_and_query=request.raw_path,
-            headers=tuple((name, value) for name, value in request.headers.items()),
-            body=body,
+            headers=tuple(request.headers.items()),
+            body=await read_body(request, limit=limits.carrier_body_bytes, timeout_s=limits.body_timeout_s),
         )
-        answer = await self._ask(command, hook, resumed="call_id" in request.match_info)
+        answer = await self._ask(hook, without_worker=_HANG_UP if "call_id" in request.match_info else _BUSY)
         return web.Response(status=answer.status, text=answer.body, content_type=answer.content_type)
 
-    async def _ask(self, command: Command, hook: CarrierRequest, *, resumed: bool) -> CarrierResponse:
+    async def _ask(self, hook: CarrierRequest, *, without_worker: dict[str, CarrierResponse]) -> CarrierResponse:
         try:
             return await self._commands.call(
-                command, hook, reply_type=CarrierResponse, timeout_s=self._settings.carrier_timeout_s
+                Command.CALLS_ACCEPT, hook, reply_type=CarrierResponse, timeout_s=self._settings.carrier_timeout_s
             )
         except CommandError as exc:
-            if exc.code not in {ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT, ErrorCode.BUSY}:
+            if exc.code not in _NO_WORKER:
                 raise
-            log.warning("carrier_hook.no_worker", carrier=hook.carrier, code=exc.code, resumed=resumed)
-            return _HANG_UP if resumed and hook.carrier == "twilio" else _BUSY[hook.carrier]
-
-
-def _pattern(canonical: str) -> str:
-    return next(path for path in PATHS if path.replace(":twilio|telnyx", "") == canonical)
+            log.warning("carrier_hook.no_worker", carrier=hook.carrier, code=exc.code)
+            return without_worker[hook.carrier]

@@ -136,8 +136,3 @@ class CarrierApi(Protocol):
         self, account: CarrierAccount, carrier_call_id: str, *, to_number: str, after_url: str, caller_id: str | None
     ) -> None:
         """Connect the caller to someone else; `after_url` is asked when that ends. Stops the media stream."""
-
-    async def dial(
-        self, account: CarrierAccount, *, from_number: str, to_number: str, hook_url: str, status_url: str, ring_s: int
-    ) -> str:
-        """Place a call; its id at the carrier. Never retried: carriers have no idempotency key."""

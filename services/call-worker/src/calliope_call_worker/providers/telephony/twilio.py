@@ -171,21 +171,6 @@ class TwilioApi:
         dial = f'<Dial action={quoteattr(after_url)} timeout="30"{caller}><Number>{escape(to_number)}</Number></Dial>'
         await self._update(account, carrier_call_id, {"Twiml": _XML + f"<Response>{dial}</Response>"})
 
-    async def dial(
-        self, account: CarrierAccount, *, from_number: str, to_number: str, hook_url: str, status_url: str, ring_s: int
-    ) -> str:
-        """Create a call. There is no idempotency key, so it is never repeated."""
-        form = [
-            ("To", to_number),
-            ("From", from_number),
-            ("Url", hook_url),
-            ("StatusCallback", status_url),
-            ("StatusCallbackEvent", "completed"),
-            ("Timeout", str(ring_s)),
-        ]
-        answer = await self._post(account, "Calls.json", form)
-        return str(answer["sid"])
-
     async def _update(self, account: CarrierAccount, call_sid: str, form: dict[str, str]) -> None:
         try:
             await self._post(account, f"Calls/{quote(call_sid, safe='')}.json", list(form.items()))

@@ -66,6 +66,11 @@ class ElevenLabsSession:
         self._line: Line | None = None
         self._names = (f"r{number}" for number in itertools.count(1))
 
+    @property
+    def alive(self) -> bool:
+        """Whether the socket is open, as far as is known; if not, the next reply gets a new one."""
+        return self._line is not None and self._line.alive
+
     def speak(self) -> AbstractAsyncContextManager[SpeechStream]:
         """See `VoiceSession`."""
         return self._speak()
