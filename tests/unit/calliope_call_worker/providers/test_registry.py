@@ -1,0 +1,60 @@
+"""What a document gets: vendors, keys, defaults, and what is left out."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from calliope.contracts.assistants import AssistantSpec
+from calliope.contracts.calls import Stage
+from calliope.settings import EgressSettings
+from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.registry import Providers, open_providers
+from calliope_call_worker.providers.settings import DeepgramSettings, ElevenLabsSettings, ProvidersSettings
+
+KEYED = ProvidersSettings(
+    deepgram=DeepgramSettings(api_key=SecretStr("dg")), elevenlabs=ElevenLabsSettings(api_key=SecretStr("el"))
+)
+
+
+def a_spec(**changes: Any) -> AssistantSpec:
+    return AssistantSpec.model_validate({"name": "Ann", "llm_provider_config": {"api_key": "k"}, **changes})
+
+
+@pytest.fixture
+async def providers() -> AsyncIterator[Providers]:
+    async with open_providers(KEYED, EgressSettings()) as opened:
+        yield opened
+
+
+async def test_a_document_with_only_what_is_required_gets_everything(providers: Providers) -> None:
+    call = providers.for_call(a_spec(), "call_1")
+    assert call.llm.used == ("openai", "gpt-6-luna")
+    assert (call.tts.name, call.tts.voice) == ("elevenlabs", "21m00Tcm4TlvDq8ikWAM")
+    assert (call.stt.name, call.stt_options.model, call.stt_options.call_id) == ("deepgram", "nova-3", "call_1")
+
+
+async def test_a_fallback_without_adapter_is_left_out_and_reported(providers: Providers) -> None:
+    fallbacks = {"enabled": True, "fallbacks": [{"provider": "gemini", "api_key": "k"}]}
+    call = providers.for_call(a_spec(llm_fallback_providers=fallbacks), "call_1")
+    reports: list[tuple[Stage, Failure, str]] = []
+    call.failures.listen(lambda stage, error, action: reports.append((stage, error.failure, action)))
+    assert reports == [(Stage.LLM, Failure.REFUSED, "left out")]
+
+
+async def test_a_primary_without_adapter_and_without_fallback_is_refused(providers: Providers) -> None:
+    with pytest.raises(ProviderError, match="not available in this version"):
+        providers.for_call(a_spec(llm_provider="anthropic"), "call_1")
+
+
+async def test_without_any_key_a_call_cannot_be_had() -> None:
+    async with open_providers(ProvidersSettings(), EgressSettings()) as providers:
+        with pytest.raises(ProviderError, match="no API key"):
+            providers.for_call(a_spec(), "call_1")
+
+
+async def test_a_nickname_becomes_the_vendors_id_and_no_key_gets_into_the_line_cache(providers: Providers) -> None:
+    call = providers.for_call(a_spec(tts_settings={"api_key": "own", "voice_id": "Adam"}), "call_1")
+    assert call.tts.voice == "pNInz6obpgDQGcFmaJgB"
+    assert "own" not in call.voice_key.settings
