@@ -76,7 +76,9 @@ def _assemble(
         store,
         endpoints,
         Sender(target, opener, clock),
-        Settler(store, endpoints, schedule, BusAlarm(bus, service=SERVICE), BusAnnouncer(bus), clock, ours.sweep_s),
+        Settler(
+            store, endpoints, schedule, BusAlarm(bus, service=SERVICE), BusAnnouncer(bus), clock, ours.alarm_from_s
+        ),
         clock,
         _pace(ours, schedule),
         BreakerRules(**settings.breaker.model_dump()),
@@ -88,7 +90,7 @@ def _assemble(
 def _pace(ours: DeliverySettings, schedule: Schedule) -> Pace:
     return Pace(
         limits=Limits(ours.per_endpoint, ours.per_organization, ours.overall),
-        lease_s=2 * ours.timeout_s + 15.0,
+        lease_s=2 * ours.timeout_s + ours.lease_margin_s,
         sweep_s=ours.sweep_s,
         max_age_s=schedule.span_s + 3_600.0,
     )

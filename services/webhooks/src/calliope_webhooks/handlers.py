@@ -1,11 +1,10 @@
 """NATS edge of webhooks: read one message, call one use case."""
 
 import time
-from typing import Annotated, Final
+from typing import Final
 
 import orjson
-from faststream import Context
-from faststream.nats import NatsMessage
+from faststream.nats.annotations import NatsMessage
 
 from calliope.contracts.base import CommandMessage, Event
 from calliope.contracts.subjects import Command
@@ -19,20 +18,17 @@ from calliope_webhooks.service import Deliveries, Fanout
 
 SERVICE: Final = "webhooks"
 
-Raw = Annotated[NatsMessage, Context("message")]
-"""The message as it came: a receiver gets exactly these bytes."""
-
 
 def listen(bus: Bus, fanout: Fanout, dispatcher: Dispatcher, deliveries: Deliveries) -> None:
     """Subscribe the use cases; takes effect when the bus is started."""
 
     @consumer(bus, streams.WEBHOOKS_FANOUT, batch=32)
-    async def fan_out(message: Raw) -> None:
-        """Plan one delivery per endpoint that wants the event; running twice plans them once."""
+    async def fan_out(message: NatsMessage) -> None:
+        """Plan one delivery per endpoint that wants the event, with its exact bytes; running twice plans them once."""
         await fanout.plan(Event.model_validate_json(message.body), message.body)
 
     @consumer(bus, streams.WEBHOOKS_WAKE)
-    async def wake(message: Raw) -> None:
+    async def wake(message: NatsMessage) -> None:
         """A retry is due; waking twice finds nothing to do the second time."""
         alarm = orjson.loads(message.body)
         early_s = alarm["due_ms"] / 1000 - time.time()  # schedules have whole seconds

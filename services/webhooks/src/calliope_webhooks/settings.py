@@ -26,10 +26,16 @@ class DeliverySettings(Part):
     slow_s: NonNegativeFloat = Field(default=60.0, description="Least wait after a 429 or a timeout.")
     timeout_s: PositiveFloat = Field(default=15.0, description="A whole attempt.")
     connect_timeout_s: PositiveFloat = 5.0
+    lease_margin_s: PositiveFloat = Field(
+        default=15.0, description="Besides two attempts' time: after it a crashed sender's delivery is sent again."
+    )
     per_endpoint: PositiveInt = 4
     per_organization: PositiveInt = 32
     overall: PositiveInt = 128
     sweep_s: PositiveFloat = Field(default=15.0, description="How often rows that nobody was woken for are looked for.")
+    alarm_from_s: PositiveFloat = Field(
+        default=15.0, description="Waits this long are handed to the bus; shorter ones the process keeps itself."
+    )
     endpoint_ttl_s: PositiveFloat = Field(default=5.0, description="How long an assistant's endpoints are remembered.")
 
 
