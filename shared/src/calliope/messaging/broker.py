@@ -29,7 +29,7 @@ from nats.errors import SlowConsumerError
 from nats.js import JetStreamContext
 
 from calliope.errors import CalliopeError, TransientError
-from calliope.messaging.commands import CommandMiddleware, detach
+from calliope.messaging.commands import CommandMiddleware, detach, settled
 from calliope.messaging.connection import Connection, pick_server
 from calliope.messaging.outcome import OutcomeMiddleware
 from calliope.messaging.streams import Durable
@@ -214,9 +214,13 @@ async def stop(bus: Bus, *, within_s: float = 15.0) -> None:
     """Leave the queue groups, let handlers in flight answer, drain, close. Works without NATS, and never raises."""
     try:
         async with asyncio.timeout(within_s):
-            for subscriber in bus.subscribers:
-                if isinstance(subscriber, CoreSubscriber):
-                    await detach(subscriber)
+            responding = [each for each in bus.subscribers if isinstance(each, CoreSubscriber)]
+            for subscriber in responding:
+                await detach(subscriber)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(bus.config.graceful_timeout or GRACEFUL_S):
+                    for subscriber in responding:
+                        await settled(subscriber)
             await bus.stop()
     except (TimeoutError, NatsError, OSError, ExceptionGroup) as exc:
         log.warning("bus.stop_incomplete", error=type(exc).__name__)
@@ -259,8 +263,10 @@ class Watchdog:
             return
         if connection.is_closed:
             raise BusLostError("the connection to NATS is closed for good")
-        self._away_since = self._away_since or self._clock()
-        away_s = self._clock() - self._away_since
+        now = self._clock()
+        if self._away_since is None:
+            self._away_since = now
+        away_s = now - self._away_since
         if away_s >= self._patience_s and isinstance(connection, Connection) and not connection.is_reviving:
             log.error("bus.revived", away_s=round(away_s, 1))
             _CONNECTION_EVENTS.labels("revived").inc()

@@ -42,7 +42,8 @@ from calliope.contracts import subjects
 from calliope.contracts.base import Reply
 from calliope.contracts.errors import ErrorCode, FieldProblem, Problem
 from calliope.errors import CommandError, TransientError, unavailable
-from calliope.messaging.connection import MessageTooLarge, check_size
+from calliope.messaging.connection import MessageTooLarge
+from calliope.messaging.streams import MAX_MESSAGE_BYTES
 from calliope.observability import metrics, traces
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ WORKERS: Final = 64
 """Requests handled at once, per subject; the framework's own default is one."""
 RECONNECT_PATIENCE_S: Final = 1.0
 _DETACH_S: Final = 5.0
+_LOOK_S: Final = 0.005
+_HEADERS_BYTES: Final = 2048
+"""Kept free in a reply for what the framework adds."""
 _JSON: Final = {"content-type": "application/json"}
 
 log = structlog.get_logger()
@@ -217,6 +221,17 @@ async def detach(subscriber: CoreSubscriber) -> None:
     connection._remove_sub(subscription._id)
 
 
+async def settled(subscriber: CoreSubscriber) -> None:
+    """Wait until every request that was delivered has been answered; the framework would drop those not yet begun."""
+    if not isinstance(subscriber, ConcurrentCoreSubscriber) or not subscriber.running:
+        return
+    idle = 0
+    while idle < 2:  # twice, for what was taken from the queue and not yet begun
+        await asyncio.sleep(_LOOK_S)
+        empty = subscriber.receive_stream.statistics().current_buffer_used == 0
+        idle = idle + 1 if empty and subscriber.limiter.value == subscriber.max_workers else 0
+
+
 class CommandMiddleware(BaseMiddleware):
     """Around every core handler: a reply always goes out, late requests are not begun, exceptions become envelopes."""
 
@@ -294,9 +309,7 @@ def _reply(problem: Problem | None, result: Any) -> Response:
         return result
     if problem is None:
         body = orjson.dumps({"ok": result}, default=_plain)
-        try:
-            check_size("a reply", body, _JSON)
-        except MessageTooLarge:
+        if len(body) > MAX_MESSAGE_BYTES - _HEADERS_BYTES:
             problem = Problem(code=ErrorCode.TOO_LARGE, message="the answer is too large; ask for less at once")
         else:
             return NatsResponse(body, headers=dict(_JSON))

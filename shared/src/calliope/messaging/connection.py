@@ -15,12 +15,14 @@ from nats.errors import ConnectionClosedError, Error
 from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
+from calliope.contracts import subjects
 from calliope.errors import PermanentError
-from calliope.messaging.streams import MAX_MESSAGE_BYTES
+from calliope.messaging.streams import DEAD, MAX_MESSAGE_BYTES
 from calliope.observability import metrics
 
 _RECONNECT_WAIT_S: Final = 0.5
 _PULL_PAUSE_S: Final = 1.0
+_DEAD_PREFIX: Final = subjects.DEAD_LETTERS.removesuffix(">")
 _RECOVERABLE_BY_CLIENT: Final = ("stale connection", "permissions violation")
 
 _PULL_FAILURES: Final = metrics.counter(
@@ -33,10 +35,11 @@ class MessageTooLarge(PermanentError):  # noqa: N818 - a refusal, in the words o
 
 
 def check_size(subject: str, payload: bytes, headers: dict[str, str] | None = None) -> None:
-    """Raises: MessageTooLarge, counting headers as the server does."""
+    """Raises: MessageTooLarge, counting headers as the server does. A dead letter may add reasons to its message."""
     size = len(payload) + sum(len(key) + len(value) + 4 for key, value in (headers or {}).items())
-    if size > MAX_MESSAGE_BYTES:
-        raise MessageTooLarge(f"{size} bytes for {subject} are more than {MAX_MESSAGE_BYTES}")
+    limit = DEAD.max_message_bytes if subject.startswith(_DEAD_PREFIX) else MAX_MESSAGE_BYTES
+    if size > limit:
+        raise MessageTooLarge(f"{size} bytes for {subject} are more than {limit}")
 
 
 def pick_server(pool: list[Server], _info: dict[str, Any]) -> tuple[Server, float]:
@@ -53,6 +56,11 @@ class Connection(Client):
         """Every message passes here: requests, replies, JetStream, key-value. Raises: MessageTooLarge."""
         check_size(subject, payload, headers)
         await super().publish(subject, payload, reply, headers)
+
+    async def _connect_to_server(self, s: Any) -> None:
+        if self._transport is not None:  # the client leaves the socket of a failed try open
+            self._transport.close()  # type: ignore[no-untyped-call]
+        await super()._connect_to_server(s)
 
     async def _process_err(self, err_msg: str) -> None:
         if any(known in err_msg.lower() for known in _RECOVERABLE_BY_CLIENT):
