@@ -12,6 +12,8 @@ import orjson
 from aiohttp import web
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
 
+from calliope_sandbox.vendors.host import Host
+
 MAX_ATTEMPTS = 20_000
 """Attempts kept per hook; the oldest go first."""
 MAX_HOOKS = 1_000
@@ -248,3 +250,12 @@ async def _drip(request: web.Request, response: web.StreamResponse, body: bytes,
 
 def _json(value: Any, status: int = 200) -> web.Response:
     return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
+
+
+def mount(app: web.Application, host: Host) -> None:
+    """Serve receivers under /hooks, their switches under /sandbox/hooks."""
+    hooks = Hooks()
+    app.router.add_post("/hooks/{name}", hooks.receive)
+    app.router.add_put("/sandbox/hooks/{name}", hooks.put)
+    app.router.add_get("/sandbox/hooks/{name}", hooks.get)
+    app.router.add_delete("/sandbox/hooks/{name}", hooks.delete)

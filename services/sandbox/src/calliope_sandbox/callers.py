@@ -1,0 +1,213 @@
+"""A caller who follows a script: what was heard and the time go in, what to do comes out. Pure.
+
+Steps: {"say": text} · {"wait_for": text} · {"wait_for_silence_ms": n} · {"dtmf": "12#"} · {"pause_ms": n} ·
+{"interrupt": {"after_words": n | "after_ms": n, "say": text}} · {"hang_up": true} · {"expect_hang_up": true};
+each may have "within_s".
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+WITHIN_S: Final = 20.0
+MAX_STEPS: Final = 500
+KINDS: Final = (
+    "say",
+    "wait_for",
+    "wait_for_silence_ms",
+    "interrupt",
+    "dtmf",
+    "pause_ms",
+    "hang_up",
+    "expect_hang_up",
+)
+_PLAIN: Final = re.compile(r"[\W_]+")
+
+
+class ScriptError(ValueError):
+    """A script that cannot be followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step, parsed."""
+
+    kind: str
+    value: Any
+    within_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Speak."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """Press keys."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Leave."""
+
+
+Action = Say | Press | HangUp
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the caller perceives in one tick; ms since media began."""
+
+    now_ms: float
+    words: Sequence[str]
+    assistant_audible: bool
+    silence_ms: float
+    speaking: bool
+
+
+@dataclass(slots=True)
+class StepOutcome:
+    """How a step went."""
+
+    step: str
+    outcome: str = "running"
+    began_ms: float = 0.0
+    at_ms: float | None = None
+
+
+@dataclass(slots=True)
+class Caller:
+    """Follows the steps; what it does, it does once."""
+
+    steps: Sequence[Step]
+    outcomes: list[StepOutcome] = field(default_factory=list)
+    failed: str | None = None
+    _at: int = 0
+    _began_ms: float = 0.0
+    _heard: str = ""
+    _words: int = 0
+    _audible_since_ms: float | None = None
+    _heard_anything: bool = False
+    _acted: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.failed is not None or self._at >= len(self.steps)
+
+    def tick(self, moment: Moment) -> list[Action]:
+        """What to do now."""
+        self._perceive(moment)
+        actions: list[Action] = []
+        while not self.done:
+            step = self.steps[self._at]
+            if not self._acted and len(self.outcomes) <= self._at:
+                self.outcomes.append(StepOutcome(f"{step.kind}: {step.value}"[:200], began_ms=moment.now_ms))
+            finished, doing = self._step(step, moment)
+            actions += doing
+            if finished:
+                self._next(moment)
+            elif moment.now_ms - self._began_ms > step.within_ms:
+                self.failed = f"step {self._at + 1} ({step.kind}: {step.value}) took longer than {step.within_ms:g} ms"
+                self.outcomes[-1].outcome = "overdue"
+                actions.append(HangUp())
+                break
+            else:
+                break
+        return actions
+
+    def line_dropped(self, now_ms: float) -> None:
+        """The other side ended the call."""
+        if self.done:
+            return
+        if self.steps[self._at].kind == "expect_hang_up":
+            self.outcomes[-1].outcome, self.outcomes[-1].at_ms = "done", now_ms
+            self._at += 1
+        if self._at < len(self.steps):
+            self.failed = f"the line dropped at step {self._at + 1} ({self.steps[self._at].kind})"
+
+    def _perceive(self, moment: Moment) -> None:
+        for word in moment.words:
+            self._heard += _plain(word)
+            self._words += 1
+            self._heard_anything = True
+        if not moment.assistant_audible:
+            self._audible_since_ms = None
+        elif self._audible_since_ms is None:
+            self._audible_since_ms = moment.now_ms
+
+    def _step(self, step: Step, moment: Moment) -> tuple[bool, list[Action]]:
+        """Whether the step is over, and what it does now."""
+        match step.kind:
+            case "say":
+                return self._act_and_wait([Say(step.value)], moment)
+            case "wait_for":
+                return _plain(step.value) in self._heard, []
+            case "wait_for_silence_ms":
+                return self._heard_anything and moment.silence_ms >= step.value, []
+            case "interrupt":
+                if self._acted or self._may_interrupt(step.value, moment):
+                    return self._act_and_wait([Say(step.value["say"])], moment)
+                return False, []
+            case "dtmf":
+                return True, [Press(step.value)]
+            case "pause_ms":
+                return moment.now_ms - self._began_ms >= step.value, []
+            case "hang_up":
+                return True, [HangUp()]
+            case _:
+                return False, []
+
+    def _act_and_wait(self, actions: list[Action], moment: Moment) -> tuple[bool, list[Action]]:
+        if not self._acted:
+            self._acted = True
+            return False, actions
+        return not moment.speaking, []
+
+    def _may_interrupt(self, wanted: dict[str, Any], moment: Moment) -> bool:
+        if not moment.assistant_audible or self._audible_since_ms is None:
+            return False
+        if "after_words" in wanted:
+            return self._words >= int(wanted["after_words"])
+        return moment.now_ms - self._audible_since_ms >= float(wanted.get("after_ms", 0))
+
+    def _next(self, moment: Moment) -> None:
+        self.outcomes[-1].outcome, self.outcomes[-1].at_ms = "done", moment.now_ms
+        spoke = self.steps[self._at].kind in {"say", "interrupt"}
+        self._at += 1
+        self._began_ms, self._acted = moment.now_ms, False
+        if spoke or self.steps[self._at - 1].kind == "wait_for":
+            self._heard, self._words = "", 0
+        if spoke:
+            self._heard_anything = False
+
+
+def parse(script: Any) -> list[Step]:
+    """The steps of a script. Raises: ScriptError."""
+    if not isinstance(script, list) or len(script) > MAX_STEPS:
+        raise ScriptError(f"script must be a list of at most {MAX_STEPS} steps")
+    return [_step(number, raw) for number, raw in enumerate(script, 1)]
+
+
+def _step(number: int, raw: Any) -> Step:
+    kinds = [kind for kind in KINDS if isinstance(raw, dict) and kind in raw]
+    if len(kinds) != 1 or set(raw) - {kinds[0], "within_s"}:
+        raise ScriptError(f"step {number} must have exactly one of {', '.join(KINDS)}, and may have within_s")
+    kind, value = kinds[0], raw[kinds[0]]
+    if kind == "interrupt" and not (isinstance(value, dict) and isinstance(value.get("say"), str)):
+        raise ScriptError(f"step {number}: interrupt needs say, and after_words or after_ms")
+    if kind in {"say", "wait_for", "dtmf"} and not (isinstance(value, str) and value.strip()):
+        raise ScriptError(f"step {number}: {kind} needs text")
+    if kind in {"pause_ms", "wait_for_silence_ms"} and not (isinstance(value, int | float) and value >= 0):
+        raise ScriptError(f"step {number}: {kind} needs milliseconds")
+    return Step(kind, value, float(raw.get("within_s", WITHIN_S)) * 1_000)
+
+
+def _plain(text: str) -> str:
+    return _PLAIN.sub("", text).lower()

@@ -1,0 +1,106 @@
+"""How the provider twins behave when nothing goes wrong: their pace and their choice among documented variants."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+
+class KnobError(ValueError):
+    """A knob that does not exist, or a value of the wrong kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeepgramKnobs:
+    """Streaming recogniser. `final_ms` is what it takes its time for after the pause was heard."""
+
+    rejected_keys: tuple[str, ...] = ("bad",)
+    interim_ms: float = 0.0
+    final_ms: float = 50.0
+    final_jitter_ms: float = 0.0
+    final_every_ms: float = 4_000.0
+    silence_result_ms: float = 5_000.0
+    idle_s: float = 10.0
+    finalize_answers: str = "text"  # or empty (the text came just before it), or nothing
+    keep_speech_final: bool = True
+    repeat_speech_started: bool = False
+    real_time_cap: float = 0.0  # 1.25 as at the vendor; 0 takes audio as fast as it comes
+
+
+@dataclass(frozen=True, slots=True)
+class LlmKnobs:
+    """Chat completions of one mount (openai, groq, xai). `variants` are those of `vendors/openai_wire.py`."""
+
+    rejected_keys: tuple[str, ...] = ("bad",)
+    first_token_ms: float = 40.0
+    first_token_jitter_ms: float = 0.0
+    per_token_ms: float = 5.0
+    variants: tuple[str, ...] = ()
+    rate_limit_headers: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ElevenlabsKnobs:
+    """Streaming voice. Audio leaves `speed` times faster than it plays."""
+
+    rejected_keys: tuple[str, ...] = ("bad",)
+    first_byte_ms: float = 60.0
+    first_byte_jitter_ms: float = 0.0
+    speed: float = 8.0
+    first_chunk_ms: float = 200.0
+    chunk_ms: float = 500.0
+    max_contexts: int = 5
+    inactivity_s: float = 20.0
+    char_ms: int = 60
+    voice_char_ms: Mapping[str, int] = field(default_factory=dict)
+    refuse_with: str = "handshake"  # or frame: the socket opens and a first frame says why
+    speak_unflushed_on_close: bool = False
+    null_alignment_every: int = 0
+    context_key: str = "contextId"  # or context_id
+    durations_key: str = "charDurationsMs"  # or charsDurationsMs
+
+
+@dataclass(slots=True)
+class Knobs:
+    """The knobs of all twins, changeable while they run; streams that are open keep theirs."""
+
+    deepgram: DeepgramKnobs = field(default_factory=DeepgramKnobs)
+    openai: LlmKnobs = field(default_factory=LlmKnobs)
+    groq: LlmKnobs = field(default_factory=lambda: LlmKnobs(variants=("whole_call", "x_groq")))
+    xai: LlmKnobs = field(default_factory=lambda: LlmKnobs(variants=("whole_call", "usage_everywhere")))
+    elevenlabs: ElevenlabsKnobs = field(default_factory=ElevenlabsKnobs)
+
+    def turn(self, changes: Mapping[str, Any]) -> None:
+        """Change some: {vendor: {knob: value}}. All or nothing. Raises: KnobError."""
+        turned: dict[str, Any] = {}
+        for vendor, values in changes.items():
+            if vendor not in _VENDORS:
+                raise KnobError(f"no vendor {vendor!r}; known are {', '.join(sorted(_VENDORS))}")
+            if not isinstance(values, Mapping):
+                raise KnobError(f"{vendor}: an object is needed")
+            before = getattr(self, vendor)
+            turned[vendor] = replace(before, **{name: _fit(before, vendor, name, values[name]) for name in values})
+        for vendor, after in turned.items():
+            setattr(self, vendor, after)
+
+    def reset(self) -> None:
+        """Back to the defaults."""
+        fresh = Knobs()
+        for vendor in _VENDORS:
+            setattr(self, vendor, getattr(fresh, vendor))
+
+
+_VENDORS = {one.name for one in fields(Knobs)}
+
+
+def _fit(knobs: Any, vendor: str, name: str, value: Any) -> Any:
+    known = {one.name for one in fields(knobs)}
+    if name not in known:
+        raise KnobError(f"{vendor}: no knob {name!r}; known are {', '.join(sorted(known))}")
+    now = getattr(knobs, name)
+    if isinstance(now, tuple) and isinstance(value, list):
+        return tuple(value)
+    if isinstance(now, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, type(now)):
+        raise KnobError(f"{vendor}.{name}: {type(now).__name__} is needed")
+    return value

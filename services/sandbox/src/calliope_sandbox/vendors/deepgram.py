@@ -1,0 +1,237 @@
+"""Twin of Deepgram's streaming recogniser, /v1/listen: it hears the tone speech in the audio that it gets."""
+
+import asyncio
+import hashlib
+import random
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import orjson
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from calliope_sandbox.knobs import DeepgramKnobs
+from calliope_sandbox.recognition import ArrivalClock, Emission, Recognition, RecognitionOptions
+from calliope_sandbox.tone_speech import RATE_HZ, Listener, encode
+from calliope_sandbox.vendors.deepgram_query import BadQuery, ListenQuery, keyterms_fit, parse
+from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket, refused
+
+_Json = dict[str, Any]
+_MAX_WAITING = 10_000
+"""Messages waiting to be sent; a client that reads none of so many is cut off."""
+_CAP_SLACK_S = 2.0  # audio ahead of real time that the cap lets pass
+
+
+@dataclass(slots=True)
+class ListenSession:
+    """One open stream."""
+
+    socket: TroubledSocket
+    ws: web.WebSocketResponse
+    query: ListenQuery
+    knobs: DeepgramKnobs
+    request_id: str
+    record: _Json
+    listener: Listener = field(default_factory=Listener)
+    arrivals: ArrivalClock = field(default_factory=ArrivalClock)
+    out: asyncio.Queue[tuple[float, Emission] | None] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING))
+    heard_at_s: float = field(default_factory=time.monotonic)
+    opened_at_s: float = field(default_factory=time.monotonic)
+    recognition: Recognition = field(init=False)
+
+    def __post_init__(self) -> None:
+        flags = self.query.flags
+        self.recognition = Recognition(
+            RecognitionOptions(
+                interim_results=flags["interim_results"],
+                endpointing_ms=self.query.endpointing_ms,
+                utterance_end_ms=self.query.utterance_end_ms,
+                vad_events=flags["vad_events"],
+                formatted=flags["punctuate"] or flags["smart_format"],
+                interim_ms=self.knobs.interim_ms,
+                final_every_ms=self.knobs.final_every_ms,
+                silence_result_ms=self.knobs.silence_result_ms,
+                finalize_answers=self.knobs.finalize_answers,
+            ),
+            metadata={
+                "request_id": self.request_id,
+                "model_info": {"name": f"general-{self.query.model}", "version": "sandbox", "arch": self.query.model},
+                "model_uuid": "00000000-0000-4000-8000-00000000d609",
+            },
+        )
+
+    async def run(self) -> None:
+        """Serve the stream until one side ends it."""
+        async with asyncio.TaskGroup() as tasks:
+            sender = tasks.create_task(self._send(), name="deepgram.send")
+            watch = tasks.create_task(self._watch_idleness(), name="deepgram.idle")
+            try:
+                finished = await self._read()
+            finally:
+                watch.cancel()
+                self.out.put_nowait(None)
+            await sender
+        if finished and not self.ws.closed:
+            await self.ws.send_str(orjson.dumps(self._metadata()).decode())
+            await self.ws.close(code=WSCloseCode.OK)
+
+    async def _read(self) -> bool:
+        """True, when the client asked for the end."""
+        async for message in self.ws:
+            self.heard_at_s = time.monotonic()
+            if message.type is WSMsgType.BINARY:
+                if not message.data:
+                    self._queue(self.recognition.close())
+                    return True
+                await self._respect_the_cap()
+                self._hear(message.data)
+            elif message.type is WSMsgType.TEXT and self._command(message.data):
+                self._queue(self.recognition.close())
+                return True
+        return False
+
+    def _hear(self, audio: bytes) -> None:
+        words = self.listener.feed(self._as_mulaw(audio))
+        position_ms = self.listener.position_ms
+        self.arrivals.arrived(position_ms, self.heard_at_s)
+        self._queue(
+            self.recognition.hear(
+                words, partial=self.listener.partial, position_ms=position_ms, silence_ms=self.listener.silence_ms
+            )
+        )
+
+    def _as_mulaw(self, audio: bytes) -> bytes:
+        if self.query.encoding == "mulaw":
+            return audio
+        samples = np.frombuffer(audio[: len(audio) // 2 * 2], "<i2")[:: self.query.sample_rate // RATE_HZ]
+        return encode(samples.astype(np.float64))
+
+    def _command(self, text: str) -> bool:
+        """Whether the client ends the stream."""
+        try:
+            command = orjson.loads(text)
+            kind = command["type"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            kind = None
+        match kind:
+            case "CloseStream":
+                return True
+            case "Finalize":
+                self._queue(self.recognition.finalize(self.listener.partial))
+            case "KeepAlive":
+                pass
+            case "Configure":
+                fits = self.query.nova_3 and keyterms_fit(command.get("keyterms", []))
+                code = "CONFIGURE_KEYTERM_LIMIT_EXCEEDED" if self.query.nova_3 else "CONFIGURE_KEYTERMS_NOT_SUPPORTED"
+                answer = {"type": "ConfigureSuccess"} if fits else {"type": "ConfigureFailure", "code": code}
+                self._queue([Emission(answer)])
+            case _:
+                self._queue([Emission({"type": "Error", "variant": "SchemaError", "description": "unknown message"})])
+        return False
+
+    async def _respect_the_cap(self) -> None:
+        """Audio faster than the cap is slowed down, as backpressure."""
+        cap = self.knobs.real_time_cap
+        if cap:
+            ahead_s = self.listener.position_ms / 1_000 / cap - (time.monotonic() - self.opened_at_s) - _CAP_SLACK_S
+            if ahead_s > 0:
+                await asyncio.sleep(ahead_s)
+
+    def _queue(self, emissions: Iterable[Emission]) -> None:
+        for emission in emissions:
+            wait_ms = self.knobs.final_ms + random.uniform(0, self.knobs.final_jitter_ms) if emission.late else 0.0  # noqa: S311
+            self.out.put_nowait((time.monotonic() + wait_ms / 1_000, emission))
+
+    async def _send(self) -> None:
+        """In order; what comes late holds back what is behind it, as one stream does."""
+        while (item := await self.out.get()) is not None:
+            due_at_s, emission = item
+            wait_s = due_at_s - time.monotonic()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            try:
+                await self.socket.send(emission.message)
+            except ConnectionResetError:
+                return
+            if emission.message.get("speech_final"):
+                voiced_ms = emission.voiced_until_ms
+                self.record["finals"].append(
+                    {
+                        "text": emission.message["channel"]["alternatives"][0]["transcript"],
+                        "voiced_until_ms": voiced_ms,
+                        "voice_arrived_at_s": None if voiced_ms is None else self.arrivals.of(voiced_ms),
+                        "sent_at_s": time.monotonic(),
+                    }
+                )
+
+    async def _watch_idleness(self) -> None:
+        while True:
+            left_s = self.knobs.idle_s - (time.monotonic() - self.heard_at_s)
+            if left_s <= 0:
+                await self.ws.close(code=WSCloseCode.INTERNAL_ERROR, message=b"NET-0001: no audio within 10 seconds")
+                return
+            await asyncio.sleep(left_s)
+
+    def _metadata(self) -> _Json:
+        return {
+            "type": "Metadata",
+            "transaction_key": "deprecated",
+            "request_id": self.request_id,
+            "sha256": hashlib.sha256(self.request_id.encode()).hexdigest(),
+            "created": datetime.now(UTC).isoformat(),
+            "duration": self.listener.position_ms / 1_000,
+            "channels": self.query.channels,
+        }
+
+
+async def listen(request: web.Request, host: Host) -> web.StreamResponse:
+    """GET /v1/listen, upgraded."""
+    request_id = str(uuid.uuid4())
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    knobs = host.knobs.deepgram
+    if scheme not in {"Token", "Bearer"} or not key or key.startswith(knobs.rejected_keys):
+        return _refused(401, "INVALID_AUTH", "Invalid credentials.", request_id)
+    try:
+        query = parse(request.query)
+    except BadQuery as exc:
+        return _refused(400, "Bad Request", str(exc), request_id)
+    try:
+        trouble = await refused(host, "deepgram", request, call=query.call, key=key)
+    except DroppedError:
+        return web.Response(status=500)
+    if trouble is not None and trouble.action == "refuse":
+        code = "TOO_MANY_REQUESTS" if trouble.status == 429 else trouble.code or "INTERNAL"
+        return _refused(trouble.status, code, trouble.reason, request_id)
+    ws = web.WebSocketResponse(max_msg_size=1024 * 1024, compress=False)
+    ws.headers["dg-request-id"] = request_id
+    await ws.prepare(request)
+    record: _Json = {"request_id": request_id, "call": query.call, "query": dict(request.query), "finals": []}
+    host.record("deepgram", record)
+    error = {"type": "Error", "variant": "InternalError", "description": "injected fault"}
+    socket = TroubledSocket(ws, request, host, "deepgram", key, error, call=query.call)
+    session = ListenSession(socket, ws, query, knobs, request_id, record)
+    try:
+        await session.run()
+    except* (ConnectionResetError, DroppedError):
+        record["dropped"] = True
+    record["audio_ms"] = session.listener.position_ms
+    return ws
+
+
+def _refused(status: int, code: str, words: str, request_id: str) -> web.Response:
+    body = {"err_code": code, "err_msg": words, "request_id": request_id}
+    headers = {"dg-error": words, "dg-request-id": request_id}
+    return web.Response(body=orjson.dumps(body), status=status, headers=headers, content_type="application/json")
+
+
+def mount(app: web.Application, host: Host) -> None:
+    """Serve under /deepgram."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await listen(request, host)
+
+    app.router.add_get("/deepgram/v1/listen", handle)

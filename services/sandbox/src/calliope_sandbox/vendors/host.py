@@ -1,0 +1,161 @@
+"""What a provider twin needs of the sandbox around it, and how armed trouble acts on its sockets and streams."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+from aiohttp import web
+
+from calliope_sandbox.knobs import Knobs
+from calliope_sandbox.llm_scripts import ScriptStore
+
+GARBAGE = "\u0000{not json"
+_FOREVER_S = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One fault, as it acts on an exchange.
+
+    refuse: the HTTP status instead of an answer. silent: nothing more is sent. drop: the TCP connection is reset.
+    close: the websocket closes with `code`. error: the vendor's error message, then as the vendor does. garbage:
+    bytes that are no message. slow: `ms` before this message; `drip` sends it in small pieces.
+    """
+
+    action: str
+    status: int = 503
+    code: str = ""
+    reason: str = "injected fault"
+    ms: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Host(Protocol):
+    """The sandbox, as a provider twin sees it."""
+
+    @property
+    def knobs(self) -> Knobs:
+        """How the twins behave."""
+
+    @property
+    def scripts(self) -> ScriptStore:
+        """What the models answer."""
+
+    def record(self, kind: str, entry: dict[str, Any]) -> None:
+        """Keep an entry that is still being filled; it is shown as it stands."""
+
+    def trouble(self, vendor: str, *, call: str, key: str, sent: int | None) -> Trouble | None:
+        """The fault that strikes now, if any. `sent` is the number of messages sent; None is before the first byte."""
+
+
+class DroppedError(ConnectionResetError):
+    """We reset the connection ourselves, as was asked."""
+
+
+def reset(request: web.Request) -> None:
+    """End the TCP connection without a word."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
+@dataclass(slots=True)
+class TroubledSocket:
+    """A websocket towards a client, on which armed faults act; `send` and `heard` are where they strike."""
+
+    ws: web.WebSocketResponse
+    request: web.Request
+    host: Host
+    vendor: str
+    key: str
+    error: dict[str, Any]
+    call: str = ""
+    sent: int = 0
+    silent: bool = False
+
+    async def heard(self) -> None:
+        """A message came in; a fault may strike even when nothing is being sent. Raises: DroppedError."""
+        await self._strike()
+
+    async def send(self, message: dict[str, Any]) -> bool:
+        """Send a message, unless a fault swallows it; False when it did. Raises: DroppedError, ConnectionResetError."""
+        await self._strike()
+        if self.silent or self.ws.closed:
+            return False
+        self.sent += 1
+        await self.ws.send_str(orjson.dumps(message).decode())
+        return True
+
+    async def _strike(self) -> None:
+        trouble = self.host.trouble(self.vendor, call=self.call, key=self.key, sent=self.sent)
+        if trouble is None:
+            return
+        match trouble.action:
+            case "silent":
+                self.silent = True
+            case "drop":
+                reset(self.request)
+                raise DroppedError
+            case "close":
+                await self.ws.close(code=int(trouble.code or 1011), message=trouble.reason.encode()[:120])
+            case "error":
+                await self.ws.send_str(orjson.dumps(self.error | {"message": trouble.reason}).decode())
+                await self.ws.close(code=int(trouble.code or 1011), message=trouble.reason.encode()[:120])
+            case "garbage":
+                await self.ws.send_str(GARBAGE)
+            case "slow":
+                await asyncio.sleep(trouble.ms / 1_000)
+
+
+@dataclass(slots=True)
+class TroubledStream:
+    """A streamed HTTP answer, on which armed faults act before each write."""
+
+    response: web.StreamResponse
+    request: web.Request
+    host: Host
+    vendor: str
+    key: str
+    error: bytes
+    call: str = ""
+    sent: int = 0
+
+    async def write(self, data: bytes) -> None:
+        """Write, unless a fault strikes. Raises: DroppedError."""
+        trouble = self.host.trouble(self.vendor, call=self.call, key=self.key, sent=self.sent)
+        self.sent += 1
+        match trouble.action if trouble else None:
+            case "silent":
+                await asyncio.sleep(_FOREVER_S)
+            case "drop" | "close":
+                reset(self.request)
+                raise DroppedError
+            case "error":
+                await self.response.write(self.error)
+                raise DroppedError
+            case "garbage":
+                await self.response.write(b"data: " + GARBAGE.encode() + b"\n\n")
+            case "slow" if trouble:
+                await asyncio.sleep(trouble.ms / 1_000)
+            case "drip" if trouble:
+                for at in range(len(data)):
+                    await self.response.write(data[at : at + 1])
+                    await asyncio.sleep(trouble.ms / 1_000)
+                return
+        await self.response.write(data)
+
+
+async def refused(host: Host, vendor: str, request: web.Request, *, call: str, key: str) -> Trouble | None:
+    """The trouble that refuses a request outright; waits, drops or keeps silent itself. Raises: DroppedError."""
+    trouble = host.trouble(vendor, call=call, key=key, sent=None)
+    match trouble.action if trouble else None:
+        case "slow" if trouble:
+            await asyncio.sleep(trouble.ms / 1_000)
+            return None
+        case "silent":
+            await asyncio.sleep(_FOREVER_S)
+        case "drop":
+            reset(request)
+            raise DroppedError
+    return trouble
