@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PACKAGES := shared services/gateway services/assistants services/call-worker services/webhooks services/sandbox deploy/local
-SOURCES := shared/src services/gateway/src services/assistants/src services/call-worker/src services/webhooks/src services/sandbox/src deploy/local/src
+SOURCES := $(PACKAGES:%=%/src)
 ASSISTANT ?=
 ARGS ?=
 

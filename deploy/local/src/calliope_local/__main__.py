@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from calliope_local.keys import write_private
-from calliope_local.processes import ProcessError, is_free
+from calliope_local.probes import is_free
+from calliope_local.processes import ProcessError
 from calliope_local.stack import LocalStack
 
 FOLDER: Final = Path(".calliope")

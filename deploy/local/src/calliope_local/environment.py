@@ -1,11 +1,12 @@
 """The environment that each local process gets: the same variables as in production, other values."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Final
 
 from calliope_local.keys import LocalKeys
 
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
+_PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,7 @@ class Ports:
     """Where everything listens, on 127.0.0.1."""
 
     nats: int
+    nats_monitor: int
     mongo: int
     sandbox: int
     gateway: int
@@ -20,9 +22,16 @@ class Ports:
     webhooks: int
     worker: int
 
+    def of(self, name: str) -> int:
+        """By name."""
+        return int(getattr(self, name))
+
     def url(self, name: str, scheme: str = "http") -> str:
         """`http://127.0.0.1:8080` of a name."""
-        return f"{scheme}://127.0.0.1:{getattr(self, name)}"
+        return f"{scheme}://127.0.0.1:{self.of(name)}"
+
+
+PORT_NAMES: Final = tuple(port.name for port in fields(Ports))
 
 
 def environments(ports: Ports, keys: LocalKeys, *, log_format: str = "console") -> dict[str, dict[str, str]]:

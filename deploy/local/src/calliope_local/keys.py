@@ -3,22 +3,30 @@
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from calliope import api_keys
 from calliope.secrets import generate_key, public_key_of
 
 
+def _account_sid() -> str:
+    return "AC" + secrets.token_hex(16)
+
+
+def _auth_token() -> str:
+    return secrets.token_hex(16)
+
+
 @dataclass(frozen=True, slots=True)
 class LocalKeys:
     """An API key, key pairs to seal secrets to call-workers and webhooks, and an account at the sandbox's Twilio."""
 
-    api_key: str
-    calls_private: str
-    webhooks_private: str
-    twilio_account_sid: str
-    twilio_auth_token: str
+    api_key: str = field(default_factory=api_keys.generate)
+    calls_private: str = field(default_factory=generate_key)
+    webhooks_private: str = field(default_factory=generate_key)
+    twilio_account_sid: str = field(default_factory=_account_sid)
+    twilio_auth_token: str = field(default_factory=_auth_token)
 
     @property
     def calls_public(self) -> str:
@@ -32,24 +40,20 @@ class LocalKeys:
 
     @classmethod
     def load_or_make(cls, file: Path) -> "LocalKeys":
-        """The keys of this folder."""
-        if file.exists():
-            return cls(**json.loads(file.read_text(encoding="utf-8")))
-        keys = cls(
-            api_key=api_keys.generate(),
-            calls_private=generate_key(),
-            webhooks_private=generate_key(),
-            twilio_account_sid="AC" + secrets.token_hex(16),
-            twilio_auth_token=secrets.token_hex(16),
-        )
-        write_private(file, asdict(keys))
+        """The keys of this folder; those it does not have yet are added."""
+        stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        keys = cls(**{key.name: stored[key.name] for key in fields(cls) if key.name in stored})
+        if asdict(keys) != stored:
+            write_private(file, asdict(keys))
         return keys
 
 
 def write_private(file: Path, document: object) -> None:
-    """Write JSON that only the owner can read."""
+    """Write JSON that only the owner can read; a reader sees all of it or what was there before."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    fresh = file.with_name(f"{file.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as output:
         json.dump(document, output, indent=2)
         output.write("\n")
+    fresh.replace(file)

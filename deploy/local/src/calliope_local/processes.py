@@ -1,81 +1,92 @@
-"""Child processes that never outlive us: started in their own session, waited for until ready, ended in order."""
+"""Child processes that never outlive us: in groups of their own, waited for until ready, ended with patience.
 
-import ctypes
+with Guardian() as guardian:
+    process = Process("nats", ["nats-server"], environment, log_file, guardian)
+    process.start()
+    process.wait_ready(accepts_tcp(4222), within_s=10)
+    process.stop()
+"""
+
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
+
+from calliope_local import guardian as guardian_program
 
 GRACE_S: Final = 10.0
 POLL_S: Final = 0.05
 TAIL_LINES: Final = 20
-_PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+TAIL_BYTES: Final = 16 * 1024
 
 
 class ProcessError(RuntimeError):
-    """A process did not become ready; its last words are in the message."""
+    """A process did not do what it was started for; its last words are in the message."""
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class Guardian:
+    """A small process that kills every registered group once we are gone, `kill -9` included.
 
+    `hold` are descriptors it keeps open until then, such as a lock on the folder those groups write to.
+    """
 
-def is_free(port: int) -> bool:
-    """Whether we could listen there."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    def __init__(self, *, hold: Sequence[int] = ()) -> None:
+        self._hold = tuple(hold)
+        self._child: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        self._child = subprocess.Popen(  # noqa: S603 - our own file
+            [sys.executable, "-I", "-S", str(guardian_program.__file__)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+            pass_fds=self._hold,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.communicate(timeout=GRACE_S)
+
+    def watch(self, group: int) -> None:
+        """Raises: ProcessError, when nobody guards."""
+        self._tell(f"+{group}\n")
+
+    def forget(self, group: int) -> None:
+        """It has ended, and its number may be given to others."""
+        self._tell(f"-{group}\n")
+
+    def _tell(self, line: str) -> None:
+        if self._child is None or self._child.stdin is None:
+            raise ProcessError("the guardian does not run")
         try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def answers_http(url: str) -> Callable[[], bool]:
-    """Ready when a GET is answered with 200."""
-
-    def probe() -> bool:
-        try:
-            with urllib.request.urlopen(url, timeout=1.0) as answer:  # noqa: S310 - our own loopback URL
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
-
-    return probe
-
-
-def accepts_tcp(port: int) -> Callable[[], bool]:
-    """Ready when a connection is accepted."""
-
-    def probe() -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1.0):
-                return True
-        except OSError:
-            return False
-
-    return probe
+            self._child.stdin.write(line)
+            self._child.stdin.flush()
+        except OSError as exc:
+            raise ProcessError("the guardian has ended") from exc
 
 
 class Process:
-    """One child. Killing us kills it too (Linux), so nothing is left behind."""
+    """One child, leader of its own session; its output goes to a log file."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log_file: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], log_file: Path, guardian: Guardian
+    ) -> None:
         self.name = name
+        self.log_file = log_file
         self._command = list(command)
         self._environment = dict(environment)
-        self._log_file = log_file
+        self._guardian = guardian
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -83,51 +94,59 @@ class Process:
         """While it runs."""
         return self._child.pid if self._child is not None and self._child.poll() is None else None
 
+    @property
+    def status(self) -> int | None:
+        """Its exit status once it has ended; minus the signal that killed it."""
+        return None if self._child is None else self._child.poll()
+
     def start(self) -> None:
-        """Start it; its output goes to the log file."""
-        self._log_file.parent.mkdir(parents=True, exist_ok=True)
-        with self._log_file.open("ab") as output:
-            self._child = subprocess.Popen(  # noqa: S603 - our own command
-                self._command,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_die_with_parent if _LIBC is not None else None,
-            )
+        """Start it. Raises: ProcessError, when it cannot be executed."""
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("ab") as output:
+            try:
+                self._child = subprocess.Popen(  # noqa: S603 - our own command
+                    self._command,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as exc:
+                raise ProcessError(f"{self.name} cannot be started: {exc}") from exc
+        try:
+            self._guardian.watch(self._child.pid)
+        except ProcessError:
+            self.kill()
+            raise
 
     def wait_ready(self, ready: Callable[[], bool], *, within_s: float) -> None:
         """Raises: ProcessError, when it dies or is not ready in time."""
         deadline = time.monotonic() + within_s
         while not ready():
-            if self._child is None or self._child.poll() is not None:
-                code = None if self._child is None else self._child.returncode
-                raise ProcessError(f"{self.name} ended with status {code} before it was ready:\n{self.last_words()}")
+            if self.pid is None:
+                raise ProcessError(f"{self.name} ended {self.ending()} before it was ready. {self.last_words()}")
             if time.monotonic() > deadline:
-                raise ProcessError(f"{self.name} was not ready within {within_s:g} s:\n{self.last_words()}")
+                raise ProcessError(f"{self.name} was not ready within {within_s:g} s. {self.last_words()}")
             time.sleep(POLL_S)
 
     def finish(self, *, within_s: float) -> None:
         """For a job: wait for its end. Raises: ProcessError, when it fails or takes too long."""
-        if self._child is None:
-            return
-        try:
-            code = self._child.wait(timeout=within_s)
-        except subprocess.TimeoutExpired as exc:
-            raise ProcessError(f"{self.name} did not finish within {within_s:g} s:\n{self.last_words()}") from exc
-        if code != 0:
-            raise ProcessError(f"{self.name} failed with status {code}:\n{self.last_words()}")
+        if not self._reap(within_s):
+            raise ProcessError(f"{self.name} did not finish within {within_s:g} s. {self.last_words()}")
+        if self.status != 0:
+            raise ProcessError(f"{self.name} ended {self.ending()}. {self.last_words()}")
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it runs."""
-        if self.pid is not None and self._child is not None:
+        """To the process itself, as an orchestrator sends it; nothing when it has ended."""
+        if self._child is not None:
             self._child.send_signal(number)
 
     def kill(self) -> None:
-        """As a crash would: SIGKILL."""
-        self.signal(signal.SIGKILL)
-        self._reap(GRACE_S)
+        """As a crash would: SIGKILL to the whole group."""
+        if self._child is not None:
+            self._kill_group()
+            self._reap(GRACE_S)
 
     def stop(self, *, grace_s: float = GRACE_S) -> None:
         """SIGTERM, then SIGKILL after the grace."""
@@ -135,25 +154,39 @@ class Process:
         if not self._reap(grace_s):
             self.kill()
 
+    def ending(self) -> str:
+        """How it ended, in words."""
+        status = self.status
+        if status is not None and status < 0:
+            return f"by {signal.Signals(-status).name}"
+        return f"with status {status}"
+
     def last_words(self) -> str:
-        """The end of its log."""
-        if not self._log_file.exists():
-            return "(no output)"
-        lines = self._log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
-        return "\n".join(f"    {line}" for line in lines) or "(no output)"
+        """Where its log is, and the end of it."""
+        try:
+            with self.log_file.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
+                lines = log.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
+        except FileNotFoundError:
+            lines = []
+        said = "\n".join(f"    {line}" for line in lines) or "    (nothing)"
+        return f"It said last ({self.log_file}):\n{said}"
 
     def _reap(self, within_s: float) -> bool:
+        """Whether it has ended; then nothing of its group is left either."""
         if self._child is None:
             return True
         try:
             self._child.wait(timeout=within_s)
         except subprocess.TimeoutExpired:
             return False
+        self._kill_group()
+        self._guardian.forget(self._child.pid)
         return True
 
-
-def _die_with_parent() -> None:
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1:  # the parent died before we asked
-            os._exit(1)
+    def _kill_group(self) -> None:
+        if self._child is not None:
+            try:
+                os.killpg(self._child.pid, signal.SIGKILL)
+            except OSError:
+                return  # nobody is left

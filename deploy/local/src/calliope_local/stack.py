@@ -1,37 +1,38 @@
 """The local stack: bus, store, sandbox and the four services as child processes, ready when `start` returns.
 
-stack = LocalStack(Path(".calliope"))
-with stack:                                   # started; stopped in reverse order when the block is left
+with LocalStack(Path(".calliope")) as stack:   # stopped in reverse order when the block is left; `async with` too
     stack.address("gateway"), stack.keys.api_key
-    stack.kill("worker"); stack.restart("worker")
+    stack.kill("worker")                       # kill -9; restart, terminate, pause, resume, add_worker
+    await asyncio.to_thread(stack.restart, "worker")        # every method may run in a thread
 """
 
+import asyncio
 import signal
-import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from calliope_local.environment import Ports, environments
+from calliope_local import programs
+from calliope_local.environment import PORT_NAMES, Ports, environments
+from calliope_local.folder import FolderLock
 from calliope_local.keys import LocalKeys
-from calliope_local.processes import Process, accepts_tcp, answers_http, free_port
+from calliope_local.probes import free_ports
+from calliope_local.processes import Guardian, Process
 
 READY_S: Final = 40.0
+GRACE_S: Final = 10.0
+BACKING: Final = ("nats", "mongo", "sandbox")
 SERVICES: Final = ("assistants", "webhooks", "worker", "gateway")
-_MODULES: Final = {
-    "sandbox": "calliope_sandbox",
-    "assistants": "calliope_assistants",
-    "webhooks": "calliope_webhooks",
-    "worker": "calliope_call_worker",
-    "gateway": "calliope_gateway",
-    "provision": "calliope.messaging.provision",
-}
-_BINARIES: Final = Path(sys.executable).parent
 
 
 class LocalStack:
-    """One installation in one folder. `fixed` names ports; the others are free ones. `extra` adds variables by name."""
+    """One installation in one folder.
+
+    `fixed` names ports, the others are free ones; a name in `extra` is a process (`worker-2`) or a kind (`worker`),
+    its variables are added to that process's environment. `workers` is how many call-workers start.
+    """
 
     def __init__(
         self,
@@ -39,14 +40,19 @@ class LocalStack:
         *,
         fixed: Mapping[str, int] | None = None,
         extra: Mapping[str, Mapping[str, str]] | None = None,
+        workers: int = 1,
     ) -> None:
-        self._folder = folder.resolve()
-        names = ("nats", "mongo", "sandbox", "gateway", "assistants", "webhooks", "worker")
-        self.ports = Ports(**{name: (fixed or {}).get(name) or free_port() for name in names})
-        self.keys = LocalKeys.load_or_make(self._folder / "keys.json")
+        self.folder = folder.resolve()
+        free = dict(zip(PORT_NAMES, free_ports(len(PORT_NAMES)), strict=True))
+        self.ports = Ports(**(free | {name: port for name, port in (fixed or {}).items() if port}))
+        self.keys = LocalKeys.load_or_make(self.folder / "keys.json")
         self._extra = {name: dict(more) for name, more in (extra or {}).items()}
+        self._more_workers = dict(
+            zip([f"worker-{n}" for n in range(2, workers + 1)], free_ports(workers - 1), strict=True)
+        )
         self._processes: dict[str, Process] = {}
-        self._more_workers: dict[str, int] = {}
+        self._open = ExitStack()
+        self._guardian = Guardian()
 
     def __enter__(self) -> Self:
         try:
@@ -61,56 +67,76 @@ class LocalStack:
     ) -> None:
         self.stop()
 
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.__enter__)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
     def start(self) -> None:
-        """Start everything and wait until it is ready. Raises: ProcessError."""
-        for name in ("nats", "mongo", "sandbox"):
-            self._launch(name)
-        self._wait("nats", "mongo", "sandbox")
-        provision = self._launch("provision")
-        provision.finish(within_s=READY_S)
-        for name in SERVICES:
-            self._launch(name)
-        self._wait(*SERVICES)
+        """Start everything and wait until it is ready. Raises: ProcessError, FolderTakenError."""
+        lock = self._open.enter_context(FolderLock(self.folder))
+        self._guardian = self._open.enter_context(Guardian(hold=(lock.descriptor,)))
+        self._start_all(*BACKING)
+        self._launch("provision").finish(within_s=READY_S)
+        self._start_all(*SERVICES, *self._more_workers)
 
     def stop(self) -> None:
-        """End everything, the edge first, the bus and the store last."""
-        workers = [name for name in self._processes if name.startswith("worker")]
-        order = ("gateway", *workers, "webhooks", "assistants", "provision", "sandbox", "mongo", "nats")
-        for name in order:
-            if name in self._processes:
-                self._processes[name].signal(signal.SIGTERM)
-        for name in order:
-            if name in self._processes:
-                self._processes[name].stop()
+        """End everything: the edge first, then who talks to the bus, the bus and the store last."""
+        workers = [name for name in self._processes if self._kind(name) == "worker"]
+        for tier in (["gateway"], workers, ["webhooks", "assistants", "provision"], list(BACKING)):
+            running = [self._processes[name] for name in tier if name in self._processes]
+            for process in running:
+                process.signal(signal.SIGTERM)
+            for process in running:
+                process.stop(grace_s=GRACE_S)
+        self._processes.clear()
+        self._open.close()
 
     def add_worker(self, name: str) -> None:
-        """One more call-worker, `worker-2` or so."""
-        self._more_workers[name] = free_port()
-        self._launch(name)
-        self._wait(name)
+        """One more call-worker, `worker-2` or so, ready when this returns."""
+        self._more_workers[name] = free_ports(1)[0]
+        self._start_all(name)
 
     def kill(self, name: str) -> None:
-        """As a crash would."""
+        """As a crash would: SIGKILL."""
         self._processes[name].kill()
 
     def terminate(self, name: str, *, grace_s: float = 30.0) -> None:
-        """As a deploy would."""
+        """As a deploy would: SIGTERM, and patience."""
         self._processes[name].stop(grace_s=grace_s)
 
     def restart(self, name: str, **variables: str) -> None:
-        """Start it again on its port, with other variables if wanted, and wait until it is ready."""
+        """Start it (again) on its port, with other variables if wanted, and wait until it is ready."""
         self._processes[name].stop()
         self._extra.setdefault(name, {}).update(variables)
-        self._launch(name)
-        self._wait(name)
+        self._start_all(name)
+
+    def pause(self, name: str) -> None:
+        """As a frozen machine would: SIGSTOP."""
+        self._processes[name].signal(signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        """Undo `pause`."""
+        self._processes[name].signal(signal.SIGCONT)
 
     def pid(self, name: str) -> int | None:
         """While it runs."""
         return self._processes[name].pid
 
+    def ended(self) -> list[Process]:
+        """What should run and does not."""
+        return [process for name, process in self._processes.items() if name != "provision" and process.pid is None]
+
+    def log_file(self, name: str) -> Path:
+        """Where its output goes."""
+        return self.folder / "logs" / f"{name}.log"
+
     def address(self, name: str, scheme: str = "http") -> str:
         """`http://127.0.0.1:…` of a process."""
-        return self.ports.url(name, scheme)
+        return f"{scheme}://127.0.0.1:{self._port(name)}"
 
     def describe(self) -> dict[str, str]:
         """What `local.json` tells."""
@@ -125,36 +151,26 @@ class LocalStack:
             "twilio_auth_token": self.keys.twilio_auth_token,
         }
 
+    def _start_all(self, *names: str) -> None:
+        for name in names:
+            self._launch(name)
+        for name in names:
+            ready = programs.readiness(self._kind(name), self._port(name), self.ports)
+            self._processes[name].wait_ready(ready, within_s=READY_S)
+
     def _launch(self, name: str) -> Process:
-        kind = "worker" if name in self._more_workers else name
+        kind = self._kind(name)
         variables = environments(self.ports, self.keys)[kind] | self._extra.get(kind, {}) | self._extra.get(name, {})
         if name in self._more_workers:
-            variables["CALLIOPE_HTTP__PORT"] = str(self._more_workers[name])
-        process = Process(name, self._command(kind), variables, self._folder / "logs" / f"{name}.log")
+            variables["CALLIOPE_HTTP__PORT"] = str(self._port(name))
+        command = programs.command(kind, self.folder, self.ports)
+        process = Process(name, command, variables, self.log_file(name), self._guardian)
         process.start()
         self._processes[name] = process
         return process
 
-    def _command(self, name: str) -> list[str]:
-        data = self._folder / "data"
-        data.mkdir(parents=True, exist_ok=True)
-        if name == "nats":
-            config = self._folder / "nats.conf"
-            config.write_text(
-                f'listen: "127.0.0.1:{self.ports.nats}"\nmax_payload: 1MB\n'
-                f'jetstream {{ store_dir: "{data / "nats"}", sync_interval: always }}\n',
-                encoding="utf-8",
-            )
-            return [str(_BINARIES / "nats-server"), "-c", str(config)]
-        if name == "mongo":
-            files = ["--db", str(data / "mongo.db"), "--pid-file", str(self._folder / "mongo.pid")]
-            log_file = str(self._folder / "logs" / "mongo-server.log")
-            port = str(self.ports.mongo)
-            return [str(_BINARIES / "nx-27017"), *files, "--log-file", log_file, "--port", port]
-        return [sys.executable, "-m", _MODULES[name]]
+    def _kind(self, name: str) -> str:
+        return "worker" if name in self._more_workers else name
 
-    def _wait(self, *names: str) -> None:
-        for name in names:
-            port = self._more_workers.get(name) or getattr(self.ports, name)
-            ready = accepts_tcp(port) if name in {"nats", "mongo"} else answers_http(f"http://127.0.0.1:{port}/readyz")
-            self._processes[name].wait_ready(ready, within_s=READY_S)
+    def _port(self, name: str) -> int:
+        return self._more_workers[name] if name in self._more_workers else self.ports.of(name)

@@ -1,0 +1,55 @@
+"""What each process of the stack runs, and when it is ready."""
+
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from calliope_local.environment import Ports
+from calliope_local.probes import accepts_tcp, answers_http
+
+_MODULES: Final = {
+    "sandbox": "calliope_sandbox",
+    "assistants": "calliope_assistants",
+    "webhooks": "calliope_webhooks",
+    "worker": "calliope_call_worker",
+    "gateway": "calliope_gateway",
+    "provision": "calliope.messaging.provision",
+}
+_SCRIPTS: Final = Path(sysconfig.get_path("scripts"))
+
+
+def command(kind: str, folder: Path, ports: Ports) -> list[str]:
+    """The command line; writes the configuration file that it names."""
+    data = folder / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    if kind == "nats":
+        config = folder / "nats.conf"
+        config.write_text(_nats_config(data / "nats", ports), encoding="utf-8")
+        return [str(_SCRIPTS / "nats-server"), "-c", str(config)]
+    if kind == "mongo":
+        log_file = str(folder / "logs" / "mongo-server.log")
+        files = ["--db", str(data / "mongo.db"), "--pid-file", str(folder / "mongo.pid"), "--log-file", log_file]
+        return [str(_SCRIPTS / "nx-27017"), "--host", "127.0.0.1", "--port", str(ports.mongo), *files]
+    return [sys.executable, "-m", _MODULES[kind]]
+
+
+def readiness(kind: str, port: int, ports: Ports) -> Callable[[], bool]:
+    """Asks whether it is ready."""
+    if kind == "nats":
+        return answers_http(f"http://127.0.0.1:{ports.nats_monitor}/healthz")
+    if kind == "mongo":
+        return accepts_tcp(port)
+    return answers_http(f"http://127.0.0.1:{port}/readyz")
+
+
+def _nats_config(store: Path, ports: Ports) -> str:
+    """`always`: an acknowledged publish survives a power cut, as in production."""
+    return (
+        "server_name: local\n"
+        f'listen: "127.0.0.1:{ports.nats}"\n'
+        f'http: "127.0.0.1:{ports.nats_monitor}"\n'
+        "max_payload: 1MB\n"
+        f'jetstream {{ store_dir: "{store}", max_file_store: 4GB, sync_interval: always }}\n'
+    )
