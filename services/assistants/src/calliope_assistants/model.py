@@ -6,6 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from pydantic import SecretStr, ValidationError
 
 from calliope.contracts.assistants import (
@@ -15,15 +16,20 @@ from calliope.contracts.assistants import (
     SealedSecret,
     secret_context,
 )
-from calliope.contracts.errors import FieldProblem
+from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.documents import PathPattern, field_problems, merge_patch, places
 from calliope.egress import check_url
-from calliope.errors import invalid
+from calliope.errors import CommandError, invalid
 from calliope.secrets import MASK, Sealer, mask
 from calliope.settings import EgressSettings
 
 Document = dict[str, Any]
 WEBHOOK_SECRET: Final = ("webhook_secret",)
+MAX_STORED_BYTES: Final = 240_000
+"""Completed and sealed; an answer on the bus is at most 256 KiB, and what is stored must fit one."""
+MAX_SECRET: Final = 4_096
+_IDENTITY: Final = ("name", "provider")
+"""What tells the elements of a list with secrets apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +65,17 @@ def stored_form(document: Document, owner: Owner, rules: Rules, *, before: Docum
             secret = _reveal(spec, path)
             if secret is None:
                 continue
-            if not secret.startswith(MASK):
+            if secret.startswith(MASK):
+                container[key], why = _stored_secret(before, pattern, path, container, secret)
+            else:
+                why = _refused_secret(secret)
                 context = secret_context(owner.organization_id, owner.assistant_id, pattern)
                 container[key] = rules.calls.seal(secret, context=context).model_dump()
-            elif (kept := _stored_secret(before, pattern, path, secret)) is not None:
-                container[key] = kept
-            else:
-                words = "this mask stands for no stored secret; send the secret itself"
-                problems.append(FieldProblem(path=".".join(path), message=words))
+            if why is not None:
+                problems.append(FieldProblem(path=".".join(path), message=why))
     if problems:
         raise invalid("the assistant document was refused", *problems)
+    _check_size(plain)
     return plain
 
 
@@ -126,16 +133,46 @@ def _reveal(spec: AssistantSpec, path: tuple[str, ...]) -> str | None:
     return node.get_secret_value() if isinstance(node, SecretStr) else None
 
 
-def _stored_secret(before: Document | None, pattern: PathPattern, path: tuple[str, ...], shown: str) -> Any:
-    """The sealed secret that a mask stands for: at the same place, else anywhere in the same list."""
-    if before is None:
-        return None
-    found = [(where, container[key]) for where, container, key in places(before, pattern)]
-    same = [sealed for where, sealed in found if where == path] + [sealed for _, sealed in found]
-    return next(
-        (sealed for sealed in same if isinstance(sealed, dict) and mask(SealedSecret.model_validate(sealed)) == shown),
-        None,
-    )
+def _refused_secret(secret: str) -> str | None:
+    if not secret:
+        return "is empty; leave it out, or send null to clear it"
+    return f"is longer than {MAX_SECRET} characters" if len(secret) > MAX_SECRET else None
+
+
+def _stored_secret(
+    before: Document | None, pattern: PathPattern, path: tuple[str, ...], container: Document, shown: str
+) -> tuple[Document | None, str | None]:
+    """The sealed secret that a mask stands for, or why none.
+
+    Short secrets look alike behind their masks. So among those that do, the element's own name or provider decides
+    first and its position second; a secret is never handed to a neighbour by guessing.
+    """
+    alike = [
+        (where, element, element[key])
+        for where, element, key in places(before or {}, pattern)
+        if isinstance(element[key], dict) and mask(SealedSecret.model_validate(element[key])) == shown
+    ]
+    if not alike:
+        return None, "this mask stands for no stored secret; send the secret itself"
+    namesakes = [found for found in alike if _identity(found[1]) == _identity(container)] or alike
+    here = [found for found in namesakes if found[0] == path] or namesakes
+    if len(here) > 1:
+        return None, "this mask could stand for several stored secrets; send the secret itself"
+    return here[0][2], None
+
+
+def _identity(element: Document) -> tuple[Any, ...]:
+    return tuple(element.get(name) for name in _IDENTITY)
+
+
+def _check_size(plain: Document) -> None:
+    try:
+        size = len(orjson.dumps(plain))
+    except TypeError:  # of all that JSON can say, only integers beyond 64 bits
+        raise invalid("the assistant document was refused: it holds a number beyond 64 bits") from None
+    if size > MAX_STORED_BYTES:
+        words = f"the assistant takes {size} bytes when stored, more than {MAX_STORED_BYTES}: shorten its texts"
+        raise CommandError(ErrorCode.TOO_LARGE, words)
 
 
 def _copy(node: Any) -> Any:

@@ -1,9 +1,11 @@
 """A call record, folded from the call's events. Pure: the same events give the same record, in any order."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeVar
 
-from calliope.contracts.base import Event
+from pydantic import ValidationError
+
+from calliope.contracts.base import Event, Message
 from calliope.contracts.calls import (
     CallAnalyzed,
     CallEnded,
@@ -15,7 +17,13 @@ from calliope.contracts.calls import (
     TurnStarted,
 )
 
-MAX_EVENT_BYTES: Final = 150_000  # a reply on the bus is at most 256 KiB, transcript included
+MAX_RECORD_BYTES: Final = 220_000
+"""Of transcript and events together: an answer on the bus is at most 256 KiB."""
+MAX_TRANSCRIPT_BYTES: Final = 150_000
+"""Some three hours of talk; what is said after that is in the events."""
+
+FactT = TypeVar("FactT", bound=Message)
+MessageT = TypeVar("MessageT", bound=Message)
 
 
 def record_of(call_id: str, events: Iterable[Event], *, after: int = 0) -> CallRecord:
@@ -24,15 +32,17 @@ def record_of(call_id: str, events: Iterable[Event], *, after: int = 0) -> CallR
     facts: dict[str, object] = {"status": CallStatus.RINGING}
     for event in ordered:
         facts |= _told_by(event)
-    shown, more = _page([event for event in ordered if event.sequence > after])
+    transcript, size = _fitting(_transcript(ordered), MAX_TRANSCRIPT_BYTES)
+    shown, _ = _fitting([event for event in ordered if event.sequence > after], MAX_RECORD_BYTES - size)
+    more = bool(shown) and shown[-1].sequence < ordered[-1].sequence
     return CallRecord.model_validate(
         {
             "id": call_id,
             "organization_id": ordered[0].organization if ordered else "unknown",
             **facts,
-            "transcript": _transcript(ordered),
+            "transcript": transcript,
             "events": shown,
-            "more_events_after": more,
+            "more_events_after": shown[-1].sequence if more else None,
             "last_sequence": _contiguous(ordered),
         }
     )
@@ -40,21 +50,18 @@ def record_of(call_id: str, events: Iterable[Event], *, after: int = 0) -> CallR
 
 def _told_by(event: Event) -> dict[str, object]:
     match event.name:
-        case "started":
-            started = CallStarted.model_validate(event.data)
+        case "started" if (started := _read(event, CallStarted)) is not None:
             return {**started.model_dump(exclude={"worker_id"}), "started_at": event.time}
         case "answered":
             return {"answered_at": event.time, "status": CallStatus.IN_PROGRESS}
-        case "ended":
-            ended = CallEnded.model_validate(event.data)
+        case "ended" if (ended := _read(event, CallEnded)) is not None:
             return {
                 "ended_at": event.time,
                 "status": CallStatus.ENDED,
                 "ended_reason": ended.reason,
                 "duration_ms": ended.duration_ms,
             }
-        case "analyzed":
-            analyzed = CallAnalyzed.model_validate(event.data)
+        case "analyzed" if (analyzed := _read(event, CallAnalyzed)) is not None:
             return {
                 "analysis_status": analyzed.status,
                 "summary": analyzed.summary,
@@ -64,6 +71,14 @@ def _told_by(event: Event) -> dict[str, object]:
             return {}
 
 
+def _read(event: Event, fact: type[FactT]) -> FactT | None:
+    """The event's data; None when it cannot be read: it stays among the events and spoils nothing else."""
+    try:
+        return fact.model_validate(event.data)
+    except ValidationError:
+        return None
+
+
 def _transcript(events: Iterable[Event]) -> list[TranscriptLine]:
     """The caller's words when their turn began, the assistant's when they had been heard.
 
@@ -71,34 +86,33 @@ def _transcript(events: Iterable[Event]) -> list[TranscriptLine]:
     """
     lines: list[TranscriptLine] = []
     for event in events:
-        if event.name == "turn_started":
-            said = TurnStarted.model_validate(event.data)
+        if event.name == "turn_started" and (said := _read(event, TurnStarted)) is not None:
             lines = [line for line in lines if not (line.role == "user" and line.turn == said.turn)]
             lines.append(TranscriptLine(role="user", text=said.text, turn=said.turn, at=event.time))
-        elif event.name == "turn_committed":
-            turn = TurnCommitted.model_validate(event.data)
-            if turn.assistant_text:
-                lines.append(
-                    TranscriptLine(
-                        role="assistant",
-                        text=turn.assistant_text,
-                        turn=turn.turn,
-                        at=event.time,
-                        interrupted=turn.interrupted,
-                    )
+        elif event.name == "turn_committed" and (turn := _read(event, TurnCommitted)) and turn.assistant_text:
+            lines.append(
+                TranscriptLine(
+                    role="assistant",
+                    text=turn.assistant_text,
+                    turn=turn.turn,
+                    at=event.time,
+                    interrupted=turn.interrupted,
                 )
+            )
     return lines
 
 
-def _page(events: list[Event]) -> tuple[list[Event], int | None]:
+def _fitting(messages: Iterable[MessageT], budget_bytes: int) -> tuple[list[MessageT], int]:
+    """As many from the front as fit, at least one, and their size."""
     size = 0
-    shown: list[Event] = []
-    for event in events:
-        size += len(event.model_dump_json())
-        if size > MAX_EVENT_BYTES and shown:
-            return shown, shown[-1].sequence
-        shown.append(event)
-    return shown, None
+    shown: list[MessageT] = []
+    for message in messages:
+        more = len(message.model_dump_json().encode())
+        if shown and size + more > budget_bytes:
+            break
+        size += more
+        shown.append(message)
+    return shown, size
 
 
 def _contiguous(events: list[Event]) -> int:

@@ -1,0 +1,132 @@
+"""What happens to assistants when something breaks: nothing acknowledged is lost, and answers stay quick and honest."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from calliope.contracts.errors import ErrorCode
+from calliope.contracts.subjects import Command
+from calliope.errors import CommandError
+from calliope.ids import new_id
+from support.assistants import Asking, AssistantsProcess, a_bus
+from support.mongo import MongoServer
+from support.nats import NatsServer, provisioned
+from support.waiting import until
+
+LONGEST_ANSWER_S = 5.5
+
+
+@pytest.fixture
+async def own(
+    own_nats_server: NatsServer, own_mongo_server: MongoServer, tmp_path: Path
+) -> AsyncIterator[AssistantsProcess]:
+    """A service of one's own, to kill, with a bus and a store of one's own."""
+    await provisioned(own_nats_server.url)
+    process = AssistantsProcess(tmp_path, own_nats_server.url, own_mongo_server.url)
+    await asyncio.to_thread(process.start)
+    yield process
+    await asyncio.to_thread(process.stop)
+
+
+async def test_an_event_written_but_not_published_survives_kill_9(
+    own: AssistantsProcess, own_nats_server: NatsServer, own_mongo_server: MongoServer
+) -> None:
+    """The bus's storage is taken away, so what is written cannot be published; the service dies; the next one tells."""
+    async with a_bus(own_nats_server.url) as bus:
+        asking = Asking(bus, new_id("org"))
+        await bus.jetstream.delete_stream("EVENTS")
+        created = [await asking.create(name=f"A{n}") for n in range(5)]
+        await asking.ask(Command.ASSISTANTS_DELETE, {"assistant_id": created[0].id})
+        own.kill()
+        await provisioned(own_nats_server.url)
+        await asyncio.to_thread(own.start)
+        events = await asking.events(6)
+    told = [(event.entity_id, event.sequence, event.name) for event in events]
+    assert sorted(told) == sorted(
+        [(assistant.id, 1, "created") for assistant in created] + [(created[0].id, 2, "deleted")]
+    )
+    assert told.index((created[0].id, 1, "created")) < told.index((created[0].id, 2, "deleted"))
+
+
+async def test_a_long_queue_of_unpublished_events_goes_out_at_once(
+    own: AssistantsProcess, own_nats_server: NatsServer
+) -> None:
+    async with a_bus(own_nats_server.url) as bus:
+        asking = Asking(bus, new_id("org"))
+        await bus.jetstream.delete_stream("EVENTS")
+        async with asyncio.TaskGroup() as tasks:
+            for n in range(250):
+                tasks.create_task(asking.create(name=f"A{n}"))
+        await provisioned(own_nats_server.url)
+        assert len(await asking.events(250)) == 250
+        await until(lambda: "calliope_outbox_oldest_seconds 0.0" in own.metrics())
+
+
+async def test_while_the_store_is_away_answers_say_so_at_once_and_work_when_it_is_back(
+    own: AssistantsProcess, own_nats_server: NatsServer, own_mongo_server: MongoServer
+) -> None:
+    async with a_bus(own_nats_server.url) as bus:
+        asking = Asking(bus, new_id("org"))
+        created = await asking.create()
+        own_mongo_server.kill()
+        for subject, payload in (
+            (Command.ASSISTANTS_GET, {"assistant_id": created.id}),
+            (Command.ASSISTANTS_CREATE, {"document": {}}),
+            (Command.ASSISTANTS_DELETE, {"assistant_id": created.id}),
+            (Command.CALL_RECORDS_LIST, {}),
+        ):
+            began = time.monotonic()
+            with pytest.raises(CommandError) as caught:
+                await asking.ask(subject, payload, command_id="k")
+            assert caught.value.code is ErrorCode.UNAVAILABLE, subject
+            assert caught.value.problem.retry_after_s is not None
+            assert time.monotonic() - began < LONGEST_ANSWER_S
+        assert not own.is_ready()
+        own_mongo_server.start()
+        await until(own.is_ready)
+        assert await asking.get(created.id) == created
+
+
+async def test_a_store_that_hangs_does_not_hold_an_answer_up(
+    own: AssistantsProcess, own_nats_server: NatsServer, own_mongo_server: MongoServer
+) -> None:
+    async with a_bus(own_nats_server.url) as bus:
+        asking = Asking(bus, new_id("org"))
+        created = await asking.create()
+        assert own_mongo_server._process is not None
+        os.kill(own_mongo_server._process.pid, signal.SIGSTOP)
+        try:
+            for command_id in (None, "k"):
+                began = time.monotonic()
+                with pytest.raises(CommandError) as caught:
+                    await asking.create(command_id, name="Berta")
+                assert caught.value.code in {ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT}
+                assert time.monotonic() - began < LONGEST_ANSWER_S
+            with pytest.raises(CommandError) as caught:
+                await asking.get(created.id)
+            assert caught.value.code is ErrorCode.UNAVAILABLE
+        finally:
+            os.kill(own_mongo_server._process.pid, signal.SIGCONT)
+        await until(own.is_ready)
+        assert await asking.get(created.id) == created
+
+
+async def test_a_service_started_before_its_store_waits_for_it(
+    own_nats_server: NatsServer, own_mongo_server: MongoServer, tmp_path: Path
+) -> None:
+    await provisioned(own_nats_server.url)
+    own_mongo_server.stop()
+    process = AssistantsProcess(tmp_path, own_nats_server.url, own_mongo_server.url)
+    process.launch()
+    try:
+        await until(lambda: "warning" in process.log(), within_s=20)
+        assert not process.is_ready()
+        own_mongo_server.start()
+        await until(process.is_ready, within_s=20)
+    finally:
+        await asyncio.to_thread(process.stop)

@@ -1,0 +1,137 @@
+"""Telephone numbers, keys and what carriers ask, through the bus."""
+
+import secrets
+from typing import Any
+
+import pytest
+
+from calliope import api_keys
+from calliope.contracts.assistants import ResolvedNumber
+from calliope.contracts.errors import ErrorCode
+from calliope.contracts.subjects import Command, Entity
+from calliope.errors import CommandError
+from support.assistants import API_KEY, Asking
+
+
+@pytest.fixture
+def number() -> str:
+    return f"+1555{secrets.randbelow(10**7):07d}"
+
+
+async def refused(work: Any) -> ErrorCode:
+    with pytest.raises(CommandError) as caught:
+        await work
+    return caught.value.code
+
+
+async def assign(asking: Asking, number: str, assistant_id: str, **more: Any) -> Any:
+    payload = {"number": number, "spec": {"assistant_id": assistant_id, **more}}
+    return await asking.ask(Command.PHONE_NUMBERS_ASSIGN, payload)
+
+
+async def resolve(asking: Asking, number: str) -> ResolvedNumber:
+    answer = await asking.commands.call(Command.PHONE_NUMBERS_RESOLVE, {"number": number})
+    return ResolvedNumber.model_validate(answer)
+
+
+async def test_a_carrier_finds_who_answers_a_number(asking: Asking, number: str) -> None:
+    created = await asking.create()
+    await assign(asking, number, created.id)
+    found = await resolve(asking, number)
+    assert (found.number, found.carrier, found.assistant.id) == (number, "twilio", created.id)
+    assert found.assistant.organization_id == asking.organization
+    assert found.assistant.revision == 1
+
+
+async def test_a_number_held_by_another_organization_cannot_be_taken(
+    asking: Asking, stranger: Asking, number: str
+) -> None:
+    await assign(asking, number, (await asking.create()).id)
+    theirs = await stranger.create()
+    assert await refused(assign(stranger, number, theirs.id)) is ErrorCode.CONFLICT
+    release = stranger.ask(Command.PHONE_NUMBERS_RELEASE, {"number": number})
+    assert await refused(release) is ErrorCode.NOT_FOUND
+    assert (await stranger.ask(Command.PHONE_NUMBERS_LIST, {}))["items"] == []
+
+
+async def test_a_released_number_is_answered_by_nobody_and_free_for_all(
+    asking: Asking, stranger: Asking, number: str
+) -> None:
+    await assign(asking, number, (await asking.create()).id)
+    await asking.ask(Command.PHONE_NUMBERS_RELEASE, {"number": number})
+    assert await refused(resolve(asking, number)) is ErrorCode.NOT_FOUND
+    theirs = await stranger.create()
+    await assign(stranger, number, theirs.id)
+    assert (await resolve(asking, number)).assistant.id == theirs.id
+
+
+async def test_the_events_of_a_number_count_on_over_release_and_return(asking: Asking, number: str) -> None:
+    one, two = await asking.create(name="A"), await asking.create(name="B")
+    await assign(asking, number, one.id)
+    await assign(asking, number, two.id)
+    await asking.ask(Command.PHONE_NUMBERS_RELEASE, {"number": number})
+    await assign(asking, number, one.id)
+    events = await asking.events(4, Entity.PHONE_NUMBER)
+    assert [(event.sequence, event.name) for event in events] == [
+        (1, "assigned"),
+        (2, "assigned"),
+        (3, "released"),
+        (4, "assigned"),
+    ]
+
+
+async def test_a_new_holder_counts_a_numbers_events_from_one(asking: Asking, stranger: Asking, number: str) -> None:
+    """It sees no event of the holder before; a count from three would look like a loss."""
+    await assign(asking, number, (await asking.create()).id)
+    await asking.ask(Command.PHONE_NUMBERS_RELEASE, {"number": number})
+    await assign(stranger, number, (await stranger.create()).id)
+    (event,) = await stranger.events(1, Entity.PHONE_NUMBER)
+    assert event.sequence == 1
+
+
+async def test_an_inactive_assistant_answers_no_number(asking: Asking, number: str) -> None:
+    created = await asking.create(is_active=False)
+    await assign(asking, number, created.id)
+    assert await refused(resolve(asking, number)) is ErrorCode.CONFLICT
+
+
+async def test_an_assistant_with_numbers_is_not_deleted(asking: Asking, number: str) -> None:
+    created = await asking.create()
+    await assign(asking, number, created.id)
+    delete = {"assistant_id": created.id}
+    assert await refused(asking.ask(Command.ASSISTANTS_DELETE, delete)) is ErrorCode.CONFLICT
+    await asking.ask(Command.PHONE_NUMBERS_RELEASE, {"number": number})
+    await asking.ask(Command.ASSISTANTS_DELETE, delete)
+
+
+async def test_a_misspelt_field_and_a_bad_number_are_refused(asking: Asking, number: str) -> None:
+    created = await asking.create()
+    assert await refused(assign(asking, number, created.id, carier="telnyx")) is ErrorCode.INVALID
+    assert await refused(assign(asking, "0555", created.id)) is ErrorCode.INVALID
+
+
+async def test_the_first_key_speaks_for_its_organization(asking: Asking) -> None:
+    payload = {"key_sha256": api_keys.digest(API_KEY)}
+    principal = await asking.commands.call(Command.IDENTITY_AUTHENTICATE, payload)
+    assert principal["organization_id"] == "org_local"
+    assert sorted(principal["scopes"]) == ["read", "write"]
+
+
+async def test_an_unknown_key_is_unauthorized(asking: Asking) -> None:
+    payload = {"key_sha256": api_keys.digest(api_keys.generate())}
+    ask = asking.commands.call(Command.IDENTITY_AUTHENTICATE, payload)
+    assert await refused(ask) is ErrorCode.UNAUTHORIZED
+
+
+async def test_the_first_organization_and_key_are_told_of_without_the_key(asking: Asking) -> None:
+    local = Asking(asking.bus, "org_local")
+    events = await local.events(2)
+    assert {(event.entity, event.name) for event in events} == {("organization", "created"), ("api_key", "created")}
+    told = str([event.model_dump_json() for event in events])
+    assert API_KEY not in told
+    assert api_keys.digest(API_KEY) not in told
+
+
+async def test_a_command_without_an_organization_is_forbidden(asking: Asking) -> None:
+    ask = asking.commands.call(Command.ASSISTANTS_LIST, {})
+    assert await refused(ask) is ErrorCode.FORBIDDEN

@@ -1,0 +1,181 @@
+"""The store's adapter alone: what several replicas do at once, and what a crash in the middle leaves behind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from calliope.contracts.assistants import AssistantRef, CreateAssistant, DeleteAssistant, UpdateAssistant
+from calliope.contracts.base import Event, event_type
+from calliope.errors import CommandError
+from calliope.ids import new_id
+from calliope.secrets import Sealer, public_key_of
+from calliope.settings import EgressSettings, MongoSettings
+from calliope_assistants.adapters.mongo import (
+    MongoAssistants,
+    MongoCallEvents,
+    MongoCommandLog,
+    MongoNumbers,
+    MongoOutbox,
+    MongoStore,
+)
+from calliope_assistants.commands import Once
+from calliope_assistants.model import Rules
+from calliope_assistants.service import AssistantService, Parts
+from support.assistants import CALLS_KEY, WEBHOOKS_KEY, a_document
+from support.mongo import mongo_settings
+
+__all__ = ["mongo_settings"]
+
+LATER = timedelta(seconds=60)
+
+
+@pytest.fixture
+async def store(mongo_settings: MongoSettings) -> AsyncIterator[MongoStore]:
+    opened = MongoStore(mongo_settings)
+    await opened.prepare()
+    yield opened
+    opened.close()
+
+
+def service(store: MongoStore, command: str | None = None, organization: str = "org_1") -> AssistantService:
+    parts = Parts(
+        rules=Rules(EgressSettings(), Sealer(public_key_of(CALLS_KEY))),
+        webhooks=Sealer(public_key_of(WEBHOOKS_KEY)),
+        numbers=MongoNumbers(store),
+        written=lambda: None,
+    )
+    return AssistantService(organization, MongoAssistants(store, organization), parts, command=command)
+
+
+async def test_a_create_that_crashed_before_its_answer_is_not_done_again(store: MongoStore) -> None:
+    payload = CreateAssistant(document=a_document())
+    first = await service(store, "key").create(payload)
+    assert await service(store, "key").create(payload) == first
+
+
+async def test_an_update_that_crashed_before_its_answer_is_not_done_again(store: MongoStore) -> None:
+    """Also when somebody else wrote in between."""
+    created = await service(store).create(CreateAssistant(document=a_document()))
+    payload = UpdateAssistant(assistant_id=created.id, patch={"description": "x"}, if_revision=1)
+    await service(store, "key").update(payload)
+    await service(store).update(UpdateAssistant(assistant_id=created.id, patch={"description": "y"}))
+    again = await service(store, "key").update(payload)
+    assert (again.revision, again.document["description"]) == (3, "y")
+
+
+async def test_a_delete_that_crashed_before_its_answer_answers_the_same_again(store: MongoStore) -> None:
+    created = await service(store).create(CreateAssistant(document=a_document()))
+    payload = DeleteAssistant(assistant_id=created.id)
+    first = await service(store, "key").delete(payload)
+    assert await service(store, "key").delete(payload) == first
+
+
+async def test_a_rotation_that_crashed_before_its_answer_does_not_rotate_twice(store: MongoStore) -> None:
+    """A second rotation would cut off the secret that receivers still verify with."""
+    document = a_document(webhook_url="https://hooks.example.com/")
+    created = await service(store).create(CreateAssistant(document=document))
+    ref = AssistantRef(assistant_id=created.id)
+    await service(store, "key").rotate_webhook_secret(ref)
+    before = await service(store).endpoints(ref)
+    await service(store, "key").rotate_webhook_secret(ref)
+    assert await service(store).endpoints(ref) == before
+
+
+async def test_a_command_whose_worker_died_is_taken_over_by_one(store: MongoStore) -> None:
+    log, now = MongoCommandLog(store), datetime.now(UTC)
+    assert await log.begin("k", "hash", now, 15.0) is None
+    still = await log.begin("k", "hash", now, 15.0)
+    assert still is not None
+    assert still.reply is None
+    async with asyncio.TaskGroup() as tasks:
+        tries = [tasks.create_task(log.begin("k", "hash", now + LATER, 15.0)) for _ in range(20)]
+    assert sum(attempt.result() is None for attempt in tries) == 1
+
+
+async def test_a_command_is_known_for_a_day_and_then_no_more(store: MongoStore) -> None:
+    """Whether or not the store has cleaned up yet."""
+    log, now = MongoCommandLog(store), datetime.now(UTC) - timedelta(days=1, minutes=1)
+    assert await log.begin("k", "hash", now, 15.0) is None
+    await log.finish("k", {"done": True})
+    assert await log.begin("k", "other", datetime.now(UTC), 15.0) is None
+
+
+async def test_a_store_that_fails_in_the_middle_leaves_the_key_to_be_tried_again(store: MongoStore) -> None:
+    """The outcome is unknown, so the key is neither forgotten nor stuck until its lease ends."""
+    from calliope.errors import TransientError
+
+    once, runs = Once(MongoCommandLog(store)), []
+
+    async def work() -> AssistantRef:
+        runs.append(1)
+        if len(runs) == 1:
+            raise TransientError("away")
+        return AssistantRef(assistant_id="asst_1")
+
+    async def run() -> AssistantRef:
+        return await once.run(
+            organization_id="org_1",
+            subject="s",
+            command_id="k",
+            payload=AssistantRef(assistant_id="asst_1"),
+            reply_type=AssistantRef,
+            work=work,
+        )
+
+    with pytest.raises(TransientError):
+        await run()
+    assert await run() == AssistantRef(assistant_id="asst_1")
+    assert len(runs) == 2
+
+
+async def test_two_relays_at_once_lose_nothing_and_do_not_fail(store: MongoStore) -> None:
+    for n in range(20):
+        await service(store).create(CreateAssistant(document=a_document(name=f"A{n}")))
+    outbox = MongoOutbox(store)
+
+    async def relay() -> None:
+        for row in await outbox.waiting(100):
+            for event in row.events:
+                await outbox.published(row, event, datetime.now(UTC))
+
+    async with asyncio.TaskGroup() as tasks:
+        for n in range(4):
+            tasks.create_task(relay(), name=f"relay.{n}")
+    assert await outbox.waiting(100) == []
+    assert await store.database.events_log.count_documents({}) == 20
+
+
+async def test_the_events_of_a_new_call_may_arrive_all_at_once(store: MongoStore) -> None:
+    calls = MongoCallEvents(store)
+    events = [
+        Event(
+            id=new_id("evt"),
+            type=event_type("call", "tool_finished"),
+            source="/calliope/call-worker",
+            subject="call/call_9",
+            time=datetime.now(UTC),
+            organization="org_1",
+            sequence=sequence,
+            data={},
+        )
+        for sequence in range(1, 31)
+    ]
+    async with asyncio.TaskGroup() as tasks:
+        for event in events * 2:
+            tasks.create_task(calls.add(event))
+    assert sorted(event.sequence for event in await calls.of_call("org_1", "call_9")) == list(range(1, 31))
+
+
+async def test_many_assistants_of_one_name_at_once_are_one(store: MongoStore) -> None:
+    async def create() -> bool:
+        try:
+            await service(store).create(CreateAssistant(document=a_document()))
+        except CommandError:
+            return False
+        return True
+
+    async with asyncio.TaskGroup() as tasks:
+        made = [tasks.create_task(create()) for _ in range(20)]
+    assert sum(task.result() for task in made) == 1

@@ -1,0 +1,163 @@
+"""The assistants service as a real process for tests, and a client that asks it as the gateway does."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, Final
+
+from nats.errors import TimeoutError as NatsTimeoutError
+
+from calliope import api_keys
+from calliope.contracts.assistants import Assistant, AssistantRef, CreateAssistant
+from calliope.contracts.base import Event
+from calliope.contracts.subjects import Command, Entity, events_of
+from calliope.ids import new_id
+from calliope.messaging.broker import Bus, build_broker, start, stop
+from calliope.messaging.commands import CommandClient
+from calliope.secrets import generate_key, public_key_of
+from calliope.settings import NatsSettings
+
+CALLS_KEY: Final = generate_key()
+WEBHOOKS_KEY: Final = generate_key()
+API_KEY: Final = api_keys.generate()
+CANARY: Final = "canary-5d1c9a7e-never-shown"
+_READY_S: Final = 20.0
+
+
+class AssistantsProcess:
+    """`python -m calliope_assistants`, killed with -9 or stopped; its log is kept."""
+
+    def __init__(self, folder: Path, nats_url: str, mongo_url: str, **variables: str) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log_file = folder / "log"
+        self.port = _free_port()
+        self._environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ} | {
+            "PYTHONUNBUFFERED": "1",
+            "CALLIOPE_NATS__URL": nats_url,
+            "CALLIOPE_MONGO__URL": mongo_url,
+            "CALLIOPE_MONGO__DATABASE": new_id("t"),
+            "CALLIOPE_HTTP__PORT": str(self.port),
+            "CALLIOPE_SEALING__CALLS_PUBLIC_KEY": public_key_of(CALLS_KEY),
+            "CALLIOPE_SEALING__WEBHOOKS_PUBLIC_KEY": public_key_of(WEBHOOKS_KEY),
+            "CALLIOPE_BOOTSTRAP_API_KEY": API_KEY,
+            "CALLIOPE_LOG__LEVEL": "DEBUG",
+            **variables,
+        }
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        self.launch()
+        deadline = time.monotonic() + _READY_S
+        while not self.is_ready():
+            assert self._process is not None
+            assert self._process.poll() is None, self.log()
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.05)
+
+    def launch(self) -> None:
+        with self.log_file.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "calliope_assistants"],
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5.0) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5.0) as answer:
+            return str(answer.read().decode())
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(timeout=20)
+            self._process = None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Asking:
+    """What one organization asks, and the events it can see."""
+
+    def __init__(self, bus: Bus, organization: str) -> None:
+        self.bus = bus
+        self.commands = CommandClient(bus)
+        self.organization = organization
+
+    async def ask(self, subject: Command, payload: Any, command_id: str | None = None) -> Any:
+        return await self.commands.call(
+            subject, payload, organization=self.organization, command_id=command_id, timeout_s=8.0
+        )
+
+    async def create(self, command_id: str | None = None, **fields: Any) -> Assistant:
+        answer = await self.ask(
+            Command.ASSISTANTS_CREATE, CreateAssistant(document=a_document(**fields)), command_id=command_id
+        )
+        return Assistant.model_validate(answer)
+
+    async def get(self, assistant_id: str) -> Assistant:
+        answer = await self.ask(Command.ASSISTANTS_GET, AssistantRef(assistant_id=assistant_id))
+        return Assistant.model_validate(answer)
+
+    async def events(self, expected: int, entity: Entity | None = None) -> list[Event]:
+        """The organization's events so far; waits until there are as many as expected."""
+        filter_ = events_of(entity, organization=self.organization)
+        subscription = await self.bus.jetstream.pull_subscribe(filter_, stream="EVENTS")
+        found: list[Event] = []
+        try:
+            async with asyncio.timeout(15):
+                while len(found) < expected:
+                    try:
+                        messages = await subscription.fetch(100, timeout=0.5)
+                    except NatsTimeoutError:
+                        continue
+                    found += [Event.model_validate_json(message.data) for message in messages]
+        finally:
+            await subscription.unsubscribe()
+        return found
+
+
+def a_document(**fields: Any) -> dict[str, Any]:
+    return {"name": "Anna", "llm_provider_config": {"api_key": f"sk-{CANARY}-3f9a"}, **fields}
+
+
+class a_bus:  # noqa: N801 - reads as a word in `async with`
+    """A connected client."""
+
+    def __init__(self, url: str) -> None:
+        self._bus = build_broker(NatsSettings(url=url), "gateway", telemetry=False)
+
+    async def __aenter__(self) -> Bus:
+        await start(self._bus, within_s=10)
+        return self._bus
+
+    async def __aexit__(self, *_: object) -> None:
+        await stop(self._bus)
