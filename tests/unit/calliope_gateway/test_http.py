@@ -61,7 +61,7 @@ class FakeBus:
         return answer
 
     def last(self, subject: str) -> tuple[str, Any, str | None, str | None]:
-        return next(item for item in reversed(self.asked) if item[0] == subject)
+        return [asked for asked in self.asked if asked[0] == subject][-1]
 
 
 @pytest.fixture

@@ -104,9 +104,10 @@ def _tell_live(sandbox: str, sid: str) -> None:
         at = f"{line.get('start_ms', line.get('at_ms', 0)) / 1_000:6.2f} s"
         if line.get("type") == "line":
             mark = "caller   " if line["side"] == "caller" else "assistant"
-            _say(f"   {at}  {mark}  {line['text']}")
-        elif line.get("type") in {"interrupted", "clear"}:
-            _say(f"   {at}  --- interrupted: the assistant falls silent")
+            cut = " — interrupted, falls silent" if line["interrupted"] else ""
+            _say(f"   {at}  {mark}  {line['text']}{cut}")
+        elif line.get("type") == "dial":
+            _say(f"   {at}  --- handed over to {line['number']}")
 
 
 def _settled(gateway: str, key: str, sid: str) -> dict[str, Any]:
@@ -164,7 +165,7 @@ def _tell_events(record: dict[str, Any], story: Story) -> None:
 
 
 def _gist(data: dict[str, Any]) -> str:
-    for name in ("assistant_text", "text", "heard_text", "reason", "name", "from_number", "stream_id"):
+    for name in ("assistant_text", "text", "heard_text", "detail", "reason", "name", "from_number", "stream_id"):
         if data.get(name):
             return str(data[name])[:60]
     return ""

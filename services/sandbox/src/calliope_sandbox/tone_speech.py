@@ -4,8 +4,10 @@ A symbol is one low and one high tone at once, 10 x 10 of them; white space is s
 gap, so the ear finds its place again after loss. Characters beyond printable ASCII are an escape and their code point.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import median
 from typing import Final
 
 import numpy as np
@@ -29,6 +31,7 @@ _VOICED: Final = 500.0  # mean magnitude of a block
 _WORD_GAP_MS: Final = 35.0  # longer than the gap between symbols, shorter than a spoken blank
 _MIN_RUN: Final = 3  # blocks
 _LONG_RUN: Final = 1.6  # times the usual run: a lost frame took the gap between two symbols
+_REMEMBERED_RUNS: Final = 9  # their median is usual; one that was cut short must not decide
 _EDGE: Final = 24  # samples left out at both ends: ramps, and what is not of this symbol
 _DAMAGED: Final = "\ufffd"
 
@@ -94,7 +97,7 @@ class Listener:
         self._block_ms = 0.0  # where the next block begins
         self._run: list[Samples] = []
         self._run_start_ms = 0.0
-        self._usual_run = 0.0
+        self._runs: deque[int] = deque(maxlen=_REMEMBERED_RUNS)
         self._voiced_until_ms = 0.0
         self._word: list[str] = []
         self._word_start_ms = 0.0
@@ -160,10 +163,9 @@ class Listener:
             return
         if not self._word:
             self._word_start_ms = self._run_start_ms
-        merged = self._usual_run and len(blocks) > _LONG_RUN * self._usual_run
+        merged = self._runs and len(blocks) > _LONG_RUN * median(self._runs)
         halves = [blocks[: len(blocks) // 2], blocks[len(blocks) // 2 :]] if merged else [blocks]
-        if not merged:
-            self._usual_run = float(len(blocks))
+        self._runs.append(len(blocks))
         for part in halves:
             self._take(_symbol_of(np.concatenate(part)))
 

@@ -148,8 +148,6 @@ class VoiceSocket:
         self.record["voice_settings"] = settings
 
     def _say(self, context: Context, text: str, message: _Json) -> None:
-        entry = {"context": context.id, "text": text, "received_at_s": time.monotonic()}
-        self.record["texts"].append(entry)
         self._speak(context, context.buffer.add(text, soft_trigger=bool(message.get("try_trigger_generation"))))
 
     def _speak(self, context: Context, text: str | None) -> None:
@@ -185,8 +183,6 @@ class VoiceSocket:
         self.record["texts"].append(entry)
         begin_s, played_ms = time.monotonic(), 0.0
         for chunk in chunks(speech.audio, speech.chars, first_ms=knobs.first_chunk_ms, chunk_ms=knobs.chunk_ms):
-            if context.closed and self._multi:
-                return  # the listener went away; what was made is not sent
             wait_s = begin_s + played_ms / 1_000 / knobs.speed - time.monotonic()
             if wait_s > 0:
                 await asyncio.sleep(wait_s)

@@ -1,0 +1,145 @@
+"""Twilio's words: signatures, TwiML, Media Streams messages, resource documents. Pure.
+
+Sources: Twilio's documentation of webhook security, TwiML voice, Media Streams messages, the Call resource, errors.
+"""
+
+import base64
+import hashlib
+import hmac
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import orjson
+
+MAX_TWIML: Final = 4_000
+"""Of a `Twiml` parameter; a fetched document may be longer."""
+MAX_PARAMETER: Final = 500
+VERBS: Final = frozenset({"Connect", "Redirect", "Hangup", "Reject", "Say", "Pause", "Dial"})
+
+
+class TwimlError(ValueError):
+    """A document that Twilio refuses; `code` is its error number."""
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(f"{code}: {words}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb: its attributes and text; of `<Connect>` the stream with its parameters, of `<Dial>` the number."""
+
+    name: str
+    attributes: Mapping[str, str]
+    text: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse(document: str) -> list[Verb]:
+    """The verbs of a TwiML document. Raises: TwimlError."""
+    try:
+        root = ET.fromstring(document)  # noqa: S314 - our own product's answer, on loopback
+    except ET.ParseError as exc:
+        raise TwimlError(12100, f"document parse failure: {exc}") from exc
+    if root.tag != "Response":
+        raise TwimlError(12100, f"the root is <{root.tag}>, not <Response>")
+    return [_verb(element) for element in root]
+
+
+def _verb(element: ET.Element) -> Verb:
+    if element.tag not in VERBS:
+        raise TwimlError(12200, f"<{element.tag}> is not played here; known are {', '.join(sorted(VERBS))}")
+    if element.tag == "Connect":
+        return _connect(element)
+    number = element.find("Number")
+    text = (number.text if number is not None else element.text) or ""
+    return Verb(element.tag, dict(element.attrib), text.strip())
+
+
+def _connect(element: ET.Element) -> Verb:
+    stream = element.find("Stream")
+    if stream is None:
+        raise TwimlError(12200, "<Connect> without <Stream>")
+    url = urlsplit(stream.get("url", ""))
+    if url.scheme not in {"wss", "ws"}:  # ws only here: the sandbox has no certificates
+        raise TwimlError(31922, f"the stream URL's scheme is {url.scheme or 'missing'}")
+    if url.query:
+        raise TwimlError(31920, "a stream URL cannot have a query string")
+    if stream.get("track", "inbound_track") != "inbound_track":
+        raise TwimlError(31941, "<Connect> streams inbound_track only")
+    parameters = {one.get("name", ""): one.get("value", "") for one in stream.findall("Parameter")}
+    for name, value in parameters.items():
+        if len(name) + len(value) >= MAX_PARAMETER:
+            raise TwimlError(12200, f"the parameter {name} is longer than {MAX_PARAMETER} characters")
+    return Verb("Connect", {**stream.attrib, "action": element.get("action", "")}, parameters=parameters)
+
+
+def sign(url: str, form: Mapping[str, str], auth_token: str) -> str:
+    """`X-Twilio-Signature`: over https a non-standard port is dropped before signing, over http and ws it is kept."""
+    parts = urlsplit(url)
+    if parts.scheme in {"https", "wss"}:
+        url = urlunsplit(parts._replace(netloc=parts.hostname or ""))
+    text = url + "".join(name + form[name] for name in sorted(form))
+    return base64.b64encode(hmac.new(auth_token.encode(), text.encode(), hashlib.sha1).digest()).decode()
+
+
+def connected() -> str:
+    """The first message of a stream."""
+    return '{"event":"connected","protocol":"Call","version":"1.0.0"}'
+
+
+def start(stream_sid: str, account_sid: str, call_sid: str, parameters: Mapping[str, str]) -> str:
+    """The second."""
+    return _text(
+        {
+            "event": "start",
+            "sequenceNumber": "1",
+            "streamSid": stream_sid,
+            "start": {
+                "streamSid": stream_sid,
+                "accountSid": account_sid,
+                "callSid": call_sid,
+                "tracks": ["inbound"],
+                "customParameters": dict(parameters),
+                "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+            },
+        }
+    )
+
+
+def media(stream_sid: str, sequence: int, chunk: int, timestamp_ms: int, payload: str) -> str:
+    """A frame of the caller; numbers are strings."""
+    return (
+        f'{{"event":"media","sequenceNumber":"{sequence}","streamSid":"{stream_sid}","media":{{"track":"inbound",'
+        f'"chunk":"{chunk}","timestamp":"{timestamp_ms}","payload":"{payload}"}}}}'
+    )
+
+
+def mark(stream_sid: str, sequence: int, name: str) -> str:
+    """Our mark comes back."""
+    message = {"event": "mark", "sequenceNumber": str(sequence), "streamSid": stream_sid, "mark": {"name": name}}
+    return _text(message)
+
+
+def dtmf(stream_sid: str, sequence: int, digit: str) -> str:
+    """A key; note the other spelling of the track."""
+    pressed = {"track": "inbound_track", "digit": digit}
+    return _text({"event": "dtmf", "streamSid": stream_sid, "sequenceNumber": str(sequence), "dtmf": pressed})
+
+
+def stop(stream_sid: str, sequence: int, account_sid: str, call_sid: str) -> str:
+    """The stream was stopped, or the call ended."""
+    ended = {"accountSid": account_sid, "callSid": call_sid}
+    return _text({"event": "stop", "sequenceNumber": str(sequence), "streamSid": stream_sid, "stop": ended})
+
+
+def _text(message: dict[str, Any]) -> str:
+    return orjson.dumps(message).decode()
+
+
+def error(status: int, code: int, words: str) -> dict[str, Any]:
+    """An error of the REST API."""
+    return {"code": code, "message": words, "more_info": f"https://www.twilio.com/docs/errors/{code}", "status": status}

@@ -1,0 +1,102 @@
+"""A caller on the line: hears what is played, says what the script wants, frame by frame and without any clock."""
+
+from calliope_sandbox.callers import parse
+from calliope_sandbox.carrier_buffer import CarrierBuffer
+from calliope_sandbox.person import FRAME_BYTES, FRAME_MS, Line, Person, Tick
+from calliope_sandbox.tone_speech import Listener, speak
+
+POLITE = [{"wait_for": "who is there"}, {"wait_for_silence_ms": 800}, {"say": "It is me."}]
+
+
+def talk(person: Person, buffer: CarrierBuffer, *, ms: int, begin_ms: int = 0) -> tuple[list[Tick], list[Line]]:
+    """Let time pass on the line."""
+    ticks, lines = [], []
+    for now_ms in range(begin_ms, begin_ms + ms, FRAME_MS):
+        played, _ = buffer.take(FRAME_BYTES)
+        tick, ended = person.tick(now_ms, played)
+        ticks.append(tick)
+        lines += ended
+    return ticks, lines
+
+
+def test_a_person_answers_what_was_heard() -> None:
+    person, buffer = Person(parse(POLITE)), CarrierBuffer()
+    buffer.add(speak("Who is there?").audio)
+
+    ticks, lines = talk(person, buffer, ms=4_000)
+
+    ear = Listener()
+    said = [word.text for tick in ticks for word in ear.feed(tick.audio)]
+    assert said == ["It", "is", "me."]
+    assert [(line.side, line.text) for line in lines] == [("assistant", "Who is there?"), ("caller", "It is me.")]
+    assert person.caller.failed is None
+
+
+def test_a_clear_ends_what_is_heard_and_says_so() -> None:
+    person, buffer = Person(parse([{"pause_ms": 60_000, "within_s": 100}])), CarrierBuffer()
+    buffer.add(speak("One two three four five six").audio)
+    talk(person, buffer, ms=600)
+
+    buffer.clear()
+    person.cut()
+    _, lines = talk(person, buffer, ms=400, begin_ms=600)
+
+    assert [(line.text, line.interrupted) for line in lines] == [("One two th", True)]
+
+
+def test_an_interruption_comes_after_so_many_words_were_heard() -> None:
+    script = parse([{"interrupt": {"after_words": 3, "say": "Wait"}}])
+    person, buffer = Person(script), CarrierBuffer()
+    buffer.add(speak("One two three four five six").audio)
+
+    ticks, _ = talk(person, buffer, ms=1_800)
+
+    first = next(index for index, tick in enumerate(ticks) if tick.voiced)
+    assert [word.text for word in person.heard if word.end_ms <= first * FRAME_MS] == ["One", "two", "three"]
+
+
+def test_a_step_that_takes_too_long_fails_and_hangs_up() -> None:
+    person, buffer = Person(parse([{"wait_for": "never said", "within_s": 0.5}])), CarrierBuffer()
+
+    ticks, _ = talk(person, buffer, ms=1_000)
+
+    assert person.caller.failed is not None
+    assert sum(tick.hangs_up for tick in ticks) == 1
+
+
+def test_a_line_that_drops_before_the_script_ended_is_a_failure_unless_it_was_expected() -> None:
+    waiting, expecting = Person(parse([{"wait_for": "hello"}])), Person(parse([{"expect_hang_up": True}]))
+    for person in (waiting, expecting):
+        person.tick(0, b"\xff" * FRAME_BYTES)
+        person.finish(20)
+
+    assert waiting.caller.failed == "the line dropped at step 1 (wait_for)"
+    assert expecting.caller.failed is None
+
+
+def test_marks_come_back_when_what_was_before_them_was_played() -> None:
+    buffer = CarrierBuffer()
+    assert buffer.mark("nothing before") == ["nothing before"]
+    buffer.add(b"\x01" * 400)
+    assert buffer.mark("first") == []
+    buffer.add(b"\x02" * 100)
+    assert buffer.mark("second") == []
+
+    assert buffer.take(160)[1] == []
+    assert buffer.take(160)[1] == []
+    assert buffer.take(160) == (b"\x01" * 80 + b"\x02" * 80, ["first"])
+    assert buffer.clear() == ["second"]
+    assert buffer.take(160) == (b"\xff" * 160, [])
+    buffer.add(b"\x03" * 160)
+    assert buffer.mark("after the clear") == []
+    assert buffer.take(160) == (b"\x03" * 160, ["after the clear"])
+
+
+def test_an_ear_finds_its_pace_again_after_a_symbol_was_cut_short() -> None:
+    """A cut makes one short run; the symbols after it must not be taken for two each."""
+    ear = Listener()
+    cut = speak("One two").audio[: 5 * 480 + 200]
+
+    words = ear.feed(cut + b"\xff" * 1_600 + speak("booked and settled").audio + b"\xff" * 800)
+
+    assert [word.text for word in words][-3:] == ["booked", "and", "settled"]
