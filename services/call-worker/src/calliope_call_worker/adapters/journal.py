@@ -41,7 +41,7 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], object]
 
 
 class NatsJournal:
-    """One call's journal; see `ports.Journal`."""
+    """One call's journal; see `ports.Journal`. All facts of a call carry one trace, whoever writes them."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class NatsJournal:
         call_id: str,
         sequence: int = 0,
         last_stream_sequence: int = 0,
+        traceparent: str | None = None,
         on_lost: Callable[[], None] | None = None,
     ) -> None:
         self._publisher = publisher
@@ -60,6 +61,7 @@ class NatsJournal:
         self._call_id = call_id
         self._sequence = sequence
         self._last = last_stream_sequence
+        self._traceparent = traceparent
         self._filter = subjects.events_of(subjects.Entity.CALL, organization=organization_id, entity_id=call_id)
         self._waiting: deque[Event] = deque()
         self._pumping = False
@@ -85,7 +87,7 @@ class NatsJournal:
                 time=datetime.now(UTC),
                 organization=self._organization_id,
                 sequence=self._sequence,
-                traceparent=current_traceparent(),
+                traceparent=self._traceparent,
                 data=fact.model_dump(mode="json"),
             )
         )
@@ -165,7 +167,13 @@ class NatsJournals:
 
     async def create(self, organization_id: str, call_id: str, first: Message) -> NatsJournal:
         """See `ports.Journals`."""
-        journal = NatsJournal(self._publisher, self._spawn, organization_id=organization_id, call_id=call_id)
+        journal = NatsJournal(
+            self._publisher,
+            self._spawn,
+            organization_id=organization_id,
+            call_id=call_id,
+            traceparent=current_traceparent(),
+        )
         await journal.store_first(first)
         return journal
 
@@ -197,6 +205,7 @@ class NatsJournals:
             call_id=facts[-1].entity_id,
             sequence=facts[-1].sequence,
             last_stream_sequence=last,
+            traceparent=facts[0].traceparent,
         )
         await journal.store_first(first)
         return journal

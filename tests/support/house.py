@@ -1,0 +1,153 @@
+"""The local stack in end-to-end tests, driven as users drive it: HTTP to the gateway, callers from the sandbox."""
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote
+
+import aiohttp
+
+from calliope_local.stack import LocalStack
+
+Json = dict[str, Any]
+CALLER: Final = "+15550001111"
+GREETING: Final = "Hello, this is Anna."
+_NUMBERS: Final = itertools.count(os.getpid() % 10_000 * 100_000)
+
+
+def a_document(**changes: Any) -> Json:
+    """A document that answers calls; keys of `changes` replace whole settings objects."""
+    return {
+        "name": f"assistant {next(_NUMBERS)}",
+        "llm_provider_config": {"api_key": "sandbox-openai", "model": "gpt-4o-mini"},
+        "llm_settings": {"system_prompt": "You are Anna.", "welcome_message": GREETING},
+        "interruption_settings": {"interruption_threshold": 3, "min_speaking_time": 0.5, "interruption_cooldown": 1.0},
+        "tools_settings": {"end_call": {"enabled": True, "scenarios": ["the caller says goodbye"]}},
+        **changes,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+@dataclass(slots=True)
+class PhoneLine:
+    """A number of the sandbox's Twilio that an assistant answers, and the receiver of its events."""
+
+    number: str
+    assistant: Json
+    hook: str
+
+
+@dataclass(slots=True)
+class House:
+    """A client of one running stack. `place` rings; `finished` waits for a call's end as the caller and as the API."""
+
+    stack: LocalStack
+    http: aiohttp.ClientSession
+    _lines: list[PhoneLine] = field(default_factory=list)
+
+    async def api(self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Answer:
+        """Ask the gateway, with the installation's key unless another is given."""
+        sent = {"Authorization": f"Bearer {key or self.stack.keys.api_key}"} | headers
+        url = self.stack.address("gateway") + path
+        async with self.http.request(method, url, json=body, headers=sent) as answer:
+            return Answer(answer.status, answer.headers, await answer.json(content_type=None))
+
+    async def sandbox(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the sandbox; anything but success is an error of the test."""
+        async with self.http.request(method, self.stack.address("sandbox") + path, json=body) as answer:
+            assert answer.status < 300, f"{method} {path}: {answer.status} {await answer.text()}"
+            return await answer.json(content_type=None)
+
+    async def phone_line(self, document: Json | None = None) -> PhoneLine:
+        """An assistant with a number and a receiver of its webhooks."""
+        number, hook = f"+1555{next(_NUMBERS) % 10_000_000:07d}", f"hook-{next(_NUMBERS)}"
+        account = {"account_sid": self.stack.keys.twilio_account_sid, "auth_token": self.stack.keys.twilio_auth_token}
+        wanted = {"twilio_config": account, "webhook_url": f"{self.stack.address('sandbox')}/hooks/{hook}"}
+        made = await self.api("POST", "/api/v1/assistants", wanted | (document or a_document()))
+        assert made.status == 201, made.body
+        await self.sandbox("PUT", f"/sandbox/hooks/{hook}", {"secrets": [made.body["webhook_secret"]]})
+        spec = {"assistant_id": made.body["id"], "carrier": "twilio"}
+        assigned = await self.api("PUT", f"/api/v1/phone-numbers/{quote(number)}", spec)
+        assert assigned.status in {200, 201}, assigned.body
+        voice_url = f"{self.stack.address('gateway')}/telephony/twilio/voice"
+        await self.sandbox("PUT", f"/sandbox/twilio/numbers/{quote(number)}", account | {"voice_url": voice_url})
+        line = PhoneLine(number, made.body, hook)
+        self._lines.append(line)
+        return line
+
+    async def place(self, line: PhoneLine, script: Sequence[Json], **options: Any) -> str:
+        """Ring; the carrier's id of the call."""
+        call = {"from": CALLER, "to": line.number, "script": list(script), **options}
+        return str((await self.sandbox("POST", "/sandbox/twilio/calls", call))["sid"])
+
+    async def heard(self, sid: str, *, within_s: float = 60.0) -> Json:
+        """What the caller saw of the call, once it is over."""
+        call: Json = await self.sandbox("GET", f"/sandbox/twilio/calls/{sid}?wait_s={within_s:g}")
+        return call
+
+    async def record(self, line: PhoneLine, sid: str, *, within_s: float = 20.0) -> Json:
+        """The call record, once it has ended."""
+        deadline = time.monotonic() + within_s
+        while True:
+            page = await self.api("GET", f"/api/v1/calls?limit=200&assistant_id={line.assistant['id']}")
+            found = [item for item in page.body["items"] if item["carrier_call_id"] == sid]
+            if found and found[0]["status"] == "ended":
+                record: Json = (await self.api("GET", f"/api/v1/calls/{found[0]['id']}")).body
+                return record
+            assert time.monotonic() < deadline, f"the record of {sid} did not reach its end: {found}"
+            await asyncio.sleep(0.05)
+
+    async def finished(self, line: PhoneLine, sid: str, *, within_s: float = 60.0) -> tuple[Json, Json]:
+        """The call as its caller saw it, and as the API tells it."""
+        call = await self.heard(sid, within_s=within_s)
+        return call, await self.record(line, sid)
+
+    async def call(self, line: PhoneLine, script: Sequence[Json], **options: Any) -> tuple[Json, Json]:
+        """Place a call and wait for its end."""
+        return await self.finished(line, await self.place(line, script, **options))
+
+    async def delivered(self, line: PhoneLine, count: int, *, within_s: float = 15.0) -> Json:
+        """What the receiver of the line's webhooks got, once there are so many attempts."""
+        query = f"?wait_for={count}&timeout_s={within_s:g}"
+        listing: Json = await self.sandbox("GET", f"/sandbox/hooks/{line.hook}{query}")
+        return listing
+
+
+@asynccontextmanager
+async def visiting(stack: LocalStack) -> AsyncIterator[House]:
+    """A client of this stack."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120)) as http:
+        yield House(stack, http)
+
+
+def names(record: Json) -> list[str]:
+    """The call's events, by name."""
+    return [event["type"].split(".")[2] for event in record["events"]]
+
+
+def facts(record: Json, name: str) -> list[Json]:
+    """Data of the events of that name."""
+    return [event["data"] for event in record["events"] if event["type"].split(".")[2] == name]
+
+
+def said(record: Json, role: str) -> str:
+    """One side of the transcript as one text."""
+    return " ".join(line["text"] for line in record["transcript"] if line["role"] == role)
+
+
+def heard_text(call: Json) -> str:
+    """Everything that reached the caller's ear."""
+    return " ".join(word["text"] for word in call["heard_words"])
