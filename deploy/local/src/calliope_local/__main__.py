@@ -9,13 +9,16 @@ import time
 from pathlib import Path
 from typing import Final
 
+from calliope_local.folder import FolderTakenError, owner_of
 from calliope_local.keys import write_private
 from calliope_local.probes import is_free
 from calliope_local.processes import ProcessError
 from calliope_local.stack import LocalStack
 
 FOLDER: Final = Path(".calliope")
+LOCAL: Final = "local.json"
 DOWN_S: Final = 30.0
+WATCH_S: Final = 0.5
 
 
 def main(arguments: list[str]) -> int:
@@ -41,42 +44,52 @@ def main(arguments: list[str]) -> int:
 
 
 def up() -> int:
-    """Run until Ctrl-C or `down`."""
-    pid_file = FOLDER / "up.pid"
-    running = _running(pid_file)
-    if running is not None:
-        sys.stderr.write(f"It is up already (process {running}); `make down` stops it.\n")
-        return 1
+    """Run until Ctrl-C, `down`, or the end of a process that should run."""
     signal.signal(signal.SIGTERM, _as_interrupt)
-    stack = LocalStack(FOLDER, fixed=_wanted_ports())
-    pid_file.write_text(str(os.getpid()), encoding="utf-8")
     try:
+        _check_alone()
         _say("Starting Calliope …")
-        with stack:
-            write_private(FOLDER / "local.json", stack.describe())
-            _say(_welcome(stack))
-            while True:
-                signal.pause()
+        with LocalStack(FOLDER, fixed=_wanted_ports()) as stack:
+            write_private(stack.folder / LOCAL, stack.describe())
+            try:
+                _say(_welcome(stack))
+                return _watch(stack)
+            finally:
+                (stack.folder / LOCAL).unlink(missing_ok=True)
+    except FolderTakenError as exc:
+        sys.stderr.write(f"{exc}; `make down` stops it.\n")
+        return 1
     except KeyboardInterrupt:
         _say("Stopped.")
         return 0
-    finally:
-        for file in (pid_file, FOLDER / "local.json"):
-            file.unlink(missing_ok=True)
+
+
+def _check_alone() -> None:
+    """Before ports are chosen: those of a running stack are taken, and that is not the news. Raises: FolderTakenError."""
+    if (owner := owner_of(FOLDER)) is not None:
+        raise FolderTakenError(FOLDER, owner)
+
+
+def _watch(stack: LocalStack) -> int:
+    """Until a process ends that should run."""
+    while not (ended := stack.ended()):
+        time.sleep(WATCH_S)
+    for process in ended:
+        sys.stderr.write(f"{process.name} ended {process.ending()}. {process.last_words()}\n")
+    return 1
 
 
 def down() -> int:
     """Stop what `up` started, and wait until it is gone."""
-    pid_file = FOLDER / "up.pid"
-    pid = _running(pid_file)
-    if pid is None:
+    owner = owner_of(FOLDER)
+    if owner is None:
         _say("Nothing is up.")
         return 0
-    os.kill(pid, signal.SIGTERM)
+    os.kill(owner, signal.SIGTERM)
     deadline = time.monotonic() + DOWN_S
-    while _running(pid_file) is not None:
+    while owner_of(FOLDER) is not None:
         if time.monotonic() > deadline:
-            sys.stderr.write(f"Process {pid} does not end.\n")
+            sys.stderr.write(f"Process {owner} does not end.\n")
             return 1
         time.sleep(0.1)
     _say("Stopped.")
@@ -112,21 +125,8 @@ def _welcome(stack: LocalStack) -> str:
     return (
         f"Calliope is up.\n\n{rows}\n\n  docs     {gateway}/docs\n\nTry:\n"
         f'  curl -s {gateway}/api/v1/assistants -H "Authorization: Bearer {key}"\n\n'
-        f"Addresses are in {FOLDER}/local.json, logs in {FOLDER}/logs/. Ctrl-C or `make down` stops everything."
+        f"Addresses are in {FOLDER}/{LOCAL}, logs in {FOLDER}/logs/. Ctrl-C or `make down` stops everything."
     )
-
-
-def _running(pid_file: Path) -> int | None:
-    """The process of a pid file, if it still runs and is ours."""
-    try:
-        pid = int(pid_file.read_text(encoding="utf-8"))
-        os.kill(pid, 0)
-    except (OSError, ValueError):
-        return None
-    command = Path(f"/proc/{pid}/cmdline")
-    if command.exists() and b"calliope_local" not in command.read_bytes():
-        return None
-    return pid
 
 
 def _as_interrupt(number: int, frame: object) -> None:
