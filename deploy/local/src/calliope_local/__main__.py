@@ -1,4 +1,4 @@
-"""`python -m calliope_local up | down | demo`: what `make up`, `make down` and `make demo` run."""
+"""`python -m calliope_local up | down | demo | bench`: what the make targets of these names run."""
 
 import argparse
 import os
@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from calliope_local.bench import run as bench
 from calliope_local.folder import FolderTakenError, owner_of
 from calliope_local.keys import write_private
 from calliope_local.probes import is_free
@@ -29,12 +30,17 @@ def main(arguments: list[str]) -> int:
     commands.add_parser("down", help="stop a stack that `up` started")
     demo = commands.add_parser("demo", help="one whole phone call on a stack of its own")
     demo.add_argument("--assistant", type=Path, default=None, help="JSON of the assistant")
-    chosen = parser.parse_args(arguments)
+    commands.add_parser("bench", help="concurrent real-time calls on one core", add_help=False)
+    chosen, rest = parser.parse_known_args(arguments)
+    if rest and chosen.command != "bench":
+        parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
         if chosen.command == "up":
             return up()
         if chosen.command == "down":
             return down()
+        if chosen.command == "bench":
+            return bench.main(rest)
         return run_demo(chosen.assistant)
     except ProcessError as exc:
         sys.stderr.write(f"{exc}\n")
@@ -65,7 +71,7 @@ def up() -> int:
 
 
 def _check_alone() -> None:
-    """Before ports are chosen: those of a running stack are taken, and that is not the news. Raises: FolderTakenError."""
+    """Before ports are chosen: that those of a running stack are taken is not the news. Raises: FolderTakenError."""
     if (owner := owner_of(FOLDER)) is not None:
         raise FolderTakenError(FOLDER, owner)
 

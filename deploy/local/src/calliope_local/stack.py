@@ -122,6 +122,10 @@ class LocalStack:
         """Undo `pause`."""
         self._processes[name].signal(signal.SIGCONT)
 
+    def names(self) -> list[str]:
+        """What runs, the provisioning job apart."""
+        return [name for name, process in self._processes.items() if process.pid is not None]
+
     def pid(self, name: str) -> int | None:
         """While it runs."""
         return self._processes[name].pid

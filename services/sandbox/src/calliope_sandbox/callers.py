@@ -136,11 +136,11 @@ class Caller:
         for word in moment.words:
             self._heard += _plain(word)
             self._words += 1
-            self._heard_anything = True
         if not moment.assistant_audible:
             self._audible_since_ms = None
         elif self._audible_since_ms is None:
             self._audible_since_ms = moment.now_ms
+        self._heard_anything = self._heard_anything or moment.assistant_audible
 
     def _step(self, step: Step, moment: Moment) -> tuple[bool, list[Action]]:
         """Whether the step is over, and what it does now."""

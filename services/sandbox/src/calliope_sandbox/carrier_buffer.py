@@ -7,16 +7,22 @@ from typing import Final
 from calliope_sandbox.tone_speech import SILENCE
 
 BYTES_PER_MS: Final = 8  # μ-law, 8 kHz, mono
+GAP_MS: Final = 400
 
 
 @dataclass(slots=True)
 class CarrierBuffer:
-    """One direction of one stream. Byte positions count from the stream's beginning, silence not included."""
+    """One direction of one stream. Byte positions count from the stream's beginning, silence not included.
+
+    `gaps_ms`: silences of at most `GAP_MS` between audio and audio, which a listener takes for stutter.
+    """
 
     _audio: bytearray = field(default_factory=bytearray)
     _marks: deque[tuple[int, str]] = field(default_factory=deque)
+    gaps_ms: list[int] = field(default_factory=list)
     _received: int = 0
     _played: int = 0
+    _dry_bytes: int | None = None
 
     @property
     def waiting_ms(self) -> float:
@@ -25,6 +31,9 @@ class CarrierBuffer:
 
     def add(self, audio: bytes) -> None:
         """Play this after what came before."""
+        if self._dry_bytes is not None and 0 < self._dry_bytes <= GAP_MS * BYTES_PER_MS:
+            self.gaps_ms.append(self._dry_bytes // BYTES_PER_MS)
+        self._dry_bytes = None
         self._audio += audio
         self._received += len(audio)
 
@@ -38,6 +47,7 @@ class CarrierBuffer:
     def clear(self) -> list[str]:
         """Drop what waits; every pending mark comes back, heard or not."""
         self._audio.clear()
+        self._dry_bytes = None
         self._played = self._received
         names = [name for _, name in self._marks]
         self._marks.clear()
@@ -48,6 +58,10 @@ class CarrierBuffer:
         heard = bytes(self._audio[:size])
         del self._audio[:size]
         self._played += len(heard)
+        if heard:
+            self._dry_bytes = size - len(heard) if len(heard) < size or not self._audio else None
+        elif self._dry_bytes is not None:
+            self._dry_bytes += size
         reached = []
         while self._marks and self._marks[0][0] <= self._played:
             reached.append(self._marks.popleft()[1])

@@ -5,6 +5,7 @@ import hashlib
 import random
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket, re
 _Json = dict[str, Any]
 _MAX_WAITING = 10_000
 """Messages waiting to be sent; a client that reads none of so many is cut off."""
+_MAX_INTERIMS = 500
 _CAP_SLACK_S = 2.0  # audio ahead of real time that the cap lets pass
 
 
@@ -157,6 +159,13 @@ class ListenSession:
                 await self.socket.send(emission.message)
             except ConnectionResetError:
                 return
+            if emission.message.get("is_final") is False:
+                self.record["interims"].append(
+                    {
+                        "text": emission.message["channel"]["alternatives"][0]["transcript"],
+                        "sent_at_s": time.monotonic(),
+                    }
+                )
             if emission.message.get("speech_final"):
                 voiced_ms = emission.voiced_until_ms
                 self.record["finals"].append(
@@ -209,7 +218,13 @@ async def listen(request: web.Request, host: Host) -> web.StreamResponse:
     ws = web.WebSocketResponse(max_msg_size=1024 * 1024, compress=False)
     ws.headers["dg-request-id"] = request_id
     await ws.prepare(request)
-    record: _Json = {"request_id": request_id, "call": query.call, "query": dict(request.query), "finals": []}
+    record: _Json = {
+        "request_id": request_id,
+        "call": query.call,
+        "query": dict(request.query),
+        "finals": [],
+        "interims": deque(maxlen=_MAX_INTERIMS),
+    }
     host.record("deepgram", record)
     error = {"type": "Error", "variant": "InternalError", "description": "injected fault"}
     socket = TroubledSocket(ws, request, host, "deepgram", key, error, call=query.call)

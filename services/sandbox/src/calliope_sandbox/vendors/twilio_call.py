@@ -67,11 +67,13 @@ class PhoneCall:
     stream: MediaStream | None = None
     streams: int = 0
     answered_at_s: float | None = None
+    ended_at_s: float | None = None
     twiml: list[str] = field(default_factory=list)
     dials: list[dict[str, str]] = field(default_factory=list)
     clears_ms: list[float] = field(default_factory=list)
     clears_at_s: list[float] = field(default_factory=list)
     exchanges: list[Exchange] = field(default_factory=list)
+    gaps_ms: list[int] = field(default_factory=list)
     late_ticks: int = 0
     latest_tick_ms: float = 0.0
     problems: list[str] = field(default_factory=list)
@@ -128,6 +130,8 @@ class PhoneCall:
             "clears_at_s": self.clears_at_s,
             "exchanges": [asdict(exchange) for exchange in self.exchanges],
             "answered_at_s": self.answered_at_s,
+            "ended_at_s": self.ended_at_s,
+            "gaps_ms": self.gaps_ms,
             "late_ticks": self.late_ticks,
             "latest_tick_ms": self.latest_tick_ms,
             "problems": self.problems,
@@ -200,6 +204,7 @@ class PhoneCall:
                 waiting.cancel()
         finally:
             self.stream = None
+            self.gaps_ms.extend(stream.buffer.gaps_ms)
             self.problems.extend(stream.problems)
             self._tell({"type": "stream_ended", "close_code": stream.close_code})
 
@@ -345,7 +350,7 @@ class PhoneCall:
     async def _end(self) -> None:
         for line in self.person.finish(self.now_ms):
             self._tell(line.told())
-        self.ended_by = self.ended_by or "product"
+        self.ended_by, self.ended_at_s = self.ended_by or "product", time.monotonic()
         self._tell({"type": "ended", "status": self.status, "by": self.ended_by, "at_ms": round(self.now_ms, 1)})
         self.done.set()
 

@@ -1,0 +1,194 @@
+"""Runs the bench: one load after the other on a stack of its own, and prints a row per load."""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from calliope_local.bench import load
+from calliope_local.bench.figures import Figures, figures, percentile
+from calliope_local.http import quoted, request
+from calliope_local.stack import LocalStack
+
+CALLS: Final = (1, 10, 20, 40, 80, 100, 120, 160)
+SECONDS: Final = 40.0
+ARRIVE_S: Final = 10.0
+SLOTS: Final = 400
+LINE: Final = "+15550003333"
+SETTLE_S: Final = 3.0
+THREADS: Final = 64
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PAGE_MB: Final = os.sysconf("SC_PAGE_SIZE") / 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One load, measured."""
+
+    seen: Figures
+    cpu_s_per_call_minute: float
+    mb_per_call: float
+
+    def cells(self) -> tuple[str, ...]:
+        """In the order of `COLUMNS`."""
+        seen, added = self.seen, [answer.added_ms for answer in self.seen.answers]
+        return (
+            str(seen.calls),
+            str(len(added)),
+            *(f"{percentile(added, share):.1f}" for share in (0.5, 0.99)),
+            *(f"{percentile(seen.reactions_ms, share):.1f}" for share in (0.5, 0.99)),
+            f"{self.cpu_s_per_call_minute:.2f}",
+            f"{self.mb_per_call:.2f}",
+            str(len(seen.gaps_ms)),
+            str(seen.missed),
+            str(len(seen.failed)),
+            f"{seen.generator_late_ms:.0f}",
+        )
+
+
+COLUMNS: Final = (
+    "calls",
+    "answers",
+    "added p50 ms",
+    "added p99 ms",
+    "barge-in p50 ms",
+    "barge-in p99 ms",
+    "CPU s/call-min",
+    "MB/call",
+    "gaps",
+    "missed",
+    "failed",
+    "sandbox late ms",
+)
+"""Gaps: stutter inside an answer. Missed: words without an answer. Sandbox late: the load's own worst delay."""
+
+
+def table_row(cells: Sequence[str]) -> str:
+    """A row of a Markdown table, aligned to the columns."""
+    return "| " + " | ".join(cell.rjust(len(name)) for cell, name in zip(cells, COLUMNS, strict=True)) + " |"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status 0 when every load ran."""
+    parser = argparse.ArgumentParser(prog="calliope_local bench", description=__doc__)
+    parser.add_argument("--calls", default=",".join(map(str, CALLS)), help="loads, in concurrent calls")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each call talks")
+    parser.add_argument("--real", action="store_true", help="first token 300 ms, 15 ms a token, voice 100 ms")
+    parser.add_argument("--workers", type=int, default=1, choices=(1, 2), help="two workers share both cores")
+    chosen = parser.parse_args(arguments)
+    waits = load.REAL if chosen.real else load.FIXED
+    _say(
+        f"{chosen.workers} worker(s), {os.cpu_count()} cores, {chosen.seconds:g} s of talk a call; waits in ms: {waits}"
+    )
+    _say(table_row(COLUMNS))
+    _say(table_row(["-" * (len(name) - 1) + ":" for name in COLUMNS]))
+    for count in (int(text) for text in chosen.calls.split(",")):
+        with tempfile.TemporaryDirectory(prefix="calliope-bench-") as folder:
+            extra = {"worker": {"CALLIOPE_SLOTS": str(SLOTS), "CALLIOPE_LOG__LEVEL": "WARNING"}}
+            with LocalStack(Path(folder), extra=extra, workers=chosen.workers) as stack:
+                _pin(stack, chosen.workers)
+                row = measure(stack, count, chosen.seconds, waits)
+        _say(table_row(row.cells()))
+        for why in sorted(set(row.seen.failed))[:3]:
+            _say(f"    failed: {why}")
+    return 0
+
+
+def measure(stack: LocalStack, count: int, seconds: float, waits: load.Waits) -> Row:
+    """One load: so many callers, each for so long."""
+    sandbox = stack.address("sandbox")
+    _prepare(stack, waits)
+    run_calls(stack, 1, load.TURN_S * 2, first=9_000)  # a warm-up: imports, caches, connections
+    request("PATCH", f"{sandbox}/sandbox/knobs", waits.knobs())
+    idle_mb, _ = _memory_and_cpu(stack)
+    before_s, began = _memory_and_cpu(stack)[1], time.monotonic()
+    with ThreadPoolExecutor(1) as watcher:
+        peak = watcher.submit(_peak_mb, stack, ARRIVE_S + seconds * 0.7)
+        calls = run_calls(stack, count, seconds, first=0)
+        peak_mb = peak.result()
+    cpu_s = _memory_and_cpu(stack)[1] - before_s
+    minutes = sum(_talked_s(call) for call in calls) / 60
+    seen = figures(
+        calls,
+        request("GET", f"{sandbox}/sandbox/records/deepgram", timeout_s=60),
+        request("GET", f"{sandbox}/sandbox/records/llm", timeout_s=60),
+        request("GET", f"{sandbox}/sandbox/records/elevenlabs", timeout_s=60),
+    )
+    if time.monotonic() - began < seconds / 2:
+        _say("    the calls ended early")
+    return Row(seen, cpu_s / minutes if minutes else float("nan"), (peak_mb - idle_mb) / count)
+
+
+def run_calls(stack: LocalStack, count: int, seconds: float, *, first: int) -> list[dict[str, Any]]:
+    """Place the calls and wait for their ends."""
+    sandbox = stack.address("sandbox")
+    began = time.monotonic()
+    sids = []
+    for number, at_s in enumerate(load.arrivals(count, min(ARRIVE_S, count * 0.2), seed=count)):
+        time.sleep(max(0.0, began + at_s - time.monotonic()))
+        call = {"from": "+15550001111", "to": LINE, "script": load.script(first + number, seconds), "deaf": True}
+        sids.append(request("POST", f"{sandbox}/sandbox/twilio/calls", call, timeout_s=30)["sid"])
+    with ThreadPoolExecutor(THREADS) as pool:
+        wait_s = seconds * 3 + 60
+        urls = [f"{sandbox}/sandbox/twilio/calls/{sid}?wait_s={wait_s:g}" for sid in sids]
+        return list(pool.map(lambda url: request("GET", url, timeout_s=wait_s + 30), urls))
+
+
+def _prepare(stack: LocalStack, waits: load.Waits) -> None:
+    gateway, sandbox, keys = stack.address("gateway"), stack.address("sandbox"), stack.keys
+    account = {"account_sid": keys.twilio_account_sid, "auth_token": keys.twilio_auth_token}
+    document = load.document("bench") | {"twilio_config": account}
+    made = request("POST", f"{gateway}/api/v1/assistants", document, key=keys.api_key)
+    spec = {"assistant_id": made["id"], "carrier": "twilio"}
+    request("PUT", f"{gateway}/api/v1/phone-numbers/{quoted(LINE)}", spec, key=keys.api_key)
+    number = account | {"voice_url": f"{gateway}/telephony/twilio/voice"}
+    request("PUT", f"{sandbox}/sandbox/twilio/numbers/{quoted(LINE)}", number)
+    request("POST", f"{sandbox}/sandbox/llm/scripts", load.answers())
+    request("PATCH", f"{sandbox}/sandbox/knobs", waits.knobs())
+
+
+def _pin(stack: LocalStack, workers: int) -> None:
+    """The worker on a core of its own; everything else on the other."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2 or workers > 1:
+        return
+    for name in stack.names():
+        core = cores[1] if name.startswith("worker") else cores[0]
+        for thread in Path(f"/proc/{stack.pid(name)}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
+    os.sched_setaffinity(0, {cores[0]})
+
+
+def _memory_and_cpu(stack: LocalStack) -> tuple[float, float]:
+    """MB in memory and CPU seconds so far, of all workers."""
+    megabytes = seconds = 0.0
+    for name in stack.names():
+        if name.startswith("worker"):
+            process = Path(f"/proc/{stack.pid(name)}")
+            megabytes += int((process / "statm").read_text().split()[1]) * _PAGE_MB
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            seconds += (int(fields[11]) + int(fields[12])) / _TICKS
+    return megabytes, seconds
+
+
+def _peak_mb(stack: LocalStack, within_s: float) -> float:
+    deadline, peak = time.monotonic() + within_s, 0.0
+    while time.monotonic() < deadline:
+        peak = max(peak, _memory_and_cpu(stack)[0])
+        time.sleep(0.25)
+    return peak
+
+
+def _talked_s(call: dict[str, Any]) -> float:
+    return 0.0 if call["answered_at_s"] is None else call["ended_at_s"] - call["answered_at_s"]
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
