@@ -6,6 +6,7 @@ READY := $(VENV)/ready
 PACKAGES := shared services/gateway services/assistants services/call-worker services/webhooks services/sandbox deploy/local
 SOURCES := $(PACKAGES:%=%/src)
 ASSISTANT ?=
+VOICE ?=
 ARGS ?=
 
 .PHONY: help demo up down check test test-chaos bench snapshots lock clean
@@ -21,7 +22,7 @@ $(READY): requirements.lock $(PACKAGES:%=%/pyproject.toml)
 	@touch $@
 
 demo: $(READY) ## one whole phone call on a local stack, no key, no account
-	@$(BIN)/python -m calliope_local demo $(if $(ASSISTANT),--assistant $(ASSISTANT))
+	@$(BIN)/python -m calliope_local demo $(if $(ASSISTANT),--assistant $(ASSISTANT)) $(if $(VOICE),--voice)
 
 up: $(READY) ## the local stack in the foreground; data survives in .calliope/
 	@$(BIN)/python -m calliope_local up

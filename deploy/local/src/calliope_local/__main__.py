@@ -11,13 +11,16 @@ from typing import Final
 
 from calliope_local.bench import run as bench
 from calliope_local.folder import FolderTakenError, owner_of
+from calliope_local.http import HttpError
 from calliope_local.keys import write_private
 from calliope_local.probes import is_free
 from calliope_local.processes import ProcessError
 from calliope_local.stack import LocalStack
+from calliope_local.voice_over import VoiceOverError
 
 FOLDER: Final = Path(".calliope")
 LOCAL: Final = "local.json"
+WAV: Final = FOLDER / "demo.wav"
 DOWN_S: Final = 30.0
 WATCH_S: Final = 0.5
 
@@ -30,6 +33,7 @@ def main(arguments: list[str]) -> int:
     commands.add_parser("down", help="stop a stack that `up` started")
     demo = commands.add_parser("demo", help="one whole phone call on a stack of its own")
     demo.add_argument("--assistant", type=Path, default=None, help="JSON of the assistant")
+    demo.add_argument("--voice", action="store_true", help="write the call as a WAV with espeak voices")
     commands.add_parser("bench", help="concurrent real-time calls on one core", add_help=False)
     chosen, rest = parser.parse_known_args(arguments)
     if rest and chosen.command != "bench":
@@ -41,8 +45,8 @@ def main(arguments: list[str]) -> int:
             return down()
         if chosen.command == "bench":
             return bench.main(rest)
-        return run_demo(chosen.assistant)
-    except ProcessError as exc:
+        return run_demo(chosen.assistant, WAV if chosen.voice else None)
+    except (ProcessError, VoiceOverError, HttpError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
     except KeyboardInterrupt:
@@ -102,14 +106,14 @@ def down() -> int:
     return 0
 
 
-def run_demo(assistant: Path | None) -> int:
-    """A stack in a temporary folder, one call, its story."""
+def run_demo(assistant: Path | None, wav: Path | None) -> int:
+    """A stack in a temporary folder, one call, its story, and the call to listen to if wanted."""
     from calliope_local.demo import play
 
     with tempfile.TemporaryDirectory(prefix="calliope-demo-") as folder:
         _say("Starting Calliope: bus, store, sandbox and four services …")
         with LocalStack(Path(folder)) as stack:
-            return play(stack, assistant)
+            return play(stack, assistant, wav)
 
 
 def _wanted_ports() -> dict[str, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from calliope_local import voice_over
 from calliope_local.http import lines, quoted, request
 from calliope_local.stack import LocalStack
 
@@ -42,7 +43,7 @@ class Story:
             self.missing.append(what)
 
 
-def play(stack: LocalStack, assistant_file: Path | None) -> int:
+def play(stack: LocalStack, assistant_file: Path | None, wav: Path | None = None) -> int:
     """Exit status 0, when nothing was missing."""
     gateway, sandbox, key = stack.address("gateway"), stack.address("sandbox"), stack.keys.api_key
     story = Story()
@@ -64,6 +65,8 @@ def play(stack: LocalStack, assistant_file: Path | None) -> int:
     _heading("5. Webhooks, verified by their receiver with the standardwebhooks library")
     _tell_hooks(stack, record, story)
     _compare(call, record, story)
+    if wav is not None:
+        _say(f"\n6. To listen to\n   {wav}: {voice_over.write(call['lines'], wav):.1f} s, caller left, assistant right")
     return _summary(record, story, time.monotonic() - began)
 
 
