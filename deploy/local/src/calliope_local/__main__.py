@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from calliope_local.bench import run as bench
+from calliope_local.demo import play
 from calliope_local.folder import FolderTakenError, owner_of
 from calliope_local.http import HttpError
 from calliope_local.keys import write_private
 from calliope_local.probes import is_free
 from calliope_local.processes import ProcessError
+from calliope_local.scenario import EXAMPLE, SANDBOX, ScenarioError, load
 from calliope_local.stack import LocalStack
 from calliope_local.voice_over import VoiceOverError
 
@@ -46,7 +48,7 @@ def main(arguments: list[str]) -> int:
         if chosen.command == "bench":
             return bench.main(rest)
         return run_demo(chosen.assistant, WAV if chosen.voice else None)
-    except (ProcessError, VoiceOverError, HttpError) as exc:
+    except (ProcessError, ScenarioError, VoiceOverError, HttpError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
     except KeyboardInterrupt:
@@ -108,12 +110,12 @@ def down() -> int:
 
 def run_demo(assistant: Path | None, wav: Path | None) -> int:
     """A stack in a temporary folder, one call, its story, and the call to listen to if wanted."""
-    from calliope_local.demo import play
-
+    file = assistant or EXAMPLE
+    load(file, SANDBOX)  # what cannot be read is said before anything is started
     with tempfile.TemporaryDirectory(prefix="calliope-demo-") as folder:
         _say("Starting Calliope: bus, store, sandbox and four services …")
         with LocalStack(Path(folder)) as stack:
-            return play(stack, assistant, wav)
+            return play(stack, file, wav)
 
 
 def _wanted_ports() -> dict[str, int]:

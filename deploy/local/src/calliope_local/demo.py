@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from calliope_local import voice_over
-from calliope_local.http import lines, quoted, request
+from calliope_local.http import HttpError, lines, quoted, request
+from calliope_local.scenario import USUAL_EVENTS, Scenario, load
 from calliope_local.stack import LocalStack
 
 CALLER: Final = "+15550001111"
@@ -17,18 +18,7 @@ LINE: Final = "+15550002222"
 HOOK: Final = "demo"
 CALL_S: Final = 60
 SETTLE_S: Final = 15.0
-EXAMPLE: Final = Path("examples/reception.json")
-SCRIPT: Final[list[dict[str, Any]]] = [
-    {"wait_for": "help you"},
-    {"wait_for_silence_ms": 300},
-    {"say": "Hi, what are your opening hours?"},
-    {"interrupt": {"after_words": 4, "say": "Sorry, I meant can I book a table tomorrow"}},
-    {"wait_for": "booked"},
-    {"wait_for_silence_ms": 300},
-    {"say": "No thank you, goodbye"},
-    {"expect_hang_up": True},
-]
-WANTED_EVENTS: Final = ("started", "answered", "turn_started", "interrupted", "turn_committed", "ended")
+MIN_TURNS: Final = 2
 
 
 @dataclass(slots=True)
@@ -43,25 +33,26 @@ class Story:
             self.missing.append(what)
 
 
-def play(stack: LocalStack, assistant_file: Path | None, wav: Path | None = None) -> int:
+def play(stack: LocalStack, file: Path, wav: Path | None = None) -> int:
     """Exit status 0, when nothing was missing."""
     gateway, sandbox, key = stack.address("gateway"), stack.address("sandbox"), stack.keys.api_key
+    scenario = load(file, sandbox)
     story = Story()
     began = time.monotonic()
     _heading("1. An assistant is one JSON document")
-    _create(stack, assistant_file or EXAMPLE)
+    _create(stack, file, scenario)
     _heading("2. The phone rings")
-    sid = _place_call(stack)
+    sid = _place_call(stack, scenario)
     told = threading.Thread(target=_tell_live, args=(sandbox, sid), name="live", daemon=True)
     told.start()
     call = request("GET", f"{sandbox}/sandbox/twilio/calls/{sid}?wait_s={CALL_S}", timeout_s=CALL_S + 5)
     told.join(timeout=5)
     story.want(call["failed"] is None, f"the caller's script failed: {call['failed']}")
-    record = _settled(gateway, key, sid)
+    record = _settled(gateway, key, sid, analyzed=scenario.analyzed)
     _heading("3. What each answer waited for")
     _tell_turns(record, story)
     _heading("4. The call's events, in order")
-    _tell_events(record, story)
+    _tell_events(record, scenario, story)
     _heading("5. Webhooks, verified by their receiver with the standardwebhooks library")
     _tell_hooks(stack, record, story)
     _compare(call, record, story)
@@ -70,8 +61,8 @@ def play(stack: LocalStack, assistant_file: Path | None, wav: Path | None = None
     return _summary(record, story, time.monotonic() - began)
 
 
-def _create(stack: LocalStack, file: Path) -> None:
-    document = json.loads(file.read_text(encoding="utf-8"))
+def _create(stack: LocalStack, file: Path, scenario: Scenario) -> None:
+    document = dict(scenario.assistant)
     document["webhook_url"] = f"{stack.address('sandbox')}/hooks/{HOOK}"
     document["twilio_config"] = {
         "account_sid": stack.keys.twilio_account_sid,
@@ -83,12 +74,16 @@ def _create(stack: LocalStack, file: Path) -> None:
     _say(f"   201  {made['id']}  “{made['name']}”, revision {made['revision']}")
     _say(f"   its secrets are sealed: llm_provider_config.api_key = {made['llm_provider_config']['api_key']}")
     request("PUT", f"{stack.address('sandbox')}/sandbox/hooks/{HOOK}", {"secrets": [made["webhook_secret"]]})
+    for name, programme in scenario.hooks.items():
+        request("PUT", f"{stack.address('sandbox')}/sandbox/hooks/{name}", programme)
+    if scenario.model is not None:
+        request("POST", f"{stack.address('sandbox')}/sandbox/llm/scripts", scenario.model)
     number = {"assistant_id": made["id"], "carrier": "twilio"}
     request("PUT", f"{gateway}/api/v1/phone-numbers/{quoted(LINE)}", number, key=key)
     _say(f"   PUT  /api/v1/phone-numbers/{LINE}  →  {made['id']}")
 
 
-def _place_call(stack: LocalStack) -> str:
+def _place_call(stack: LocalStack, scenario: Scenario) -> str:
     sandbox = stack.address("sandbox")
     number = {
         "account_sid": stack.keys.twilio_account_sid,
@@ -96,7 +91,7 @@ def _place_call(stack: LocalStack) -> str:
         "voice_url": f"{stack.address('gateway')}/telephony/twilio/voice",
     }
     request("PUT", f"{sandbox}/sandbox/twilio/numbers/{quoted(LINE)}", number)
-    placed = request("POST", f"{sandbox}/sandbox/twilio/calls", {"from": CALLER, "to": LINE, "script": SCRIPT})
+    placed = request("POST", f"{sandbox}/sandbox/twilio/calls", {"from": CALLER, "to": LINE, "script": scenario.caller})
     _say(f"   {CALLER} calls {LINE}: signed hook → gateway → a worker with a free slot → TwiML")
     return str(placed["sid"])
 
@@ -113,17 +108,17 @@ def _tell_live(sandbox: str, sid: str) -> None:
             _say(f"   {at}  --- handed over to {line['number']}")
 
 
-def _settled(gateway: str, key: str, sid: str) -> dict[str, Any]:
-    """The call record, once the call's last event has arrived in it."""
+def _settled(gateway: str, key: str, sid: str, *, analyzed: bool) -> dict[str, Any]:
+    """The call record, once the call's last event has arrived in it, and what is made after it if wanted."""
     deadline = time.monotonic() + SETTLE_S
     while True:
         page = request("GET", f"{gateway}/api/v1/calls?limit=5", key=key)
         found = [item for item in page["items"] if item["carrier_call_id"] == sid]
-        if found and found[0]["status"] == "ended":
+        if found and found[0]["status"] == "ended" and (not analyzed or found[0]["analysis_status"]):
             record: dict[str, Any] = request("GET", f"{gateway}/api/v1/calls/{found[0]['id']}", key=key)
             return record
         if time.monotonic() > deadline:
-            raise RuntimeError(f"the call record did not reach `ended` within {SETTLE_S:g} s: {found}")
+            raise HttpError(f"the call record did not reach its end within {SETTLE_S:g} s: {found}")
         time.sleep(0.1)
 
 
@@ -139,7 +134,7 @@ def _tell_turns(record: dict[str, Any], story: Story) -> None:
             continue
         answered += 1
         _say(f"   {event['data']['turn']:>4}  {total:>26.0f} ms   {wait:>18.0f} ms   {total - wait:>14.1f} ms")
-    story.want(answered >= 2, "at least two answered turns with timings")
+    story.want(answered >= MIN_TURNS, f"at least {MIN_TURNS} answered turns with timings")
 
 
 def response_and_wait(timings: dict[str, float | None]) -> tuple[float | None, float]:
@@ -157,14 +152,22 @@ def response_and_wait(timings: dict[str, float | None]) -> tuple[float | None, f
     return end - start, wait
 
 
-def _tell_events(record: dict[str, Any], story: Story) -> None:
+def _tell_events(record: dict[str, Any], scenario: Scenario, story: Story) -> None:
     sequences = [event["sequence"] for event in record["events"]]
     for event in record["events"]:
         _say(f"   {event['sequence']:>3}  {event['time'][11:23]}  {event['type']:<34} {_gist(event['data'])}")
     story.want(sequences == list(range(1, len(sequences) + 1)), f"sequences without holes, not {sequences}")
     names = {event["type"].split(".")[2] for event in record["events"]}
-    for name in WANTED_EVENTS:
+    for name in (*USUAL_EVENTS, *scenario.events):
         story.want(name in names, f"an event call.{name}")
+    interrupted = sum(event["type"] == "calliope.call.interrupted.v1" for event in record["events"])
+    story.want(interrupted >= scenario.interruptions, f"{scenario.interruptions} interruption(s), not {interrupted}")
+    if scenario.ended_reason is not None:
+        reason = record["ended_reason"]
+        story.want(reason == scenario.ended_reason, f"the end reason {scenario.ended_reason}, not {reason}")
+    if record["analysis_status"]:
+        _say(f"   after the call: {record['summary']}")
+        _say(f"   structured data: {json.dumps(record['structured_data'], ensure_ascii=False)}")
 
 
 def _gist(data: dict[str, Any]) -> str:

@@ -1,0 +1,89 @@
+"""What happens in a demonstration call: the assistant's JSON, and beside it who calls and what the outside world says.
+
+`examples/booking.json` is the assistant as a developer would post it; `examples/booking.call.json`, optional:
+
+    {"caller": [{"wait_for": "table"}, {"say": "For two"}, …],       steps of the caller, see the sandbox's callers
+     "model": {"rules": [{"match": "two", "say": "When?"}, …]},      what the models answer; else as a receptionist
+     "hooks": {"bookings": {"answer": {"status": 200, "body": …}}},  receivers, and how they answer
+     "expect": {"ended_reason": "assistant_ended", "events": ["tool_finished", …]}}
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+Json = dict[str, Any]
+
+SANDBOX: Final = "http://127.0.0.1:8090"
+"""Where examples say that the sandbox is, as `make up` has it; a demonstration puts its own address there."""
+EXAMPLE: Final = Path("examples/reception.json")
+KNOWN: Final = frozenset({"caller", "model", "hooks", "expect"})
+RECEPTION: Final[list[Json]] = [
+    {"wait_for_silence_ms": 500},
+    {"say": "Hi, what are your opening hours?"},
+    {"interrupt": {"after_words": 4, "say": "Sorry, I meant can I book a table tomorrow"}},
+    {"wait_for": "booked"},
+    {"wait_for_silence_ms": 500},
+    {"say": "No thank you, goodbye"},
+    {"expect_hang_up": True},
+]
+USUAL_EVENTS: Final = ("started", "answered", "turn_started", "turn_committed", "ended")
+
+
+class ScenarioError(ValueError):
+    """A file of the demonstration that cannot be used; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One demonstration call."""
+
+    assistant: Json
+    caller: list[Json] = field(default_factory=lambda: RECEPTION)
+    model: Json | None = None
+    hooks: dict[str, Json] = field(default_factory=dict)
+    ended_reason: str | None = None
+    events: tuple[str, ...] = ()
+
+    @property
+    def interruptions(self) -> int:
+        """How often the caller cuts in."""
+        return sum("interrupt" in step for step in self.caller)
+
+    @property
+    def analyzed(self) -> bool:
+        """Whether work after the call is expected."""
+        return "analyzed" in self.events
+
+
+def load(file: Path, sandbox: str) -> Scenario:
+    """The assistant of `file`, and the call beside it if there is one. Raises: ScenarioError."""
+    assistant = _read(file, sandbox)
+    beside = file.with_suffix(".call.json")
+    if not beside.exists():
+        return Scenario(assistant)
+    call = _read(beside, sandbox)
+    if unknown := sorted(set(call) - KNOWN):
+        raise ScenarioError(f"{beside}: unknown {', '.join(unknown)}; known are {', '.join(sorted(KNOWN))}")
+    expect = call.get("expect", {})
+    return Scenario(
+        assistant,
+        caller=call.get("caller", RECEPTION),
+        model=call.get("model"),
+        hooks=call.get("hooks", {}),
+        ended_reason=expect.get("ended_reason"),
+        events=tuple(expect.get("events", ())),
+    )
+
+
+def _read(file: Path, sandbox: str) -> Json:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8").replace(SANDBOX, sandbox))
+    except FileNotFoundError as exc:
+        raise ScenarioError(f"{file} is not there") from exc
+    except ValueError as exc:
+        raise ScenarioError(f"{file} is not JSON: {exc}") from exc
+    if not isinstance(document, dict):
+        raise ScenarioError(f"{file} must hold one JSON object")
+    return document
