@@ -7,7 +7,7 @@
 | anything else, a bug                               | logged with traceback, then as transient                      |
 | CancelledError                                     | nothing: it comes back after ack_wait                         |
 
-Handlers know nothing of this; `build_broker` installs `OutcomeMiddleware`.
+Handlers know nothing of this; `build_broker` installs `OutcomeMiddleware`. Who pulls messages himself calls `settle`.
 """
 
 import json
@@ -111,25 +111,31 @@ class OutcomeMiddleware(BaseMiddleware):
         message = self.msg
         if not isinstance(message, Msg) or not message.reply.startswith("$JS.ACK"):
             return False
-        meta = message.metadata
-        durable = durable_named(meta.consumer)
-        if durable is None:
+        return await settle(message, exc_val)
+
+
+async def settle(message: Msg, error: BaseException | None) -> bool:
+    """Tell JetStream what becomes of a durable's message. False: that is left to the caller (an ack, or nothing)."""
+    meta = message.metadata
+    durable = durable_named(meta.consumer)
+    if durable is None:
+        return False
+    result = outcome(error, meta.num_delivered, durable)
+    _OUTCOMES.labels(durable.name, type(result).__name__.lower()).inc()
+    match result:
+        case Ack() | Leave():
             return False
-        result = outcome(exc_val, meta.num_delivered, durable)
-        _OUTCOMES.labels(durable.name, type(result).__name__.lower()).inc()
-        match result:
-            case Ack() | Leave():
-                return False
-            case Nak(delay_s=delay_s):
-                _tell(exc_val, durable, message, delay_s=delay_s)
-                await _give_back(message, delay_s)
-            case Dead(reason=reason):
-                _tell(exc_val, durable, message, reason=reason)
-                await _bury(message, durable, reason, exc_val)
-        return True
+        case Nak(delay_s=delay_s):
+            _tell(error, durable, message, delay_s=delay_s)
+            await give_back(message, delay_s)
+        case Dead(reason=reason):
+            _tell(error, durable, message, reason=reason)
+            await _bury(message, durable, reason, error)
+    return True
 
 
-async def _give_back(message: Msg, delay_s: float) -> None:
+async def give_back(message: Msg, delay_s: float) -> None:
+    """Not now: it is delivered again after `delay_s`."""
     try:
         await message.nak(delay=delay_s)
     except (NatsError, OSError) as exc:  # it comes back after ack_wait
@@ -163,7 +169,7 @@ async def _bury(message: Msg, durable: Durable, reason: str, error: BaseExceptio
             log.warning("message.bury_failed", durable=durable.name, error=type(exc).__name__)
         else:
             return
-    await _give_back(message, MAX_DELAY_S)
+    await give_back(message, MAX_DELAY_S)
 
 
 def _tell(error: BaseException | None, durable: Durable, message: Msg, **facts: str | float) -> None:

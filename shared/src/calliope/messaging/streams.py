@@ -145,7 +145,18 @@ CALLS: Final = Stream(
 )
 """Who owns a live call: key call_id, renewed every second. No markers: an expired lease must read as absent."""
 
-STREAMS: Final = (EVENTS, DEAD, SCHED, CALLS)
+PINS_BUCKET: Final = "pins"
+PINS: Final = Stream(
+    f"KV_{PINS_BUCKET}",
+    (f"$KV.{PINS_BUCKET}.>",),
+    # As long as the calls that were taken with them can be analysed.
+    max_age_s=EVENTS.max_age_s,
+    max_per_subject=1,
+    bucket=True,
+)
+"""Revisions of assistants that calls were taken with, secrets sealed: key `<organization>.<assistant>.<revision>`."""
+
+STREAMS: Final = (EVENTS, DEAD, SCHED, CALLS, PINS)
 
 WEBHOOKS_FANOUT: Final = Durable(
     "webhooks-fanout",
@@ -181,12 +192,13 @@ CALL_WORKER_ANALYSIS: Final = Durable(
     "call-worker-analysis",
     EVENTS.name,
     (subjects.events_of(subjects.Entity.CALL, name="ended"),),
-    ack_wait_s=300,
+    ack_wait_s=30,
     max_deliver=8,
-    max_ack_pending=64,
+    # A tenant whose models are all away holds a place per call, for minutes; the others must not wait for it.
+    max_ack_pending=1_000,
     retry_delays_s=(5, 15, 60),
 )
-"""`ack_wait_s` is long: this one waits for a language model."""
+"""Its work takes up to minutes; who does it says so every few seconds, and is replaced 30 s after it fell silent."""
 
 DURABLES: Final = (WEBHOOKS_FANOUT, WEBHOOKS_WAKE, ASSISTANTS_PROJECTION, CALL_WORKER_ANALYSIS)
 
