@@ -16,9 +16,14 @@ from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start,
 from calliope.messaging.commands import CommandClient, Responder
 from calliope.observability.health import Health
 from calliope.secrets import Opener
+from calliope_call_worker.adapters.analysis_work import AnalysisWork
 from calliope_call_worker.adapters.directory import BusDirectory
 from calliope_call_worker.adapters.journal import NatsJournals
 from calliope_call_worker.adapters.lease import NatsLeases
+from calliope_call_worker.adapters.pins import KeepingDirectory, NatsPins
+from calliope_call_worker.analysis.analyst import Analyst
+from calliope_call_worker.analysis.checking import SchemaChecker
+from calliope_call_worker.analysis.job import AnalysisJob
 from calliope_call_worker.call import Call, CallParts
 from calliope_call_worker.handlers import SERVICE, answer_carriers
 from calliope_call_worker.intake import RESUME, Intake
@@ -30,7 +35,7 @@ from calliope_call_worker.providers.registry import Providers, open_providers
 from calliope_call_worker.providers.telephony.base import CarrierApi
 from calliope_call_worker.providers.telephony.twilio import Twilio, TwilioApi
 from calliope_call_worker.registry import LiveCalls
-from calliope_call_worker.settings import WorkerSettings
+from calliope_call_worker.settings import AnalysisSettings, WorkerSettings
 from calliope_call_worker.tools.http import HttpTools
 
 log = structlog.get_logger(__name__)
@@ -54,22 +59,35 @@ class Worker:
         self.worker_id = settings.worker_id or new_id("worker")
         self.live = LiveCalls(settings.slots, self._changed.set)
         self.leases = NatsLeases(bus, self.worker_id)
+        self.pins = NatsPins(bus)
+        opener = Opener(key.get_secret_value() for key in settings.sealing.private_keys)
+        journals = NatsJournals(bus, self._spawn)
+        directory = BusDirectory(CommandClient(bus))
         self._accept = answer_carriers(
             bus,
             Intake(
                 settings=settings,
                 worker_id=self.worker_id,
                 carriers={"twilio": Twilio()},
-                directory=BusDirectory(CommandClient(bus)),
-                journals=NatsJournals(bus, self._spawn),
+                directory=KeepingDirectory(directory, self.pins),
+                journals=journals,
                 leases=self.leases,
-                opener=Opener(key.get_secret_value() for key in settings.sealing.private_keys),
+                opener=opener,
                 live=self.live,
                 start=self._start,
                 media_url=lambda: self._media_url,
             ),
         )
         self.media = MediaEndpoint(settings.media, self._waiting, lambda: self._media_url)
+        job = AnalysisJob(
+            journals=journals,
+            directory=directory,
+            pins=self.pins,
+            opener=opener,
+            analyst=_analyst(self._providers, settings.analysis),
+            settings=settings.analysis,
+        )
+        self.analysis = AnalysisWork(bus, job, settings.analysis)
 
     @property
     def accepting(self) -> Responder:
@@ -98,6 +116,7 @@ class Worker:
     async def drain(self, within_s: float) -> None:
         """Take no more calls; let those that run end; hand the rest over to other workers."""
         self._draining = True
+        self.analysis.stop_taking()
         await self._accept.pause()
         log.info("worker.draining", calls=len(self.live))
         try:
@@ -147,6 +166,10 @@ class Worker:
         return self._tasks.create_task(_guarded(work, name), name=name)
 
 
+def _analyst(providers: Providers, settings: AnalysisSettings) -> Analyst:
+    return Analyst(providers.for_analysis, SchemaChecker(deadline_s=settings.check_deadline_s), settings)
+
+
 async def _guarded(work: Coroutine[Any, Any, Any], name: str) -> Any:
     """One call's bug must not end the others: logged whole, and over."""
     try:
@@ -185,6 +208,8 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
                     tasks.create_task(Watchdog(bus).run(), name="bus.watchdog"),
                     tasks.create_task(worker.leases.renew(), name="leases.renew"),
                     tasks.create_task(worker.keep_slots(), name="slots.keep"),
+                    tasks.create_task(worker.pins.run(), name="pins.write"),
+                    tasks.create_task(worker.analysis.run(), name="analysis.work"),
                 ]
                 log.info("worker.ready", worker_id=worker.worker_id, slots=settings.slots)
                 yield worker

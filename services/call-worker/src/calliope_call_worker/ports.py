@@ -17,6 +17,13 @@ class Directory(Protocol):
         """An assistant by id, as of now."""
 
 
+class Pins(Protocol):
+    """Keeps the revisions that calls were taken with."""
+
+    async def find(self, organization_id: str, assistant_id: str, revision: int) -> PinnedAssistant | None:
+        """That revision, if it is kept. Raises: TransientError."""
+
+
 class Journal(Protocol):
     """The facts of one call, in order; who cannot write them does not own the call."""
 

@@ -1,6 +1,6 @@
 """Settings of the call-worker."""
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
 
 from calliope.settings import EgressSettings, HttpSettings, Part, ServiceSettings
 from calliope_call_worker.providers.settings import ProvidersSettings
@@ -35,6 +35,17 @@ class CallSettings(Part):
     history_characters: PositiveInt = Field(default=60_000, description="Older turns are left out of requests.")
 
 
+class AnalysisSettings(Part):
+    """The work after the call."""
+
+    at_once: NonNegativeInt = Field(default=4, description="Calls at once in this worker; 0 leaves them to others.")
+    transcript_characters: PositiveInt = Field(default=60_000, description="What is older is left out.")
+    answer_tokens: PositiveInt = 2_000
+    check_deadline_s: PositiveFloat = Field(default=3.0, description="One check of an answer against its schema.")
+    job_deadline_s: PositiveFloat = Field(default=300.0, description="All of one call; then it is tried again.")
+    heartbeat_s: PositiveFloat = Field(default=8.0, description="Below a third of the durable's `ack_wait`.")
+
+
 class TwilioSettings(Part):
     """Twilio, and the installation's own account for assistants that bring none."""
 
@@ -64,6 +75,7 @@ class WorkerSettings(ServiceSettings):
     slots: PositiveInt = Field(default=100, description="Calls at once; a worker uses one core.")
     media: MediaSettings = MediaSettings()
     call: CallSettings = CallSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
     sealing: SealingSettings = SealingSettings()
     providers: ProvidersSettings = ProvidersSettings()
     carriers: CarriersSettings = CarriersSettings()

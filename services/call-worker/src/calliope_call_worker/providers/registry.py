@@ -22,7 +22,13 @@ from calliope_call_worker.providers.llm import quirks
 from calliope_call_worker.providers.llm.breaker import Breakers
 from calliope_call_worker.providers.llm.chain import Link, LlmChain
 from calliope_call_worker.providers.llm.openai import OpenAiChat
-from calliope_call_worker.providers.settings import GroqSettings, OpenAiSettings, ProvidersSettings, XaiSettings
+from calliope_call_worker.providers.settings import (
+    GroqSettings,
+    OpenAiSettings,
+    ProvidersSettings,
+    ThinkingSettings,
+    XaiSettings,
+)
 from calliope_call_worker.providers.stt.base import SpeechToText, SttOptions
 from calliope_call_worker.providers.stt.deepgram import Deepgram
 from calliope_call_worker.providers.stt.resilient import ResilientStt
@@ -103,12 +109,20 @@ class Providers:
             failures=failures,
         )
 
+    def for_analysis(self, spec: AssistantSpec) -> LlmChain:
+        """The document's models for work after the call: nobody waits on the line. Raises: ProviderError."""
+        thinking, failures = self._settings.thinking, Failures()
+        failures.listen(_note)
+        patient = {"first_token_deadline_s": thinking.analysis_deadline_s}
+        patient["inter_token_deadline_s"] = thinking.analysis_deadline_s
+        return self.chain(spec, failures, thinking.model_copy(update=patient))
+
     def stt(self, spec: SttSettings) -> SpeechToText:
         """The recogniser. Raises: ProviderError."""
         settings = self._settings.deepgram
         return Deepgram(self._session, settings, _key("deepgram", spec.api_key, settings.api_key))
 
-    def chain(self, spec: AssistantSpec, failures: Failures) -> LlmChain:
+    def chain(self, spec: AssistantSpec, failures: Failures, thinking: ThinkingSettings | None = None) -> LlmChain:
         """Primary and fallbacks; one that this version does not have is reported and left out.
 
         Raises: ProviderError, when none is left.
@@ -126,7 +140,7 @@ class Providers:
                 report(exc, "left out")
         if not links and lacking is not None:
             raise lacking
-        return LlmChain(links, self._settings.thinking, report)
+        return LlmChain(links, thinking or self._settings.thinking, report)
 
     def link(self, provider: LlmProvider, model: str | None, api_key: SecretStr | None, base_url: str | None) -> Link:
         """One language model. Raises: ProviderError."""
@@ -226,6 +240,11 @@ def _elevenlabs_voice(spec: Voice, default_voice: str, default_model: str) -> El
         style=spec.style,
         use_speaker_boost=spec.use_speaker_boost,
     )
+
+
+def _note(stage: Stage, error: ProviderError, action: str) -> None:
+    """Failures after the call are no facts of the call: its journal has been closed."""
+    log.warning("analysis.provider_failed", provider=error.provider, reason=error.failure.value, action=action)
 
 
 def _key(provider: str, own: SecretStr | None, installation: SecretStr | None) -> str:
