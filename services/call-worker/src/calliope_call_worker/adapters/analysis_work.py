@@ -4,7 +4,8 @@ Not a handler of the framework: those end in seconds, and these must stop taking
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import structlog
@@ -49,18 +50,10 @@ class AnalysisWork:
 
     async def _hand(self) -> None:
         """One call after another; a failure is no reason to stop, and must not be a busy loop."""
-        subscription: JetStreamContext.PullSubscription | None = None
         while not self._draining.is_set():
             try:
-                if subscription is None:
-                    subscription = await self._subscribed()
-                message = (await subscription.fetch(1, timeout=FETCH_S))[0]
-                if self._draining.is_set():
-                    await give_back(message, PAUSE_S)
-                else:
-                    await self._handle(message)
-            except NothingYet:
-                continue
+                async with self._subscribed() as subscription:
+                    await self._serve(subscription)
             except (NatsError, OSError) as exc:
                 log.warning("analysis.bus_failed", error=type(exc).__name__)
                 await asyncio.sleep(PAUSE_S)
@@ -68,10 +61,28 @@ class AnalysisWork:
                 log.exception("analysis.hand_crashed")
                 await asyncio.sleep(PAUSE_S)
 
-    async def _subscribed(self) -> JetStreamContext.PullSubscription:
+    @asynccontextmanager
+    async def _subscribed(self) -> AsyncIterator[JetStreamContext.PullSubscription]:
         await self._bus.up.wait()
         durable = CALL_WORKER_ANALYSIS
-        return await self._bus.jetstream.pull_subscribe_bind(durable=durable.name, stream=durable.stream)
+        subscription = await self._bus.jetstream.pull_subscribe_bind(durable=durable.name, stream=durable.stream)
+        try:
+            yield subscription
+        finally:  # one that is left waiting would hold up the end of the connection
+            with suppress(NatsError, OSError):
+                await subscription.unsubscribe()
+
+    async def _serve(self, subscription: JetStreamContext.PullSubscription) -> None:
+        """Raises: NatsError, OSError."""
+        while not self._draining.is_set():
+            try:
+                message = (await subscription.fetch(1, timeout=FETCH_S))[0]
+            except NothingYet:
+                continue
+            if self._draining.is_set():
+                await give_back(message, PAUSE_S)
+            else:
+                await self._handle(message)
 
     async def _handle(self, message: Msg) -> None:
         """Do the work of one message and tell the server what became of it."""

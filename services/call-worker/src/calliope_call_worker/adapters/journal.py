@@ -185,9 +185,7 @@ class NatsJournals:
         try:
             async with asyncio.timeout(READ_S):
                 while len(facts) < MAX_FACTS:
-                    found = await self._bus.jetstream.get_msg(
-                        EVENTS.name, seq=position + 1, subject=journal, direct=True, next=True
-                    )
+                    found = await self._bus.jetstream.get_msg(EVENTS.name, seq=position + 1, subject=journal, next=True)
                     facts.append(Event.model_validate_json(found.data or b""))
                     position = int(found.seq or 0)
         except NotFoundError:
