@@ -4,17 +4,23 @@ from typing import Any
 
 import orjson
 from jsonschema.validators import validator_for
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 
 def parse(arguments: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """The arguments. Raises: ValueError, with words for the model."""
+    """The arguments; nothing a schema refers to is fetched. Raises: ValueError, with words for the model."""
     try:
         value = orjson.loads(arguments or "{}")
     except orjson.JSONDecodeError as exc:
         raise ValueError("the arguments are not JSON") from exc
     if not isinstance(value, dict):
         raise ValueError("the arguments must be a JSON object")  # noqa: TRY004 - the model sent it, not our code
-    error = next(iter(sorted(validator_for(schema)(schema).iter_errors(value), key=lambda e: list(e.path))), None)
+    validator = validator_for(schema)(schema, registry=Registry())
+    try:
+        error = next(iter(sorted(validator.iter_errors(value), key=lambda e: list(e.path))), None)
+    except Unresolvable as exc:
+        raise ValueError("the tool's own schema is broken, so it cannot be used") from exc
     if error is not None:
         where = ".".join(map(str, error.path)) or "arguments"
         raise ValueError(f"{where}: {error.message}")

@@ -1,0 +1,32 @@
+"""Arguments of tool calls: checked, or words for the model."""
+
+import pytest
+
+from calliope_call_worker.tools.arguments import parse
+
+SCHEMA = {"type": "object", "required": ["people"], "properties": {"people": {"type": "integer"}}}
+
+
+def test_good_arguments_are_an_object() -> None:
+    assert parse('{"people": 2}', SCHEMA) == {"people": 2}
+    assert parse("", {"type": "object"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("{", "not JSON"),
+        ("[]", "must be a JSON object"),
+        ("{}", "'people' is a required property"),
+        ('{"people": "two"}', "people: 'two' is not of type 'integer'"),
+    ],
+)
+def test_bad_arguments_are_refused_in_words(arguments: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse(arguments, SCHEMA)
+
+
+def test_what_a_schema_refers_to_is_never_fetched() -> None:
+    """It was written by a user: the address may be anybody's, also our own."""
+    with pytest.raises(ValueError, match="schema is broken"):
+        parse("{}", {"$ref": "http://127.0.0.1:1/schema"})
