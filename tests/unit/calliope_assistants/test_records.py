@@ -46,6 +46,13 @@ def whole_call() -> list[Event]:
     return [an_event(at, name, **data) for at, (name, data) in enumerate(facts, start=1)]
 
 
+def test_an_analysis_that_failed_says_why_and_keeps_what_there_is() -> None:
+    failed = an_event(8, "analyzed", status="failed", summary="Short.", error="structured_data: wrong")
+    record = record_of("call_9", [*whole_call()[:-1], failed])
+    assert (record.analysis_status, record.analysis_error) == ("failed", "structured_data: wrong")
+    assert (record.summary, record.structured_data) == ("Short.", None)
+
+
 def test_a_whole_call_is_told() -> None:
     record = record_of("call_9", whole_call())
     assert (record.status, record.ended_reason, record.duration_ms) == (

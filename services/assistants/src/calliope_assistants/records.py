@@ -64,6 +64,7 @@ def _told_by(event: Event) -> dict[str, object]:
         case "analyzed" if (analyzed := _read(event, CallAnalyzed)) is not None:
             return {
                 "analysis_status": analyzed.status,
+                "analysis_error": analyzed.error,
                 "summary": analyzed.summary,
                 "structured_data": analyzed.structured_data,
             }

@@ -275,12 +275,16 @@ class AnalysisStatus(StrEnum):
 
 
 class CallAnalyzed(Message):
-    """Summary and structured data; `status` says honestly when there is none."""
+    """Summary and structured data; `status` says honestly when there is none. Follows `ended`, once per call."""
 
-    status: AnalysisStatus
-    summary: str | None = None
-    structured_data: JsonValue = None
-    error: str | None = Field(default=None, max_length=500)
+    status: AnalysisStatus = Field(
+        description="`failed`: a part could not be had, the other may be there. `skipped`: the caller said nothing."
+    )
+    summary: str | None = Field(default=None, description="In the language of the caller.")
+    structured_data: JsonValue = Field(
+        default=None, description="What `custom_settings` of the assistant ask for, valid against its schema."
+    )
+    error: str | None = Field(default=None, max_length=500, description="Why something is missing; holds no secret.")
 
 
 CALL_EVENTS: Final[dict[str, type[Message]]] = {
@@ -339,9 +343,17 @@ class CallRecord(Message):
     ended_at: Moment | None = None
     ended_reason: EndReason | None = None
     duration_ms: float | None = None
-    summary: str | None = None
-    structured_data: JsonValue = None
-    analysis_status: AnalysisStatus | None = None
+    analysis_status: AnalysisStatus | None = Field(
+        default=None,
+        description="Absent until the work after the call is over. `failed`: a part could not be had, the other may be "
+        "there. `skipped`: the caller said nothing.",
+    )
+    analysis_error: str | None = Field(default=None, description="Why summary or structured data are missing.")
+    summary: str | None = Field(default=None, description="In the language of the caller.")
+    structured_data: JsonValue = Field(
+        default=None,
+        description="What `custom_settings` of the assistant ask for, valid against its `structured_data_schema`.",
+    )
     transcript: tuple[TranscriptLine, ...] = ()
     events: tuple[Event, ...] = ()
     more_events_after: int | None = Field(default=None, description="Ask again with `?after=` this sequence.")
