@@ -1,6 +1,8 @@
 """After the call, through the public API: the record gets its summary and its data, and the webhook is told."""
 
 import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
 from support.house import House, Json, a_document, facts, names
@@ -17,6 +19,16 @@ SCHEMA: Json = {
     "required": ["people", "name"],
     "properties": {"people": {"type": "integer", "minimum": 1}, "name": {"type": "string"}},
 }
+EXAMPLES = Path(__file__).parents[2] / "examples"
+BOOKING: list[Json] = [
+    {"wait_for": "book a table"},
+    {"wait_for_silence_ms": 300},
+    {"say": "Yes please, book a table for two tomorrow at seven"},
+    {"wait_for": "anything else"},
+    {"wait_for_silence_ms": 300},
+    {"say": "No thank you, goodbye"},
+    {"expect_hang_up": True},
+]
 DATA: Json = {"people": 2, "name": "Ada"}
 
 
@@ -48,3 +60,22 @@ async def analysed(house: House, call_id: str) -> Any:
             if record["analysis_status"] is not None:
                 return record
             await asyncio.sleep(0.05)
+
+
+async def test_the_booking_example_books_through_its_tool_and_reports_the_booking(house: House) -> None:
+    document = json.loads((EXAMPLES / "booking.json").read_text(encoding="utf-8"))
+    tool = document["tools_settings"]["custom_tools"][0]
+    tool["url"] = f"{house.stack.address('sandbox')}/hooks/bookings"
+    await house.sandbox("PUT", "/sandbox/hooks/bookings", {"answer": {"body": {"table": 7, "reference": "B-17"}}})
+    line = await house.phone_line({**document, "name": "Bella, tested"})
+
+    call, record = await house.call(line, BOOKING)
+    record = await analysed(house, record["id"])
+
+    assert call["failed"] is None
+    assert record["ended_reason"] == "assistant_ended"
+    assert facts(record, "tool_finished")[0]["result"] == '{"table":7,"reference":"B-17"}'
+    asked = (await house.sandbox("GET", "/sandbox/hooks/bookings"))["attempts"]
+    assert [one["body"] for one in asked] == [facts(record, "tool_started")[0]["arguments"]]
+    assert record["analysis_status"] == "done", record["analysis_error"]
+    assert set(record["structured_data"]) >= {"booked", "people", "when", "name"}
