@@ -6,14 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp.test_utils import TestServer
-from nats.errors import TimeoutError as NothingYet
+from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
 from pydantic import SecretStr
 
 from calliope.contracts.assistants import AssistantRef, PinnedAssistant, secret_context
@@ -34,7 +35,7 @@ from calliope.ids import new_id
 from calliope.messaging.broker import Bus, build_broker, start, stop
 from calliope.messaging.commands import responder
 from calliope.messaging.publish import EventPublisher
-from calliope.messaging.streams import CALL_WORKER_ANALYSIS
+from calliope.messaging.streams import CALL_WORKER_ANALYSIS, EVENTS
 from calliope.secrets import Sealer, generate_key, public_key_of
 from calliope.settings import NatsSettings
 from calliope_call_worker.app import running
@@ -119,18 +120,24 @@ class Aftermath:
 
     async def journal(self, call_id: str, *, until: str) -> list[Event]:
         """All facts of a call, once that one is among them."""
-        subscription = await self.bus.jetstream.pull_subscribe(events_of(Entity.CALL, entity_id=call_id))
-        facts: list[Event] = []
         async with asyncio.timeout(20):
             while True:
-                try:
-                    found = await subscription.fetch(100, timeout=0.2)
-                except NothingYet:
+                with suppress(NatsError):  # the bus may be away
+                    facts = await self._facts(call_id)
                     if any(fact.name == until for fact in facts):
-                        await subscription.unsubscribe()
                         return facts
-                    continue
-                facts += [Event.model_validate_json(message.data) for message in found]
+                await asyncio.sleep(0.02)
+
+    async def _facts(self, call_id: str) -> list[Event]:
+        """All that there is now. Raises: NatsError."""
+        facts: list[Event] = []
+        position, filter_ = 0, events_of(Entity.CALL, entity_id=call_id)
+        with suppress(NotFoundError):
+            while True:
+                found = await self.bus.jetstream.get_msg(EVENTS.name, seq=position + 1, subject=filter_, next=True)
+                facts.append(Event.model_validate_json(found.data or b""))
+                position = int(found.seq or 0)
+        return facts
 
     async def redelivered_after(self, ack_wait_s: float) -> None:
         """How long the server waits for a sign of life, for this test."""

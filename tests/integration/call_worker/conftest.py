@@ -6,9 +6,9 @@ import pytest
 
 from calliope.settings import NatsSettings
 from support.aftermath import Aftermath, aftermath
-from support.nats import bus_settings, nats_server
+from support.nats import bus_settings, nats_server, own_nats_server
 
-__all__ = ["bus_settings", "nats_server"]
+__all__ = ["bus_settings", "nats_server", "own_nats_server"]
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from calliope_call_worker.adapters.journal import NatsJournals
 from calliope_call_worker.adapters.lease import NatsLeases
 from calliope_call_worker.adapters.pins import KeepingDirectory, NatsPins
 from calliope_call_worker.analysis.analyst import Analyst
-from calliope_call_worker.analysis.checking import SchemaChecker
+from calliope_call_worker.analysis.checking import Check, schema_checker
 from calliope_call_worker.analysis.job import AnalysisJob
 from calliope_call_worker.call import Call, CallParts
 from calliope_call_worker.handlers import SERVICE, answer_carriers
@@ -35,7 +35,7 @@ from calliope_call_worker.providers.registry import Providers, open_providers
 from calliope_call_worker.providers.telephony.base import CarrierApi
 from calliope_call_worker.providers.telephony.twilio import Twilio, TwilioApi
 from calliope_call_worker.registry import LiveCalls
-from calliope_call_worker.settings import AnalysisSettings, WorkerSettings
+from calliope_call_worker.settings import WorkerSettings
 from calliope_call_worker.tools.http import HttpTools
 
 log = structlog.get_logger(__name__)
@@ -84,7 +84,7 @@ class Worker:
             directory=directory,
             pins=self.pins,
             opener=opener,
-            analyst=_analyst(self._providers, settings.analysis),
+            analyst=Analyst(self._providers.for_analysis, outside.check, settings.analysis),
             settings=settings.analysis,
         )
         self.analysis = AnalysisWork(bus, job, settings.analysis)
@@ -166,10 +166,6 @@ class Worker:
         return self._tasks.create_task(_guarded(work, name), name=name)
 
 
-def _analyst(providers: Providers, settings: AnalysisSettings) -> Analyst:
-    return Analyst(providers.for_analysis, SchemaChecker(deadline_s=settings.check_deadline_s), settings)
-
-
 async def _guarded(work: Coroutine[Any, Any, Any], name: str) -> Any:
     """One call's bug must not end the others: logged whole, and over."""
     try:
@@ -181,11 +177,12 @@ async def _guarded(work: Coroutine[Any, Any, Any], name: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Ways out: to providers, to carriers, and the guarded one for tools that users define."""
+    """Ways out: to providers, to carriers, the guarded one for what users define, and who checks schemas."""
 
     providers: Providers
     carriers: aiohttp.ClientSession
     tools: aiohttp.ClientSession
+    check: Check
 
 
 @asynccontextmanager
@@ -197,6 +194,7 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
             providers=await stack.enter_async_context(open_providers(settings.providers, settings.egress)),
             carriers=await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())),
             tools=await stack.enter_async_context(egress.session(settings.egress, total_s=60.0, limit=0)),
+            check=await stack.enter_async_context(schema_checker(deadline_s=settings.analysis.check_deadline_s)),
         )
         stack.push_async_callback(stop, bus)
         async with asyncio.TaskGroup() as tasks:

@@ -49,7 +49,8 @@ def test_the_problems_are_few() -> None:
         ({"$ref": "http://169.254.169.254/latest"}, "refers to 'http://169.254.169.254/latest', which is not in it"),
         ({"$ref": "#/$defs/missing"}, "which is not in it"),
         ({"$ref": "#"}, "refers to itself without end"),
+        ({"propertyNames": {"pattern": "\\p{L}"}}, "a pattern of the schema is not understood"),
     ],
 )
 def test_a_schema_that_cannot_be_used_says_why_and_nothing_is_fetched(schema: dict[str, Any], why: str) -> None:
-    assert why in check(schema, {})["unusable"]
+    assert why in check(schema, {"a": 1})["unusable"]

@@ -1,17 +1,25 @@
-"""Asks `schema_check` about a value: another process, a deadline, and no way to hold up live calls."""
+"""Asks the process `schema_check` about a value, so that no schema can hold up live calls."""
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import orjson
+import structlog
 
 from calliope.errors import CalliopeError, TransientError
+from calliope_call_worker.analysis.schema_check import LENGTH
+
+log = structlog.get_logger(__name__)
 
 Check = Callable[[Any, Any], Awaitable[list[str]]]
 """`await check(schema, value)`: what is wrong, in words for the model. Raises: UnusableSchemaError, TransientError."""
 
+MARGIN_S: Final = 5.0
+"""Beyond a check's own deadline, before its process counts as lost."""
 _MODULE: Final = "calliope_call_worker.analysis.schema_check"
 
 
@@ -20,33 +28,63 @@ class UnusableSchemaError(CalliopeError):
 
 
 class SchemaChecker:
-    """See `Check`. A check takes some 0.1 s of another core."""
+    """See `Check`. One check at a time; the process is started again only if it was lost."""
 
     def __init__(self, *, deadline_s: float) -> None:
         self._deadline_s = deadline_s
+        self._process: Process | None = None
+        self._turn = asyncio.Lock()
 
     async def __call__(self, schema: Any, value: Any) -> list[str]:
         """See `Check`."""
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-m", _MODULE,
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-                env={},
-            )  # fmt: skip
-        except OSError as exc:
-            raise TransientError("no process could be started to check the answer") from exc
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                said, _ = await process.communicate(orjson.dumps({"schema": schema, "value": value}))
-        except TimeoutError as exc:
-            raise UnusableSchemaError(f"the schema takes more than {self._deadline_s:g} s to check") from exc
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode != 0:
-            raise UnusableSchemaError("the schema takes too much memory or time to check")
-        found = orjson.loads(said)
+        question = orjson.dumps({"schema": schema, "value": value, "deadline_s": self._deadline_s})
+        async with self._turn:
+            try:
+                async with asyncio.timeout(self._deadline_s + MARGIN_S):
+                    found = await self._asked(await self.start(), question)
+            except (TimeoutError, OSError, asyncio.IncompleteReadError) as exc:
+                log.warning("schema_check.lost", error=type(exc).__name__)
+                await self.stop()
+                raise TransientError("the answer could not be checked") from exc
+            except asyncio.CancelledError:  # half a conversation: the next answer would be that to this question
+                await self.stop()
+                raise
         if found["unusable"] is not None:
             raise UnusableSchemaError(found["unusable"])
         return list(found["problems"])
+
+    async def start(self) -> Process:
+        """The process, started if there is none. Before the first call, if possible. Raises: OSError."""
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-m", _MODULE, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={}
+            )
+        return self._process
+
+    async def stop(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _asked(self, process: Process, question: bytes) -> dict[str, Any]:
+        if process.stdin is None or process.stdout is None:
+            raise AssertionError("both are pipes")
+        process.stdin.write(LENGTH.pack(len(question)) + question)
+        await process.stdin.drain()
+        (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
+        found: dict[str, Any] = orjson.loads(await process.stdout.readexactly(length))
+        return found
+
+
+@asynccontextmanager
+async def schema_checker(*, deadline_s: float) -> AsyncIterator[SchemaChecker]:
+    """A checker, ready, for as long as the block lasts."""
+    checker = SchemaChecker(deadline_s=deadline_s)
+    await checker.start()
+    try:
+        yield checker
+    finally:
+        await checker.stop()
