@@ -4,8 +4,9 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from support.house import House, Json, a_document, facts, names
+from support.house import House, Json, PhoneLine, a_document, facts, names
 
 SCRIPT: list[Json] = [
     {"wait_for": "Anna"},
@@ -47,6 +48,30 @@ async def test_a_call_ends_with_a_summary_and_data_in_its_record_and_at_its_webh
     told = await house.delivered(line, len(record["events"]))
     attempts = [attempt for attempt in told["attempts"] if attempt["webhook_id"] == record["events"][-1]["id"]]
     assert [(attempt["verified"], attempt["body"]["data"]["structured_data"]) for attempt in attempts] == [(True, DATA)]
+
+
+async def test_a_call_is_analysed_with_the_assistant_that_took_it_though_that_is_deleted(house: House) -> None:
+    line = await house.phone_line(a_document(custom_settings={"structured_data_schema": SCHEMA}))
+    await answering(house, {"system": "JSON Schema of your answer", "json": DATA}, {"match": "table", "say": "Gladly."})
+
+    sid = await house.place(line, SCRIPT)
+    await in_progress(house, line)
+    for gone in (f"phone-numbers/{quote(line.number)}", f"assistants/{line.assistant['id']}"):
+        assert (await house.api("DELETE", f"/api/v1/{gone}")).status in {200, 204}
+    call, record = await house.finished(line, sid)
+    record = await analysed(house, record["id"])
+
+    assert call["failed"] is None
+    assert (record["analysis_status"], record["structured_data"]) == ("done", DATA)
+
+
+async def in_progress(house: House, line: PhoneLine) -> None:
+    async with asyncio.timeout(15):
+        while True:
+            page = await house.api("GET", f"/api/v1/calls?assistant_id={line.assistant['id']}&status=in_progress")
+            if page.body["items"]:
+                return
+            await asyncio.sleep(0.05)
 
 
 async def answering(house: House, *rules: Json) -> None:
