@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import espeakng_loader  # type: ignore[import-untyped]  # the package has no stubs
+import espeakng_loader
 
 SAMPLE_RATE_HZ: Final = 22_050  # espeak's own
 VOICES: Final = {"caller": b"en-us+f3", "assistant": b"en-gb"}
