@@ -8,8 +8,6 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self
 
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import validator_for
 from pydantic import (
     BaseModel,
     Field,
@@ -22,6 +20,7 @@ from pydantic import (
 )
 
 from calliope.contracts.base import E164, Message, Moment, Request, Token
+from calliope.contracts.schemas import a_live_schema, a_schema
 
 MAX_PROMPT: Final = 32_000
 MAX_LINE: Final = 2_000
@@ -201,16 +200,6 @@ class TransferCallTool(Request):
         return self
 
 
-def _is_json_schema(schema: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
-    if schema is not None:
-        try:
-            validator_for(schema).check_schema(schema)
-        except SchemaError as exc:
-            where = "/".join(map(str, exc.absolute_path)) or "the top"
-            raise ValueError(f"not a JSON Schema: {exc.message} (at {where})") from exc
-    return schema
-
-
 class HttpMethod(StrEnum):
     """How a custom tool is called."""
 
@@ -245,7 +234,7 @@ class CustomTool(Request):
     timeout_s: float = Field(default=8.0, gt=0, le=30)
     speak_while_running: Line | None = Field(default=None, description="Said while the caller waits.")
 
-    _schema = field_validator("parameters")(_is_json_schema)
+    _schema = field_validator("parameters")(a_live_schema)
 
     @field_validator("headers")
     @classmethod
@@ -280,7 +269,7 @@ class CustomSettings(Request):
     structured_data_prompt: str | None = Field(default=None, max_length=MAX_PROMPT)
     structured_data_schema: dict[str, JsonValue] | None = None
 
-    _schema = field_validator("structured_data_schema")(_is_json_schema)
+    _schema = field_validator("structured_data_schema")(a_schema)
 
 
 class TwilioConfig(Request):
