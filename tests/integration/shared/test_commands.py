@@ -161,6 +161,20 @@ async def test_what_is_too_large_is_refused_and_the_connection_lives(connect: Co
     assert answer.text == "None ho"
 
 
+async def test_a_number_that_json_readers_cannot_hold_is_refused_at_once_both_ways(connect: Connect) -> None:
+    router = NatsRouter()
+
+    @responder(router, SUBJECT, service="call-worker")
+    async def answer(command: CommandMessage[Ask]) -> dict[str, int]:
+        return {"large": 10**30}
+
+    async with connect(router) as bus, asyncio.timeout(5):
+        request = await refused(bus, {"text": "x", "times": 10**30}, timeout_s=60)
+        reply = await refused(bus, Ask(text="x"), timeout_s=60)
+
+    assert (request.code, reply.code) == (ErrorCode.INVALID, ErrorCode.INTERNAL)
+
+
 async def test_a_paused_responder_leaves_its_requests_to_others_and_answers_what_it_has(connect: Connect) -> None:
     began, release = asyncio.Event(), asyncio.Event()
     full_router, free_router = NatsRouter(), NatsRouter()

@@ -301,14 +301,21 @@ def _is_late(headers: Mapping[str, str]) -> bool:
 
 def _request_body(payload: BaseModel | Mapping[str, Any], organization: str | None, command_id: str | None) -> bytes:
     plain = payload.model_dump(mode="json") if isinstance(payload, BaseModel) else payload
-    return orjson.dumps({"organization": organization, "command_id": command_id, "payload": plain})
+    try:
+        return orjson.dumps({"organization": organization, "command_id": command_id, "payload": plain})
+    except TypeError:  # of all that JSON can say, only integers beyond 64 bits
+        raise CommandError(ErrorCode.INVALID, "the request holds a number beyond 64 bits") from None
 
 
 def _reply(problem: Problem | None, result: Any) -> Response:
     if isinstance(result, Response):
         return result
     if problem is None:
-        body = orjson.dumps({"ok": result}, default=_plain)
+        try:
+            body = orjson.dumps({"ok": result}, default=_plain)
+        except TypeError:
+            log.exception("command.answer_unwritable", result=type(result).__name__)
+            return _reply(Problem(code=ErrorCode.INTERNAL, message="something broke on our side"), None)
         if len(body) > MAX_MESSAGE_BYTES - _HEADERS_BYTES:
             problem = Problem(code=ErrorCode.TOO_LARGE, message="the answer is too large; ask for less at once")
         else:
