@@ -29,15 +29,15 @@ from calliope.contracts.calls import CallPage, CallRecord, CallRef, ListCalls
 from calliope.contracts.errors import ErrorCode
 from calliope.contracts.identity import Authenticate, Principal
 from calliope.contracts.subjects import Command
-from calliope.errors import CommandError, not_found
+from calliope.errors import CommandError
 from calliope.messaging import streams
 from calliope.messaging.broker import Bus, consumer
 from calliope.messaging.commands import responder
 from calliope_assistants import numbers
+from calliope_assistants.calls import CallRecords
 from calliope_assistants.commands import Once, command_key
 from calliope_assistants.numbers import NumberService
 from calliope_assistants.ports import Assistants, CallEvents, Keys, Numbers
-from calliope_assistants.records import record_of
 from calliope_assistants.service import AssistantService, Parts, hide_webhook_secret
 
 SERVICE = "assistants"
@@ -146,21 +146,11 @@ class Handlers:
 
         @on(Command.CALL_RECORDS_GET)
         async def get(command: CommandMessage[CallRef]) -> CallRecord:
-            wanted = command.payload
-            found = await self._calls.of_call(_organization(command), wanted.call_id)
-            if not found:
-                raise not_found("call", wanted.call_id)
-            return record_of(wanted.call_id, found, after=wanted.after)
+            return await CallRecords(_organization(command), self._calls).get(command.payload)
 
         @on(Command.CALL_RECORDS_LIST)
         async def page(command: CommandMessage[ListCalls]) -> CallPage:
-            wanted = command.payload.model_copy(update={"limit": command.payload.limit + 1})
-            found = await self._calls.page(_organization(command), wanted)
-            records = [record_of(events[0].entity_id, events) for events in found if events]
-            shown = [record.model_copy(update={"events": ()}) for record in records[: command.payload.limit]]
-            more = len(records) > command.payload.limit and shown[-1].started_at is not None
-            cursor = shown[-1].started_at.isoformat(timespec="microseconds") if more and shown[-1].started_at else None
-            return CallPage(items=tuple(shown), next_cursor=cursor)
+            return await CallRecords(_organization(command), self._calls).page(command.payload)
 
         @consumer(bus, streams.ASSISTANTS_PROJECTION)
         async def project(event: Event) -> None:

@@ -74,7 +74,7 @@ class Assistants(Protocol):
         """By id; deleted ones are not there."""
 
     async def page(self, limit: int, before: str | None) -> Sequence[AssistantRow]:
-        """Newest first, ids below `before`."""
+        """Newest first, those whose `pages.position` is below `before`."""
 
     async def insert(self, row: AssistantRow, event: Event) -> bool:
         """Store a new one with its event; False, when the id is there already. Raises: NameTakenError."""
@@ -136,8 +136,8 @@ class CallEvents(Protocol):
     async def of_call(self, organization_id: str, call_id: str) -> Sequence[Event]:
         """Everything known of a call; empty for another organization's."""
 
-    async def page(self, organization_id: str, wanted: ListCalls) -> Sequence[Sequence[Event]]:
-        """Newest calls first, each by its events that a list needs."""
+    async def page(self, organization_id: str, wanted: ListCalls, *, before: str | None) -> Sequence[tuple[Event, ...]]:
+        """Newest calls first, those whose `pages.position` is below `before`; each by its events that a list needs."""
 
 
 @dataclass(frozen=True, slots=True)

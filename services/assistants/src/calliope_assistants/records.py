@@ -16,6 +16,7 @@ from calliope.contracts.calls import (
     TurnCommitted,
     TurnStarted,
 )
+from calliope_assistants.pages import fitting
 
 MAX_RECORD_BYTES: Final = 220_000
 """Of transcript and events together: an answer on the bus is at most 256 KiB."""
@@ -23,7 +24,6 @@ MAX_TRANSCRIPT_BYTES: Final = 150_000
 """Some three hours of talk; what is said after that is in the events."""
 
 FactT = TypeVar("FactT", bound=Message)
-MessageT = TypeVar("MessageT", bound=Message)
 
 
 def record_of(call_id: str, events: Iterable[Event], *, after: int = 0) -> CallRecord:
@@ -32,8 +32,8 @@ def record_of(call_id: str, events: Iterable[Event], *, after: int = 0) -> CallR
     facts: dict[str, object] = {"status": CallStatus.RINGING}
     for event in ordered:
         facts |= _told_by(event)
-    transcript, size = _fitting(_transcript(ordered), MAX_TRANSCRIPT_BYTES)
-    shown, _ = _fitting([event for event in ordered if event.sequence > after], MAX_RECORD_BYTES - size)
+    transcript, size = fitting(_transcript(ordered), MAX_TRANSCRIPT_BYTES)
+    shown, _ = fitting([event for event in ordered if event.sequence > after], MAX_RECORD_BYTES - size)
     more = bool(shown) and shown[-1].sequence < ordered[-1].sequence
     return CallRecord.model_validate(
         {
@@ -101,19 +101,6 @@ def _transcript(events: Iterable[Event]) -> list[TranscriptLine]:
                 )
             )
     return lines
-
-
-def _fitting(messages: Iterable[MessageT], budget_bytes: int) -> tuple[list[MessageT], int]:
-    """As many from the front as fit, at least one, and their size."""
-    size = 0
-    shown: list[MessageT] = []
-    for message in messages:
-        more = len(message.model_dump_json().encode())
-        if shown and size + more > budget_bytes:
-            break
-        size += more
-        shown.append(message)
-    return shown, size
 
 
 def _contiguous(events: list[Event]) -> int:

@@ -26,7 +26,7 @@ from calliope.contracts.subjects import Entity
 from calliope.errors import CommandError, not_found
 from calliope.ids import derived_id, new_id
 from calliope.secrets import Sealer, mask
-from calliope_assistants import events, model
+from calliope_assistants import events, model, pages
 from calliope_assistants.ports import AssistantRow, Assistants, NameTakenError, Numbers, WebhookKeys
 
 OLD_SECRET: Final = timedelta(hours=24)
@@ -84,11 +84,12 @@ class AssistantService:
         return _shown(await self._found(payload.assistant_id))
 
     async def page(self, payload: ListAssistants) -> AssistantPage:
-        """Newest first."""
-        rows = await self._rows.page(payload.limit + 1, payload.cursor)
-        shown, more = rows[: payload.limit], len(rows) > payload.limit
-        cursor = f"{shown[-1].created_at.isoformat()}|{shown[-1].id}" if more else None
-        return AssistantPage(items=tuple(_shown(row) for row in shown), next_cursor=cursor)
+        """Newest first; shorter than asked for when more would not fit. Raises: CommandError `invalid`."""
+        rows = await self._rows.page(payload.limit + 1, pages.position_of(payload.cursor))
+        items, _ = pages.fitting(map(_shown, rows[: payload.limit]), pages.MAX_PAGE_BYTES)
+        more = len(rows) > len(items)
+        cursor = pages.cursor_of(_position(rows[len(items) - 1])) if more else None
+        return AssistantPage(items=tuple(items), next_cursor=cursor)
 
     async def update(self, payload: UpdateAssistant) -> Assistant:
         """Raises: CommandError `invalid`, `not_found`, `conflict`, `precondition_failed`."""
@@ -235,6 +236,10 @@ def _shown(row: AssistantRow, *, secret: str | None = None) -> Assistant:
         document=model.masked(row.document),
         webhook_secret=secret or hidden,
     )
+
+
+def _position(row: AssistantRow) -> str:
+    return pages.position(row.created_at, row.id)
 
 
 def hide_webhook_secret(shown: Assistant) -> Assistant:

@@ -18,6 +18,7 @@ from calliope.contracts.base import Event
 from calliope.contracts.calls import CallStatus, ListCalls
 from calliope.errors import TransientError
 from calliope.settings import MongoSettings
+from calliope_assistants.pages import position
 from calliope_assistants.ports import AssistantRow, Done, KeyRow, NameTakenError, NumberRow, Waiting, WebhookKeys
 
 Doc = dict[str, Any]
@@ -59,13 +60,14 @@ class MongoStore:
         async with translated():
             db = self.database
             await db.assistants.create_index([("org_id", 1), ("name_key", 1)], unique=True)
+            await db.assistants.create_index([("org_id", 1), ("order", -1)])
             for name in OUTBOX_COLLECTIONS:
                 await db[name].create_index([("outbox_n", 1), ("updated_at", 1)])
             await db.phone_numbers.create_index([("org_id", 1)])
             await db.api_keys.create_index([("key_sha256", 1)], unique=True)
             await db.commands.create_index([("at", 1)], expireAfterSeconds=COMMAND_HOURS * 3_600)
             await db.events_log.create_index([("sent_at", 1)], expireAfterSeconds=SENT_DAYS * 86_400)
-            await db.calls.create_index([("org_id", 1), ("started_at", -1)])
+            await db.calls.create_index([("org_id", 1), ("order", -1)])
 
     async def ping(self) -> None:
         """Readiness. Raises: TransientError."""
@@ -109,7 +111,7 @@ class MongoAssistants:
         document = {
             "_id": row.id,
             "org_id": self._organization_id,
-            "order": f"{row.created_at.isoformat()}|{row.id}",
+            "order": position(row.created_at, row.id),
             "created_at": _text(row.created_at),
             **_assistant_fields(row),
             "outbox": {event.id: event.model_dump_json()},
@@ -320,31 +322,37 @@ class MongoCallEvents:
         if event.name in _LISTED:
             fields[f"listed.{event.name}"] = event.model_dump_json()
         if event.name == "started":
-            fields |= {"started_at": _text(event.time), "assistant_id": event.data.get("assistant_id")}
+            order = position(event.time, event.entity_id)
+            fields |= {"order": order, "assistant_id": event.data.get("assistant_id")}
         async with translated():
-            await self._rows.update_one({"_id": event.entity_id}, {"$set": fields}, upsert=True)
+            await self._rows.update_one(
+                {"_id": _call_id(event.organization, event.entity_id)}, {"$set": fields}, upsert=True
+            )
 
     async def of_call(self, organization_id: str, call_id: str) -> Sequence[Event]:
         """See `ports.CallEvents`."""
         async with translated():
-            row = await self._rows.find_one({"_id": call_id, "org_id": organization_id})
+            row = await self._rows.find_one({"_id": _call_id(organization_id, call_id)})
         return [Event.model_validate_json(text) for text in (row or {}).get("events", {}).values()]
 
-    async def page(self, organization_id: str, wanted: ListCalls) -> Sequence[Sequence[Event]]:
+    async def page(self, organization_id: str, wanted: ListCalls, *, before: str | None) -> Sequence[tuple[Event, ...]]:
         """See `ports.CallEvents`."""
-        query: Doc = {"org_id": organization_id, "started_at": {"$exists": True}}
+        query: Doc = {"org_id": organization_id, "order": {"$exists": True} if before is None else {"$lt": before}}
         if wanted.assistant_id is not None:
             query["assistant_id"] = wanted.assistant_id
-        if wanted.cursor is not None:
-            query["started_at"] = {"$lt": wanted.cursor}
         if wanted.status is not None:
             query["listed.ended"] = {"$exists": wanted.status is CallStatus.ENDED}
         if wanted.status in {CallStatus.RINGING, CallStatus.IN_PROGRESS}:
             query["listed.answered"] = {"$exists": wanted.status is CallStatus.IN_PROGRESS}
         async with translated():
-            rows = self._rows.find(query, {"listed": 1}).sort("started_at", -1).limit(wanted.limit)
+            rows = self._rows.find(query, {"listed": 1}).sort("order", -1).limit(wanted.limit)
             found = await rows.to_list(wanted.limit)
-        return [[Event.model_validate_json(text) for text in row["listed"].values()] for row in found]
+        return [tuple(Event.model_validate_json(text) for text in row["listed"].values()) for row in found]
+
+
+def _call_id(organization_id: str, call_id: str) -> str:
+    """An organization cannot write to another's record, even if it knew the id; no token holds a `/`."""
+    return f"{organization_id}/{call_id}"
 
 
 class MongoOutbox:
