@@ -3,23 +3,26 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import structlog
 
 from calliope import api_keys
 from calliope.contracts.identity import Scope
+from calliope.errors import TransientError
 from calliope.ids import derived_id
-from calliope.messaging.broker import Watchdog, build_broker, ready, start, stop
+from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
 from calliope.messaging.publish import EventPublisher
 from calliope.observability.health import Health, serve
 from calliope.secrets import Sealer
-from calliope_assistants import numbers
+from calliope_assistants import identity
 from calliope_assistants.adapters.mongo import (
     MongoAssistants,
     MongoCallEvents,
     MongoCommandLog,
     MongoKeys,
     MongoNumbers,
+    MongoOrganizations,
     MongoOutbox,
     MongoStore,
 )
@@ -31,12 +34,14 @@ from calliope_assistants.ports import KeyRow
 from calliope_assistants.service import Parts
 from calliope_assistants.settings import AssistantsSettings
 
+STORE_PAUSE_S: Final = 0.5
+
 log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
 async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
-    """The service while the block lasts."""
+    """The service while the block lasts; it answers when its health says ready."""
     store = MongoStore(settings.mongo)
     bus = build_broker(settings.nats, SERVICE)
     relay = Relay(MongoOutbox(store), EventPublisher(bus))
@@ -53,16 +58,12 @@ async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
         once=Once(MongoCommandLog(store)),
     )
     handlers.subscribe(bus)
+    health = Health({"bus": lambda: ready(bus), "store": store.ping})
     try:
-        await store.prepare()
-        await _bootstrap(settings, store)
-        await start(bus)
-        health = Health({"bus": lambda: ready(bus), "store": store.ping})
         async with serve(health, settings.http), asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(health.watch_loop(), name="health.loop"),
-                tasks.create_task(Watchdog(bus).run(), name="bus.watchdog"),
-                tasks.create_task(relay.run(), name="outbox.relay"),
+                tasks.create_task(_work(settings, store, bus, relay), name="assistants.work"),
             ]
             yield
             for task in background:
@@ -70,6 +71,28 @@ async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
     finally:
         await stop(bus)
         store.close()
+
+
+async def _work(settings: AssistantsSettings, store: MongoStore, bus: Bus, relay: Relay) -> None:
+    """Answer, for ever, as soon as the store is there."""
+    await _prepare(settings, store)
+    await start(bus)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(Watchdog(bus).run(), name="bus.watchdog")
+        tasks.create_task(relay.run(), name="outbox.relay")
+
+
+async def _prepare(settings: AssistantsSettings, store: MongoStore) -> None:
+    """A store that is away is waited for; health says so meanwhile."""
+    while True:
+        try:
+            await store.prepare()
+            await _bootstrap(settings, store)
+        except (TransientError, TimeoutError) as exc:
+            log.warning("store.awaited", error=str(exc))
+            await asyncio.sleep(STORE_PAUSE_S)
+        else:
+            return
 
 
 async def _bootstrap(settings: AssistantsSettings, store: MongoStore) -> None:
@@ -84,5 +107,6 @@ async def _bootstrap(settings: AssistantsSettings, store: MongoStore) -> None:
         key_sha256=digest,
         scopes=tuple(scope.value for scope in Scope),
     )
-    if await numbers.add_key(MongoKeys(store), row):
+    await identity.add_organization(MongoOrganizations(store), organization_id)
+    if await identity.add_key(MongoKeys(store), row):
         log.info("identity.bootstrapped", organization=organization_id)

@@ -33,7 +33,7 @@ from calliope.errors import CommandError
 from calliope.messaging import streams
 from calliope.messaging.broker import Bus, consumer
 from calliope.messaging.commands import responder
-from calliope_assistants import numbers
+from calliope_assistants import identity, numbers
 from calliope_assistants.calls import CallRecords
 from calliope_assistants.commands import Once, command_key
 from calliope_assistants.numbers import NumberService
@@ -117,14 +117,14 @@ class Handlers:
 
         @on(Command.PHONE_NUMBERS_ASSIGN)
         async def assign(command: CommandMessage[AssignPhoneNumber]) -> PhoneNumber:
-            service = self._number_service(command)
+            service = self._number_service(command, Command.PHONE_NUMBERS_ASSIGN)
             return await self._run_once(
                 Command.PHONE_NUMBERS_ASSIGN, command, PhoneNumber, lambda: service.assign(command.payload)
             )
 
         @on(Command.PHONE_NUMBERS_RELEASE)
         async def release(command: CommandMessage[PhoneNumberRef]) -> Deleted:
-            service = self._number_service(command)
+            service = self._number_service(command, Command.PHONE_NUMBERS_RELEASE)
             return await self._run_once(
                 Command.PHONE_NUMBERS_RELEASE, command, Deleted, lambda: service.release(command.payload)
             )
@@ -139,7 +139,7 @@ class Handlers:
 
         @on(Command.IDENTITY_AUTHENTICATE)
         async def authenticate(command: CommandMessage[Authenticate]) -> Principal:
-            return await numbers.authenticate(self._keys, command.payload)
+            return await identity.authenticate(self._keys, command.payload)
 
     def _record_commands(self, bus: Bus) -> None:
         on = _on(bus)
@@ -188,16 +188,13 @@ class Handlers:
 
     def _service(self, command: CommandMessage[Any], subject: str | None = None) -> AssistantService:
         organization_id = _organization(command)
-        key = (
-            command_key(organization_id, subject, command.command_id)
-            if subject is not None and command.command_id is not None
-            else None
-        )
+        key = _key(command, subject)
         return AssistantService(organization_id, self._rows_of(organization_id), self._parts, command=key)
 
-    def _number_service(self, command: CommandMessage[Any]) -> NumberService:
+    def _number_service(self, command: CommandMessage[Any], subject: str | None = None) -> NumberService:
         organization_id = _organization(command)
-        return NumberService(organization_id, self._numbers, self._rows_of(organization_id), self._parts.written)
+        rows, written = self._rows_of(organization_id), self._parts.written
+        return NumberService(organization_id, self._numbers, rows, written, command=_key(command, subject))
 
 
 def _on(bus: Bus) -> Callable[[Command], Callable[[Callable[..., Any]], Callable[..., Any]]]:
@@ -208,3 +205,9 @@ def _organization(command: CommandMessage[Any]) -> str:
     if command.organization is None:
         raise CommandError(ErrorCode.FORBIDDEN, "this command speaks for an organization; it names none")
     return command.organization
+
+
+def _key(command: CommandMessage[Any], subject: str | None) -> str | None:
+    if subject is None or command.command_id is None:
+        return None
+    return command_key(_organization(command), subject, command.command_id)

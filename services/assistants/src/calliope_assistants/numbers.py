@@ -1,4 +1,4 @@
-"""Use cases about telephone numbers, and about who a key speaks for."""
+"""Use cases about telephone numbers: who holds them, and who answers them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,27 +17,33 @@ from calliope.contracts.assistants import (
 )
 from calliope.contracts.base import Event
 from calliope.contracts.errors import ErrorCode
-from calliope.contracts.identity import Authenticate, Principal, Scope
 from calliope.contracts.subjects import Entity
 from calliope.documents import field_problems
 from calliope.errors import CommandError, invalid, not_found
 from calliope_assistants import events
-from calliope_assistants.ports import Assistants, KeyRow, Keys, NumberRow, Numbers
+from calliope_assistants.ports import Assistants, NumberRow, Numbers, has_done, with_command
 from calliope_assistants.service import pinned
 
 TRIES: Final = 5
 
 
 class NumberService:
-    """Numbers, as seen by one organization."""
+    """Numbers, as seen by one organization. `command` is as in `AssistantService`."""
 
     def __init__(
-        self, organization_id: str, numbers: Numbers, assistants: Assistants, written: Callable[[], None]
+        self,
+        organization_id: str,
+        numbers: Numbers,
+        assistants: Assistants,
+        written: Callable[[], None],
+        *,
+        command: str | None = None,
     ) -> None:
         self._organization_id = organization_id
         self._numbers = numbers
         self._assistants = assistants
         self._written = written
+        self._command = command
 
     async def assign(self, payload: AssignPhoneNumber) -> PhoneNumber:
         """Raises: CommandError `invalid`, `not_found`, `conflict` when another organization holds the number."""
@@ -45,16 +51,18 @@ class NumberService:
             spec = PhoneNumberSpec.model_validate(payload.spec)
         except ValidationError as exc:
             raise invalid("the phone number was refused", *field_problems(exc, PhoneNumberSpec)) from exc
-        if await self._assistants.get(spec.assistant_id) is None:
-            raise not_found("assistant", spec.assistant_id)
         for _ in range(TRIES):
-            row = await self._numbers.get(payload.number)
+            row, now = await self._numbers.get(payload.number), datetime.now(UTC)
+            changed = self._next(row, payload.number, now, assistant_id=spec.assistant_id, carrier=spec.carrier)
+            if row is not None and has_done(row.commands, self._command, now):
+                return _shown(changed, revision=row.revision)  # before a crash; what it answered then
+            if await self._assistants.get(spec.assistant_id) is None:
+                raise not_found("assistant", spec.assistant_id)
             if row is not None and row.assistant_id is not None:
                 if row.organization_id != self._organization_id:
                     raise CommandError(ErrorCode.CONFLICT, f"{payload.number} belongs to another organization")
                 if (row.assistant_id, row.carrier) == (spec.assistant_id, spec.carrier):
                     return _shown(row)
-            changed = self._next(row, payload.number, assistant_id=spec.assistant_id, carrier=spec.carrier)
             if await self._put(changed, "assigned", row):
                 return _shown(changed)
         raise CommandError(ErrorCode.CONFLICT, "too many writers at once; ask again", retry_after_s=1.0)
@@ -67,23 +75,29 @@ class NumberService:
     async def release(self, payload: PhoneNumberRef) -> Deleted:
         """Raises: CommandError `not_found`."""
         for _ in range(TRIES):
-            row = await self._numbers.get(payload.number)
+            row, now = await self._numbers.get(payload.number), datetime.now(UTC)
+            if row is not None and has_done(row.commands, self._command, now):
+                return Deleted(id=row.number)  # before a crash
             if row is None or row.assistant_id is None or row.organization_id != self._organization_id:
                 raise not_found("phone number", payload.number)
-            changed = self._next(row, row.number, assistant_id=None, carrier=row.carrier)
+            changed = self._next(row, row.number, now, assistant_id=None, carrier=row.carrier)
             if await self._put(changed, "released", row):
                 return Deleted(id=row.number)
         raise CommandError(ErrorCode.CONFLICT, "too many writers at once; ask again", retry_after_s=1.0)
 
-    def _next(self, row: NumberRow | None, number: str, *, assistant_id: str | None, carrier: str) -> NumberRow:
+    def _next(
+        self, row: NumberRow | None, number: str, now: datetime, *, assistant_id: str | None, carrier: str
+    ) -> NumberRow:
+        counted = {} if row is None else row.sequences
         return NumberRow(
             number=number,
             organization_id=self._organization_id,
             assistant_id=assistant_id,
             carrier=carrier,
             revision=1 if row is None else row.revision + 1,
-            sequence=1 if row is None else row.sequence + 1,
-            updated_at=datetime.now(UTC),
+            sequences={**counted, self._organization_id: counted.get(self._organization_id, 0) + 1},
+            updated_at=now,
+            commands=with_command({} if row is None else row.commands, self._command, now),
         )
 
     async def _put(self, changed: NumberRow, name: str, before: NumberRow | None) -> bool:
@@ -94,7 +108,7 @@ class NumberService:
             changed.number,
             name,
             organization=self._organization_id,
-            sequence=changed.sequence,
+            sequence=changed.sequences[self._organization_id],
             now=changed.updated_at,
             data={**data, "assistant_id": assistant_id},
         )
@@ -122,36 +136,12 @@ async def resolve(
     return ResolvedNumber(number=row.number, carrier=row.carrier, assistant=pinned(assistant))
 
 
-async def authenticate(keys: Keys, payload: Authenticate) -> Principal:
-    """Raises: CommandError `unauthorized`; unknown and revoked look the same."""
-    row = await keys.find(payload.key_sha256)
-    if row is None or row.revoked:
-        raise CommandError(ErrorCode.UNAUTHORIZED, "this API key is unknown or revoked")
-    return Principal(
-        organization_id=row.organization_id, key_id=row.id, scopes=tuple(Scope(scope) for scope in row.scopes)
-    )
-
-
-async def add_key(keys: Keys, row: KeyRow) -> bool:
-    """Store a key that was made elsewhere; False, when it is there already."""
-    event = events.build(
-        Entity.API_KEY,
-        row.id,
-        "created",
-        organization=row.organization_id,
-        sequence=1,
-        now=datetime.now(UTC),
-        data={"key_id": row.id, "scopes": list(row.scopes)},
-    )
-    return await keys.add(row, event)
-
-
-def _shown(row: NumberRow) -> PhoneNumber:
+def _shown(row: NumberRow, *, revision: int | None = None) -> PhoneNumber:
     return PhoneNumber(
         number=row.number,
         organization_id=row.organization_id,
         assistant_id=row.assistant_id or "",
         carrier=row.carrier,
-        revision=row.revision,
+        revision=revision or row.revision,
         updated_at=row.updated_at,
     )

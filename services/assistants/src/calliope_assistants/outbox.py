@@ -37,7 +37,8 @@ class Relay:
         while True:
             self._wake.clear()
             try:
-                await self.drain()
+                while await self.drain():
+                    pass
             except TransientError as exc:
                 log.warning("outbox.waiting", error=str(exc))
             try:

@@ -1,12 +1,34 @@
 """What the use cases need of the store: rows, guarded writes, commands that were done, and events waiting to go out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
 
 from calliope.contracts.base import Event
 from calliope.contracts.calls import ListCalls
+
+COMMANDS_KNOWN: Final = timedelta(hours=24)
+"""How long a repeated command is recognised."""
+COMMANDS_PER_ROW: Final = 32
+"""A command whose worker died between write and answer is recognised until so many others have changed its row."""
+
+Commands = Mapping[str, datetime]
+"""The latest commands that changed a row, by their hashed keys, and when: written with the row, in one act."""
+
+
+def has_done(commands: Commands, command: str | None, now: datetime) -> bool:
+    """Whether a command has had its effect on a row."""
+    done_at = None if command is None else commands.get(command)
+    return done_at is not None and now - done_at < COMMANDS_KNOWN
+
+
+def with_command(commands: Commands, command: str | None, now: datetime) -> Commands:
+    """The commands of a row after one more."""
+    if command is None:
+        return commands
+    latest = sorted(commands.items(), key=lambda item: item[1])[1 - COMMANDS_PER_ROW :]
+    return {known: at for known, at in latest if now - at < COMMANDS_KNOWN} | {command: now}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +53,37 @@ class AssistantRow:
     updated_at: datetime
     document: dict[str, Any]
     webhook: WebhookKeys | None = None
-    last_command: str | None = None
+    commands: Commands = field(default_factory=dict)
     deleted: bool = False
 
-    def changed(self, now: datetime, **changes: Any) -> "AssistantRow":
-        """The next revision, with one more event."""
-        return replace(self, revision=self.revision + 1, sequence=self.sequence + 1, updated_at=now, **changes)
+    def changed(self, now: datetime, command: str | None, **changes: Any) -> "AssistantRow":
+        """The next revision, made by a command, with one more event."""
+        commands = with_command(self.commands, command, now)
+        return replace(
+            self,
+            revision=self.revision + 1,
+            sequence=self.sequence + 1,
+            updated_at=now,
+            commands=commands,
+            **changes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class NumberRow:
-    """A telephone number; `assistant_id` None: nobody answers it any more, its sequence goes on."""
+    """A telephone number; `assistant_id` None: nobody answers it any more.
+
+    Its events are counted for each organization that ever held it: none sees those of another.
+    """
 
     number: str
     organization_id: str
     assistant_id: str | None
     carrier: str
     revision: int
-    sequence: int
+    sequences: Mapping[str, int]
     updated_at: datetime
+    commands: Commands = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +102,13 @@ class NameTakenError(Exception):
 
 
 class Assistants(Protocol):
-    """The assistants of one organization; there is no way to reach another's."""
+    """The assistants of one organization; there is no way to reach another's.
 
-    async def get(self, assistant_id: str) -> AssistantRow | None:
-        """By id; deleted ones are not there."""
+    Writes raise TransientError when nothing was written, TimeoutError when nobody knows.
+    """
+
+    async def get(self, assistant_id: str, *, also_deleted: bool = False) -> AssistantRow | None:
+        """By id. Raises: TransientError."""
 
     async def page(self, limit: int, before: str | None) -> Sequence[AssistantRow]:
         """Newest first, those whose `pages.position` is below `before`."""
@@ -84,7 +121,7 @@ class Assistants(Protocol):
 
 
 class Numbers(Protocol):
-    """Numbers are unique over all organizations, so their rows are reached by number."""
+    """Numbers are unique over all organizations, so their rows are reached by number. Raises as `Assistants`."""
 
     async def get(self, number: str) -> NumberRow | None:
         """Whoever holds it."""
@@ -94,6 +131,13 @@ class Numbers(Protocol):
 
     async def put(self, row: NumberRow, event: Event, *, if_revision: int) -> bool:
         """Store the next revision (0: a new row) with its event; False, when somebody wrote before."""
+
+
+class Organizations(Protocol):
+    """Who there is."""
+
+    async def add(self, organization_id: str, event: Event) -> bool:
+        """Store a new one with its event; False, when it is there already."""
 
 
 class Keys(Protocol):
@@ -115,13 +159,16 @@ class Done:
 
 
 class CommandLog(Protocol):
-    """Commands by idempotency key, for 24 hours."""
+    """Commands by idempotency key, for `COMMANDS_KNOWN`. Raises: TransientError."""
 
     async def begin(self, key: str, request_hash: str, now: datetime, lease_s: float) -> Done | None:
-        """None: the key is ours to work on (new, or its worker died). Else what is known."""
+        """None: the key is ours to work on (new, given up, or its worker died). Else what is known."""
 
     async def finish(self, key: str, reply: dict[str, Any]) -> None:
         """Keep the reply."""
+
+    async def release(self, key: str) -> None:
+        """Its outcome is unknown; whoever repeats it may begin at once."""
 
     async def forget(self, key: str) -> None:
         """It had no effect; the key may be used again."""

@@ -27,7 +27,16 @@ from calliope.errors import CommandError, not_found
 from calliope.ids import derived_id, new_id
 from calliope.secrets import Sealer, mask
 from calliope_assistants import events, model, pages
-from calliope_assistants.ports import AssistantRow, Assistants, NameTakenError, Numbers, WebhookKeys
+from calliope_assistants.ports import (
+    COMMANDS_KNOWN,
+    AssistantRow,
+    Assistants,
+    NameTakenError,
+    Numbers,
+    WebhookKeys,
+    has_done,
+    with_command,
+)
 
 OLD_SECRET: Final = timedelta(hours=24)
 TRIES: Final = 5
@@ -55,7 +64,10 @@ class AssistantService:
     async def create(self, payload: CreateAssistant) -> Assistant:
         """Raises: CommandError `invalid`, `conflict`."""
         now = datetime.now(UTC)
-        assistant_id = derived_id("asst", self._organization_id, self._command) if self._command else new_id("asst")
+        assistant_id = self._new_id(now)
+        made = await self._made_before(assistant_id, now)
+        if made is not None:
+            return _shown(made)
         stored = model.stored_form(payload.document, self._owner(assistant_id), self._parts.rules)
         webhook, secret = self._webhook_keys(assistant_id, stored, None)
         row = AssistantRow(
@@ -68,12 +80,12 @@ class AssistantService:
             updated_at=now,
             document=stored,
             webhook=webhook,
-            last_command=self._command,
+            commands=with_command({}, self._command, now),
         )
         event = self._event("created", row, {"fields": sorted(payload.document)})
         try:
             if not await self._rows.insert(row, event):
-                return _shown(await self._found(assistant_id))  # the same command, after a crash
+                raise _busy()  # the same command, at this moment
         except NameTakenError:
             raise _name_taken(stored["name"]) from None
         self._parts.written()
@@ -102,15 +114,16 @@ class AssistantService:
     async def rotate_webhook_secret(self, payload: AssistantRef) -> Assistant:
         """A new secret, shown once; the old one signs too for 24 hours. Raises: CommandError `not_found`."""
         for _ in range(TRIES):
-            row = await self._found(payload.assistant_id)
+            row, now = await self._found(payload.assistant_id), datetime.now(UTC)
+            if has_done(row.commands, self._command, now):
+                return _shown(row)  # before a crash; another secret would cut off the one that receivers verify with
             secret = model.new_webhook_secret()
-            now = datetime.now(UTC)
             keys = WebhookKeys(
                 current=self._seal_webhook(row.id, secret),
                 previous=row.webhook.current if row.webhook else None,
                 previous_until=now + OLD_SECRET if row.webhook else None,
             )
-            changed = row.changed(now, webhook=keys, last_command=self._command)
+            changed = row.changed(now, self._command, webhook=keys)
             if await self._rows.update(changed, self._event("updated", changed, {"fields": ["webhook_secret"]})):
                 self._parts.written()
                 return _shown(changed, secret=secret)
@@ -118,19 +131,15 @@ class AssistantService:
 
     async def delete(self, payload: DeleteAssistant) -> Deleted:
         """Raises: CommandError `not_found`, `conflict` while numbers lead to it, `precondition_failed`."""
-        held = [
-            n.number
-            for n in await self._parts.numbers.of(self._organization_id)
-            if n.assistant_id == payload.assistant_id
-        ]
-        if held:
-            words = f"{', '.join(held[:5])} would be answered by nobody: release or assign them first"
-            raise CommandError(ErrorCode.CONFLICT, words)
         for _ in range(TRIES):
-            row = await self._found(payload.assistant_id)
+            row, now = await self._rows.get(payload.assistant_id, also_deleted=True), datetime.now(UTC)
+            if row is not None and row.deleted and has_done(row.commands, self._command, now):
+                return Deleted(id=row.id)  # before a crash
+            if row is None or row.deleted:
+                raise not_found("assistant", payload.assistant_id)
+            await self._refuse_if_called(row.id)
             _check_revision(row, payload.if_revision)
-            freed = f"{row.name_key}#{row.id}"
-            changed = row.changed(datetime.now(UTC), deleted=True, name_key=freed, last_command=self._command)
+            changed = row.changed(now, self._command, deleted=True, name_key=f"{row.name_key}#{row.id}")
             if await self._rows.update(changed, self._event("deleted", changed, {})):
                 self._parts.written()
                 return Deleted(id=row.id)
@@ -164,19 +173,14 @@ class AssistantService:
     ) -> Assistant:
         """Somebody else's write in between is taken in, unless the client said which revision it means."""
         for _ in range(TRIES):
-            row = await self._found(payload.assistant_id)
-            if self._command is not None and row.last_command == self._command:
-                return _shown(row)  # the same command, after a crash
+            row, now = await self._found(payload.assistant_id), datetime.now(UTC)
+            if has_done(row.commands, self._command, now):
+                return _shown(row)  # before a crash
             _check_revision(row, payload.if_revision)
             stored = model.stored_form(wanted(row), self._owner(row.id), self._parts.rules, before=row.document)
             webhook, secret = self._webhook_keys(row.id, stored, row.webhook)
-            changed = row.changed(
-                datetime.now(UTC),
-                document=stored,
-                name_key=model.name_key(stored["name"]),
-                webhook=webhook,
-                last_command=self._command,
-            )
+            name_key = model.name_key(stored["name"])
+            changed = row.changed(now, self._command, document=stored, name_key=name_key, webhook=webhook)
             fields: list[Any] = [*model.changed_fields(row.document, stored)]
             try:
                 if await self._rows.update(changed, self._event("updated", changed, {"fields": fields})):
@@ -191,6 +195,29 @@ class AssistantService:
         if row is None:
             raise not_found("assistant", assistant_id)
         return row
+
+    def _new_id(self, now: datetime) -> str:
+        """The same for the same command on one day (UTC), so that it makes one assistant, whatever crashes."""
+        if self._command is None:
+            return new_id("asst")
+        return derived_id("asst", self._organization_id, self._command, now.date().isoformat())
+
+    async def _made_before(self, assistant_id: str, now: datetime) -> AssistantRow | None:
+        """What this command made before a crash, also if that was yesterday, less than a day ago."""
+        if self._command is None:
+            return None
+        for id_ in (assistant_id, self._new_id(now - COMMANDS_KNOWN)):
+            row = await self._rows.get(id_, also_deleted=True)
+            if row is not None and now - row.created_at < COMMANDS_KNOWN:
+                return row
+        return None
+
+    async def _refuse_if_called(self, assistant_id: str) -> None:
+        numbers = await self._parts.numbers.of(self._organization_id)
+        held = [row.number for row in numbers if row.assistant_id == assistant_id]
+        if held:
+            words = f"{', '.join(held[:5])} would be answered by nobody: release or assign them first"
+            raise CommandError(ErrorCode.CONFLICT, words)
 
     def _owner(self, assistant_id: str) -> model.Owner:
         return model.Owner(self._organization_id, assistant_id)

@@ -1,10 +1,11 @@
 """The store in MongoDB: the only file that knows the driver and the shape of its documents.
 
 Documents and events are kept as JSON text inside their rows, so that keys such as `$ref` mean nothing to the store.
-Only
-operators are used that every compatible store has: maps instead of arrays, no transactions, no partial unique index.
+Only operators are used that every compatible store has: maps instead of arrays, no transactions, no partial unique
+index.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,43 +13,53 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import (
+    ConnectionFailure,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+)
 
 from calliope.contracts.base import Event
 from calliope.contracts.calls import CallStatus, ListCalls
 from calliope.errors import TransientError
 from calliope.settings import MongoSettings
 from calliope_assistants.pages import position
-from calliope_assistants.ports import AssistantRow, Done, KeyRow, NameTakenError, NumberRow, Waiting, WebhookKeys
+from calliope_assistants.ports import (
+    COMMANDS_KNOWN,
+    AssistantRow,
+    Commands,
+    Done,
+    KeyRow,
+    NameTakenError,
+    NumberRow,
+    Waiting,
+    WebhookKeys,
+)
 
 Doc = dict[str, Any]
-OUTBOX_COLLECTIONS: Final = ("assistants", "phone_numbers", "api_keys")
+OUTBOX_COLLECTIONS: Final = ("organizations", "api_keys", "assistants", "phone_numbers")
 SENT_DAYS: Final = 7
-COMMAND_HOURS: Final = 24
 _LISTED: Final = ("started", "answered", "ended", "analyzed")
-
-
-@asynccontextmanager
-async def translated() -> AsyncIterator[None]:
-    """Driver errors become ours. Raises: TransientError."""
-    try:
-        yield
-    except DuplicateKeyError:
-        raise
-    except PyMongoError as exc:
-        raise TransientError("the store does not answer", retry_after_s=2.0) from exc
+_SELECTION_S: Final = 1.0
+"""A store that is known to be away is not hoped for: callers have 2 s, and what they remember."""
+_AWAY: Final = "the store does not answer"
+_NOT_SENT: Final = (ServerSelectionTimeoutError, WaitQueueTimeoutError)
 
 
 class MongoStore:
-    """One client, made inside its event loop."""
+    """One client, made inside its event loop; nothing waits for the store longer than `timeout_s`."""
 
     def __init__(self, settings: MongoSettings) -> None:
+        timeout_ms = int(settings.timeout_s * 1_000)
+        self._timeout_s = settings.timeout_s
         self._client: AsyncIOMotorClient[Doc] = AsyncIOMotorClient(
             settings.url.get_secret_value(),
-            serverSelectionTimeoutMS=int(settings.timeout_s * 1_000),
-            connectTimeoutMS=int(settings.timeout_s * 1_000),
-            socketTimeoutMS=int(settings.timeout_s * 1_000),
-            waitQueueTimeoutMS=int(settings.timeout_s * 1_000),
+            timeoutMS=timeout_ms,  # of an operation with its retries: frees the driver's thread
+            serverSelectionTimeoutMS=int(min(_SELECTION_S, settings.timeout_s) * 1_000),
+            connectTimeoutMS=timeout_ms,
             maxPoolSize=settings.pool_size,
             tz_aware=True,
             appname="calliope-assistants",
@@ -57,26 +68,60 @@ class MongoStore:
 
     async def prepare(self) -> None:
         """Indexes; existing ones stay. Raises: TransientError."""
-        async with translated():
-            db = self.database
-            await db.assistants.create_index([("org_id", 1), ("name_key", 1)], unique=True)
-            await db.assistants.create_index([("org_id", 1), ("order", -1)])
-            for name in OUTBOX_COLLECTIONS:
-                await db[name].create_index([("outbox_n", 1), ("updated_at", 1)])
-            await db.phone_numbers.create_index([("org_id", 1)])
-            await db.api_keys.create_index([("key_sha256", 1)], unique=True)
-            await db.commands.create_index([("at", 1)], expireAfterSeconds=COMMAND_HOURS * 3_600)
-            await db.events_log.create_index([("sent_at", 1)], expireAfterSeconds=SENT_DAYS * 86_400)
-            await db.calls.create_index([("org_id", 1), ("order", -1)])
+        db, unique, day_s = self.database, {"unique": True}, int(COMMANDS_KNOWN.total_seconds())
+        indexes: list[tuple[AsyncIOMotorCollection[Doc], list[tuple[str, int]], Doc]] = [
+            (db.assistants, [("org_id", 1), ("name_key", 1)], unique),
+            (db.assistants, [("org_id", 1), ("order", -1)], {}),
+            (db.phone_numbers, [("org_id", 1)], {}),
+            (db.api_keys, [("key_sha256", 1)], unique),
+            (db.commands, [("at", 1)], {"expireAfterSeconds": day_s}),
+            (db.events_log, [("sent_at", 1)], {"expireAfterSeconds": SENT_DAYS * 86_400}),
+            (db.calls, [("org_id", 1), ("order", -1)], {}),
+            *((db[name], [("outbox_n", 1), ("updated_at", 1)], {}) for name in OUTBOX_COLLECTIONS),
+        ]
+        for collection, keys, options in indexes:
+            async with self.asked():
+                await collection.create_index(keys, **options)
+
+    @asynccontextmanager
+    async def asked(self) -> AsyncIterator[None]:
+        """Around one question, or a write that may be done twice. Raises: TransientError."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                yield
+        except DuplicateKeyError:
+            raise
+        except (PyMongoError, TimeoutError) as exc:
+            raise TransientError(_AWAY, retry_after_s=2.0) from exc
+
+    @asynccontextmanager
+    async def written(self) -> AsyncIterator[None]:
+        """Around one write. Raises: TransientError, when it was not done; TimeoutError, when nobody knows."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                yield
+        except DuplicateKeyError:
+            raise
+        except _NOT_SENT as exc:
+            raise TransientError(_AWAY, retry_after_s=2.0) from exc
+        except (ConnectionFailure, ExecutionTimeout, TimeoutError) as exc:
+            raise TimeoutError("the store did not say whether it wrote") from exc
+        except PyMongoError as exc:
+            raise TransientError("the store refused", retry_after_s=2.0) from exc
 
     async def ping(self) -> None:
         """Readiness. Raises: TransientError."""
-        async with translated():
+        async with self.asked():
             await self.database.command("ping")
 
     def close(self) -> None:
         """Let go of the connections."""
         self._client.close()
+
+
+def _first_event(event: Event) -> Doc:
+    """What a new row has of its event."""
+    return {"outbox": {event.id: event.model_dump_json()}, "outbox_n": 1}
 
 
 def _with_event(fields: Doc, event: Event) -> Doc:
@@ -88,13 +133,15 @@ class MongoAssistants:
     """See `ports.Assistants`."""
 
     def __init__(self, store: MongoStore, organization_id: str) -> None:
+        self._store = store
         self._rows: AsyncIOMotorCollection[Doc] = store.database.assistants
         self._organization_id = organization_id
 
-    async def get(self, assistant_id: str) -> AssistantRow | None:
+    async def get(self, assistant_id: str, *, also_deleted: bool = False) -> AssistantRow | None:
         """See `ports.Assistants`."""
-        async with translated():
-            found = await self._rows.find_one({"_id": assistant_id, "org_id": self._organization_id, "deleted": False})
+        wanted: Doc = {"_id": assistant_id, "org_id": self._organization_id}
+        async with self._store.asked():
+            found = await self._rows.find_one(wanted if also_deleted else {**wanted, "deleted": False})
         return _assistant(found) if found else None
 
     async def page(self, limit: int, before: str | None) -> Sequence[AssistantRow]:
@@ -102,7 +149,7 @@ class MongoAssistants:
         wanted: Doc = {"org_id": self._organization_id, "deleted": False}
         if before is not None:
             wanted["order"] = {"$lt": before}
-        async with translated():
+        async with self._store.asked():
             found = await self._rows.find(wanted).sort("order", -1).limit(limit).to_list(limit)
         return [_assistant(row) for row in found]
 
@@ -114,14 +161,13 @@ class MongoAssistants:
             "order": position(row.created_at, row.id),
             "created_at": _text(row.created_at),
             **_assistant_fields(row),
-            "outbox": {event.id: event.model_dump_json()},
-            "outbox_n": 1,
+            **_first_event(event),
         }
         try:
-            async with translated():
+            async with self._store.written():
                 await self._rows.insert_one(document)
         except DuplicateKeyError as exc:
-            async with translated():
+            async with self._store.asked():
                 if await self._rows.find_one({"_id": row.id}) is not None:
                     return False
             raise NameTakenError from exc
@@ -131,7 +177,7 @@ class MongoAssistants:
         """See `ports.Assistants`."""
         guard = {"_id": row.id, "org_id": self._organization_id, "revision": row.revision - 1, "deleted": False}
         try:
-            async with translated():
+            async with self._store.written():
                 result = await self._rows.update_one(guard, _with_event(_assistant_fields(row), event))
         except DuplicateKeyError as exc:
             raise NameTakenError from exc
@@ -153,7 +199,7 @@ def _assistant_fields(row: AssistantRow) -> Doc:
             "previous": json.dumps(keys.previous),
             "previous_until": None if keys.previous_until is None else _text(keys.previous_until),
         },
-        "last_command": row.last_command,
+        "commands": _commands_text(row.commands),
         "deleted": row.deleted,
     }
 
@@ -176,7 +222,7 @@ def _assistant(row: Doc) -> AssistantRow:
             previous=json.loads(keys["previous"]),
             previous_until=None if keys["previous_until"] is None else datetime.fromisoformat(keys["previous_until"]),
         ),
-        last_command=row["last_command"],
+        commands=_commands(row["commands"]),
         deleted=row["deleted"],
     )
 
@@ -185,17 +231,18 @@ class MongoNumbers:
     """See `ports.Numbers`."""
 
     def __init__(self, store: MongoStore) -> None:
+        self._store = store
         self._rows: AsyncIOMotorCollection[Doc] = store.database.phone_numbers
 
     async def get(self, number: str) -> NumberRow | None:
         """See `ports.Numbers`."""
-        async with translated():
+        async with self._store.asked():
             found = await self._rows.find_one({"_id": number})
         return _number(found) if found else None
 
     async def of(self, organization_id: str) -> Sequence[NumberRow]:
         """See `ports.Numbers`."""
-        async with translated():
+        async with self._store.asked():
             found = await self._rows.find({"org_id": organization_id}).sort("_id", 1).limit(1_000).to_list(1_000)
         return [number for number in map(_number, found) if number.assistant_id is not None]
 
@@ -206,18 +253,19 @@ class MongoNumbers:
             "assistant_id": row.assistant_id,
             "carrier": row.carrier,
             "revision": row.revision,
-            "sequence": row.sequence,
+            "sequences": json.dumps(dict(row.sequences)),
             "updated_at": _text(row.updated_at),
+            "commands": _commands_text(row.commands),
         }
         if if_revision == 0:
-            new = {"_id": row.number, **fields, "outbox": {event.id: event.model_dump_json()}, "outbox_n": 1}
+            new = {"_id": row.number, **fields, **_first_event(event)}
             try:
-                async with translated():
+                async with self._store.asked():
                     await self._rows.insert_one(new)
             except DuplicateKeyError:
                 return False
             return True
-        async with translated():
+        async with self._store.asked():
             guard = {"_id": row.number, "revision": if_revision}
             result = await self._rows.update_one(guard, _with_event(fields, event))
         return result.matched_count == 1
@@ -230,20 +278,40 @@ def _number(row: Doc) -> NumberRow:
         assistant_id=row["assistant_id"],
         carrier=row["carrier"],
         revision=row["revision"],
-        sequence=row["sequence"],
+        sequences=json.loads(row["sequences"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
+        commands=_commands(row["commands"]),
     )
+
+
+class MongoOrganizations:
+    """See `ports.Organizations`."""
+
+    def __init__(self, store: MongoStore) -> None:
+        self._store = store
+        self._rows: AsyncIOMotorCollection[Doc] = store.database.organizations
+
+    async def add(self, organization_id: str, event: Event) -> bool:
+        """See `ports.Organizations`."""
+        document = {"_id": organization_id, "updated_at": _text(event.time), **_first_event(event)}
+        try:
+            async with self._store.written():
+                await self._rows.insert_one(document)
+        except DuplicateKeyError:
+            return False
+        return True
 
 
 class MongoKeys:
     """See `ports.Keys`."""
 
     def __init__(self, store: MongoStore) -> None:
+        self._store = store
         self._rows: AsyncIOMotorCollection[Doc] = store.database.api_keys
 
     async def find(self, key_sha256: str) -> KeyRow | None:
         """See `ports.Keys`."""
-        async with translated():
+        async with self._store.asked():
             row = await self._rows.find_one({"key_sha256": key_sha256})
         if row is None:
             return None
@@ -258,11 +326,10 @@ class MongoKeys:
             "scopes": list(row.scopes),
             "revoked": row.revoked,
             "updated_at": _text(event.time),
-            "outbox": {event.id: event.model_dump_json()},
-            "outbox_n": 1,
+            **_first_event(event),
         }
         try:
-            async with translated():
+            async with self._store.written():
                 await self._rows.insert_one(document)
         except DuplicateKeyError:
             return False
@@ -273,40 +340,66 @@ class MongoCommandLog:
     """See `ports.CommandLog`."""
 
     def __init__(self, store: MongoStore) -> None:
+        self._store = store
         self._rows: AsyncIOMotorCollection[Doc] = store.database.commands
 
     async def begin(self, key: str, request_hash: str, now: datetime, lease_s: float) -> Done | None:
         """See `ports.CommandLog`."""
-        lease = now + timedelta(seconds=lease_s)
-        new = {"_id": key, "hash": request_hash, "reply": None, "lease_until": _text(lease), "at": now}
+        lease = _text(now + timedelta(seconds=lease_s))
+        new = {
+            "_id": key,
+            "hash": request_hash,
+            "reply": None,
+            "lease_until": lease,
+            "known_until": _text(now + COMMANDS_KNOWN),
+            "at": now,
+        }
         try:
-            async with translated():
+            async with self._store.asked():
                 await self._rows.insert_one(new)
         except DuplicateKeyError:
-            return await self._known(key, request_hash, now, lease)
+            async with self._store.asked():
+                row = await self._rows.find_one({"_id": key})
+        else:
+            return None
+        if row is None or row["known_until"] <= _text(now):
+            return await self._begin_anew(new)
+        given_up = row["reply"] is None and row["hash"] == request_hash and row["lease_until"] < _text(now)
+        if given_up and await self._take_over(key, row["lease_until"], lease):
+            return None
+        return Done(row["hash"], None if row["reply"] is None else json.loads(row["reply"]))
+
+    async def _begin_anew(self, new: Doc) -> Done | None:
+        """Of those that find the key expired, or gone, at once, one begins."""
+        try:
+            async with self._store.asked():
+                await self._rows.delete_one({"_id": new["_id"], "known_until": {"$lte": _text(new["at"])}})
+            async with self._store.asked():
+                await self._rows.insert_one(new)
+        except DuplicateKeyError:
+            return Done(new["hash"], None)
         return None
 
-    async def _known(self, key: str, request_hash: str, now: datetime, lease: datetime) -> Done | None:
-        async with translated():
-            taken: Doc | None = await self._rows.find_one_and_update(
-                {"_id": key, "hash": request_hash, "reply": None, "lease_until": {"$lt": _text(now)}},
-                {"$set": {"lease_until": _text(lease)}},
-            )
-            if taken is not None:
-                return None  # its worker died
-            row = await self._rows.find_one({"_id": key})
-        if row is None:
-            return Done(request_hash, None)  # forgotten a moment ago: the caller asks again
-        return Done(row["hash"], None if row["reply"] is None else json.loads(row["reply"]))
+    async def _take_over(self, key: str, old_lease: str, lease: str) -> bool:
+        """Its worker died, or gave it up."""
+        async with self._store.asked():
+            guard = {"_id": key, "reply": None, "lease_until": old_lease}
+            result = await self._rows.update_one(guard, {"$set": {"lease_until": lease}})
+        return result.matched_count == 1
 
     async def finish(self, key: str, reply: Doc) -> None:
         """See `ports.CommandLog`."""
-        async with translated():
+        async with self._store.asked():
             await self._rows.update_one({"_id": key}, {"$set": {"reply": json.dumps(reply)}})
+
+    async def release(self, key: str) -> None:
+        """See `ports.CommandLog`."""
+        async with self._store.asked():
+            await self._rows.update_one({"_id": key, "reply": None}, {"$set": {"lease_until": ""}})
 
     async def forget(self, key: str) -> None:
         """See `ports.CommandLog`."""
-        async with translated():
+        async with self._store.asked():
             await self._rows.delete_one({"_id": key, "reply": None})
 
 
@@ -314,6 +407,7 @@ class MongoCallEvents:
     """See `ports.CallEvents`. A call is one row with a map of its events: each is written on its own, in any order."""
 
     def __init__(self, store: MongoStore) -> None:
+        self._store = store
         self._rows: AsyncIOMotorCollection[Doc] = store.database.calls
 
     async def add(self, event: Event) -> None:
@@ -324,14 +418,14 @@ class MongoCallEvents:
         if event.name == "started":
             order = position(event.time, event.entity_id)
             fields |= {"order": order, "assistant_id": event.data.get("assistant_id")}
-        async with translated():
+        async with self._store.asked():
             await self._rows.update_one(
                 {"_id": _call_id(event.organization, event.entity_id)}, {"$set": fields}, upsert=True
             )
 
     async def of_call(self, organization_id: str, call_id: str) -> Sequence[Event]:
         """See `ports.CallEvents`."""
-        async with translated():
+        async with self._store.asked():
             row = await self._rows.find_one({"_id": _call_id(organization_id, call_id)})
         return [Event.model_validate_json(text) for text in (row or {}).get("events", {}).values()]
 
@@ -344,7 +438,7 @@ class MongoCallEvents:
             query["listed.ended"] = {"$exists": wanted.status is CallStatus.ENDED}
         if wanted.status in {CallStatus.RINGING, CallStatus.IN_PROGRESS}:
             query["listed.answered"] = {"$exists": wanted.status is CallStatus.IN_PROGRESS}
-        async with translated():
+        async with self._store.asked():
             rows = self._rows.find(query, {"listed": 1}).sort("order", -1).limit(wanted.limit)
             found = await rows.to_list(wanted.limit)
         return [tuple(Event.model_validate_json(text) for text in row["listed"].values()) for row in found]
@@ -359,12 +453,13 @@ class MongoOutbox:
     """See `ports.Outbox`."""
 
     def __init__(self, store: MongoStore) -> None:
+        self._store = store
         self._database = store.database
 
     async def waiting(self, limit: int) -> Sequence[Waiting]:
         """See `ports.Outbox`."""
         found: list[Waiting] = []
-        async with translated():
+        async with self._store.asked():
             for name in OUTBOX_COLLECTIONS:
                 rows = self._database[name].find({"outbox_n": {"$gt": 0}}).sort("updated_at", 1).limit(limit)
                 for row in await rows.to_list(limit):
@@ -376,11 +471,19 @@ class MongoOutbox:
         """See `ports.Outbox`."""
         sent = {"org_id": event.organization, "body": event.model_dump_json(), "sent_at": now}
         slot = f"outbox.{event.id}"
-        async with translated():
+        async with self._store.asked():
             await self._database.events_log.update_one({"_id": event.id}, {"$set": sent}, upsert=True)
             await self._database[waiting.collection].update_one(
                 {"_id": waiting.id, slot: {"$exists": True}}, {"$unset": {slot: ""}, "$inc": {"outbox_n": -1}}
             )
+
+
+def _commands_text(commands: Commands) -> str:
+    return json.dumps({command: _text(at) for command, at in commands.items()})
+
+
+def _commands(text: str) -> Commands:
+    return {command: datetime.fromisoformat(at) for command, at in json.loads(text).items()}
 
 
 def _text(moment: datetime) -> str:
