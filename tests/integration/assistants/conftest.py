@@ -47,3 +47,15 @@ def asking(bus: Bus) -> Asking:
 def stranger(bus: Bus) -> Asking:
     """Another organization."""
     return Asking(bus, new_id("org"))
+
+
+@pytest.fixture
+async def own(
+    own_nats_server: NatsServer, own_mongo_server: MongoServer, tmp_path: Path
+) -> AsyncIterator[AssistantsProcess]:
+    """A service of one's own, to kill, with a bus and a store of one's own."""
+    await provisioned(own_nats_server.url)
+    process = AssistantsProcess(tmp_path, own_nats_server.url, own_mongo_server.url)
+    await asyncio.to_thread(process.start)
+    yield process
+    await asyncio.to_thread(process.stop)

@@ -10,7 +10,7 @@ from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command, Entity
 from calliope.errors import CommandError
 from calliope.secrets import Opener
-from support.assistants import CALLS_KEY, CANARY, WEBHOOKS_KEY, Asking, AssistantsProcess, a_document
+from support.assistants import CALLS_KEY, CANARY, WEBHOOKS_KEY, Asking, a_document
 
 HOOK = "https://hooks.example.com/calls"
 
@@ -32,6 +32,24 @@ async def test_a_created_assistant_can_be_read_with_its_secrets_masked(asking: A
 async def test_a_name_is_unique_whatever_its_case_and_width(asking: Asking) -> None:
     await asking.create(name="Anna")
     assert await refused(asking.create(name="\uff21\uff2e\uff2e\uff21")) is ErrorCode.CONFLICT
+
+
+async def test_of_twenty_assistants_of_one_name_at_once_one_is_made_and_told_of(asking: Asking) -> None:
+    async def create() -> bool:
+        try:
+            await asking.create(name="Anna")
+        except CommandError as exc:
+            if exc.code is not ErrorCode.CONFLICT:
+                raise
+            return False
+        return True
+
+    async with asyncio.TaskGroup() as tasks:
+        writers = [tasks.create_task(create()) for _ in range(20)]
+    assert sum(writer.result() for writer in writers) == 1
+    assert len((await asking.ask(Command.ASSISTANTS_LIST, {}))["items"]) == 1
+    await asking.create(name="Berta")
+    assert len(await asking.events(2)) == 2
 
 
 async def test_another_organization_may_use_the_name(asking: Asking, stranger: Asking) -> None:
@@ -182,26 +200,6 @@ async def test_events_count_without_holes_and_name_what_changed(asking: Asking) 
     assert [(event.sequence, event.name) for event in events] == [(1, "created"), (2, "updated"), (3, "deleted")]
     assert events[1].data["fields"] == ["description", "is_active"]
     assert {event.organization for event in events} == {asking.organization}
-
-
-async def test_a_secret_is_in_no_event_no_answer_and_no_log(asking: Asking, assistants: AssistantsProcess) -> None:
-    bad = {"api_key": CANARY, "unknown": CANARY}
-    created = await asking.create(webhook_url=HOOK, stt_settings={"api_key": f"dg-{CANARY}"})
-    ref = {"assistant_id": created.id}
-    answers = [
-        await asking.ask(Command.ASSISTANTS_UPDATE, {**ref, "patch": {"stt_settings": {"api_key": f"new-{CANARY}"}}}),
-        await asking.ask(Command.ASSISTANTS_GET, ref),
-        await asking.ask(Command.ASSISTANTS_LIST, {}),
-        await asking.ask(Command.ASSISTANTS_PIN, ref),
-        created.model_dump_json(),
-    ]
-    with pytest.raises(CommandError) as caught:
-        await asking.create(name="Berta", llm_provider_config=bad)
-    answers.append(caught.value.problem.model_dump_json())
-    answers += [event.model_dump_json() for event in await asking.events(2)]
-    assert CANARY not in str(answers)
-    assert CANARY not in assistants.log()
-    assert str(created.webhook_secret) not in assistants.log()
 
 
 async def test_a_list_goes_page_by_page_newest_first(asking: Asking) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,18 +18,6 @@ from support.nats import NatsServer, provisioned
 from support.waiting import until
 
 LONGEST_ANSWER_S = 5.5
-
-
-@pytest.fixture
-async def own(
-    own_nats_server: NatsServer, own_mongo_server: MongoServer, tmp_path: Path
-) -> AsyncIterator[AssistantsProcess]:
-    """A service of one's own, to kill, with a bus and a store of one's own."""
-    await provisioned(own_nats_server.url)
-    process = AssistantsProcess(tmp_path, own_nats_server.url, own_mongo_server.url)
-    await asyncio.to_thread(process.start)
-    yield process
-    await asyncio.to_thread(process.stop)
 
 
 async def test_an_event_written_but_not_published_survives_kill_9(

@@ -1,5 +1,6 @@
 """Telephone numbers, keys and what carriers ask, through the bus."""
 
+import asyncio
 import secrets
 from typing import Any
 
@@ -93,6 +94,64 @@ async def test_an_inactive_assistant_answers_no_number(asking: Asking, number: s
     created = await asking.create(is_active=False)
     await assign(asking, number, created.id)
     assert await refused(resolve(asking, number)) is ErrorCode.CONFLICT
+
+
+async def test_an_assistant_that_is_switched_off_stops_answering_and_one_switched_on_answers(
+    asking: Asking, number: str
+) -> None:
+    created = await asking.create()
+    await assign(asking, number, created.id)
+    await switch(asking, created.id, on=False)
+    assert await refused(resolve(asking, number)) is ErrorCode.CONFLICT
+    await switch(asking, created.id, on=True)
+    assert (await resolve(asking, number)).assistant.revision == 3
+
+
+async def switch(asking: Asking, assistant_id: str, *, on: bool) -> None:
+    await asking.ask(Command.ASSISTANTS_UPDATE, {"assistant_id": assistant_id, "patch": {"is_active": on}})
+
+
+async def test_a_holder_that_gets_a_number_back_counts_on_where_it_stopped(
+    asking: Asking, stranger: Asking, number: str
+) -> None:
+    ours, theirs = (await asking.create()).id, (await stranger.create()).id
+    for holder, assistant_id in ((asking, ours), (stranger, theirs), (asking, ours)):
+        await assign(holder, number, assistant_id)
+        await holder.ask(Command.PHONE_NUMBERS_RELEASE, {"number": number})
+    events = await asking.events(4, Entity.PHONE_NUMBER)
+    assert [(event.sequence, event.name) for event in events] == [
+        (1, "assigned"),
+        (2, "released"),
+        (3, "assigned"),
+        (4, "released"),
+    ]
+    assert [event.sequence for event in await stranger.events(2, Entity.PHONE_NUMBER)] == [1, 2]
+
+
+async def test_a_release_repeated_with_its_key_answers_the_same(asking: Asking, number: str) -> None:
+    await assign(asking, number, (await asking.create()).id)
+    first = await asking.ask(Command.PHONE_NUMBERS_RELEASE, {"number": number}, command_id="k")
+    assert await asking.ask(Command.PHONE_NUMBERS_RELEASE, {"number": number}, command_id="k") == first
+
+
+async def test_of_two_organizations_that_take_a_free_number_at_once_one_gets_it(
+    asking: Asking, stranger: Asking, number: str
+) -> None:
+    wanted = [(holder, (await holder.create()).id) for holder in (asking, stranger)]
+
+    async def take(holder: Asking, assistant_id: str) -> bool:
+        try:
+            await assign(holder, number, assistant_id)
+        except CommandError as exc:
+            if exc.code is not ErrorCode.CONFLICT:
+                raise
+            return False
+        return True
+
+    async with asyncio.TaskGroup() as tasks:
+        takers = [tasks.create_task(take(*each)) for each in wanted * 5]
+    ours, theirs = (sum(taker.result() for taker in takers[at::2]) for at in (0, 1))
+    assert sorted((ours, theirs)) == [0, 5]
 
 
 async def test_an_assistant_with_numbers_is_not_deleted(asking: Asking, number: str) -> None:

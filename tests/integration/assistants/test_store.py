@@ -2,13 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Self
 
 import pytest
 
-from calliope.contracts.assistants import AssistantRef, CreateAssistant, DeleteAssistant, UpdateAssistant
+from calliope.contracts.assistants import (
+    AssignPhoneNumber,
+    AssistantRef,
+    CreateAssistant,
+    DeleteAssistant,
+    PhoneNumberRef,
+    UpdateAssistant,
+)
 from calliope.contracts.base import Event, event_type
-from calliope.errors import CommandError
+from calliope.errors import CommandError, TransientError
 from calliope.ids import new_id
 from calliope.secrets import Sealer, public_key_of
 from calliope.settings import EgressSettings, MongoSettings
@@ -22,6 +30,7 @@ from calliope_assistants.adapters.mongo import (
 )
 from calliope_assistants.commands import Once
 from calliope_assistants.model import Rules
+from calliope_assistants.numbers import NumberService
 from calliope_assistants.service import AssistantService, Parts
 from support.assistants import CALLS_KEY, WEBHOOKS_KEY, a_document
 from support.mongo import mongo_settings
@@ -29,6 +38,7 @@ from support.mongo import mongo_settings
 __all__ = ["mongo_settings"]
 
 LATER = timedelta(seconds=60)
+NUMBER = "+15550001111"
 
 
 @pytest.fixture
@@ -47,6 +57,15 @@ def service(store: MongoStore, command: str | None = None, organization: str = "
         written=lambda: None,
     )
     return AssistantService(organization, MongoAssistants(store, organization), parts, command=command)
+
+
+def numbers(store: MongoStore, command: str | None = None) -> NumberService:
+    rows, assistants = MongoNumbers(store), MongoAssistants(store, "org_1")
+    return NumberService("org_1", rows, assistants, lambda: None, command=command)
+
+
+def assignment(assistant_id: str) -> AssignPhoneNumber:
+    return AssignPhoneNumber(number=NUMBER, spec={"assistant_id": assistant_id})
 
 
 async def test_a_create_that_crashed_before_its_answer_is_not_done_again(store: MongoStore) -> None:
@@ -83,6 +102,65 @@ async def test_a_rotation_that_crashed_before_its_answer_does_not_rotate_twice(s
     assert await service(store).endpoints(ref) == before
 
 
+async def test_an_assignment_that_crashed_before_its_answer_does_not_take_the_number_back(store: MongoStore) -> None:
+    one, two = [await service(store).create(CreateAssistant(document=a_document(name=n))) for n in ("A", "B")]
+    first = await numbers(store, "key").assign(assignment(one.id))
+    await numbers(store).assign(assignment(two.id))
+    again = await numbers(store, "key").assign(assignment(one.id))
+    assert (first.assistant_id, again.assistant_id) == (one.id, one.id)
+    (held,) = (await numbers(store).held()).items
+    assert held.assistant_id == two.id
+
+
+async def test_a_release_that_crashed_before_its_answer_answers_the_same_again(store: MongoStore) -> None:
+    created = await service(store).create(CreateAssistant(document=a_document()))
+    await numbers(store).assign(assignment(created.id))
+    first = await numbers(store, "key").release(PhoneNumberRef(number=NUMBER))
+    assert await numbers(store, "key").release(PhoneNumberRef(number=NUMBER)) == first
+
+
+async def test_a_key_used_again_after_a_day_is_a_new_command(
+    store: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row knows the old command still, and the id of what it made was derived from it."""
+    created = await service(store, "create").create(CreateAssistant(document=a_document()))
+    await service(store, "update").update(UpdateAssistant(assistant_id=created.id, patch={"description": "x"}))
+    monkeypatch.setattr("calliope_assistants.service.datetime", Tomorrow)
+    other = await service(store, "create").create(CreateAssistant(document=a_document(name="Berta")))
+    updated = await service(store, "update").update(
+        UpdateAssistant(assistant_id=created.id, patch={"description": "y"})
+    )
+    assert other.id != created.id
+    assert (updated.revision, updated.document["description"]) == (3, "y")
+
+
+class Tomorrow(datetime):
+    """A clock a day and a minute ahead."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        ahead = datetime.now(tz) + timedelta(days=1, minutes=1)
+        return cls.fromtimestamp(ahead.timestamp(), tz)
+
+
+async def test_a_create_crashed_before_midnight_is_recognised_after_it(
+    store: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payload = CreateAssistant(document=a_document())
+    first = await service(store, "key").create(payload)
+    monkeypatch.setattr("calliope_assistants.service.datetime", AfterMidnight)
+    assert await service(store, "key").create(payload) == first
+
+
+class AfterMidnight(datetime):
+    """The first second of tomorrow (UTC)."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+        return cls(tomorrow.year, tomorrow.month, tomorrow.day, 0, 0, 1, tzinfo=tz)
+
+
 async def test_a_command_whose_worker_died_is_taken_over_by_one(store: MongoStore) -> None:
     log, now = MongoCommandLog(store), datetime.now(UTC)
     assert await log.begin("k", "hash", now, 15.0) is None
@@ -104,8 +182,6 @@ async def test_a_command_is_known_for_a_day_and_then_no_more(store: MongoStore) 
 
 async def test_a_store_that_fails_in_the_middle_leaves_the_key_to_be_tried_again(store: MongoStore) -> None:
     """The outcome is unknown, so the key is neither forgotten nor stuck until its lease ends."""
-    from calliope.errors import TransientError
-
     once, runs = Once(MongoCommandLog(store)), []
 
     async def work() -> AssistantRef:
@@ -128,6 +204,14 @@ async def test_a_store_that_fails_in_the_middle_leaves_the_key_to_be_tried_again
         await run()
     assert await run() == AssistantRef(assistant_id="asst_1")
     assert len(runs) == 2
+
+
+async def test_a_key_that_expired_is_begun_anew_by_one_of_many(store: MongoStore) -> None:
+    log, now = MongoCommandLog(store), datetime.now(UTC)
+    assert await log.begin("k", "hash", now - timedelta(days=1, minutes=1), 15.0) is None
+    async with asyncio.TaskGroup() as tasks:
+        tries = [tasks.create_task(log.begin("k", "hash", now, 15.0)) for _ in range(20)]
+    assert sum(attempt.result() is None for attempt in tries) == 1
 
 
 async def test_two_relays_at_once_lose_nothing_and_do_not_fail(store: MongoStore) -> None:
