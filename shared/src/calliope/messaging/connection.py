@@ -1,8 +1,9 @@
 """One connection to NATS that never gives up: it reconnects where the client would close, and it caps what is sent.
 
-Three behaviours of the client are changed here, each of which was seen to take a whole process down:
+Behaviours of the client are changed here, three of which were seen to take a whole process down:
 a server error (`-ERR`) closes the connection for good; a pull on a closed connection or a missing durable returns at
 once, so that the loop around it never yields; a message above the server's limit closes the connection of everybody.
+And a ping overtakes what waits to be sent, so that `flush` and `drain` prove nothing about a subscription just made.
 """
 
 import asyncio
@@ -56,6 +57,12 @@ class Connection(Client):
         """Every message passes here: requests, replies, JetStream, key-value. Raises: MessageTooLarge."""
         check_size(subject, payload, headers)
         await super().publish(subject, payload, reply, headers)
+
+    async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
+        if self.is_connected and self._transport is not None:  # the answer says that the server has read all before
+            self._transport.writelines(self._pending[:])
+            self._pending, self._pending_data_size = [], 0
+        await super()._send_ping(future)
 
     async def _connect_to_server(self, s: Any) -> None:
         if self._transport is not None:  # the client leaves the socket of a failed try open
