@@ -1,6 +1,6 @@
-"""A real nats-server for tests: one per session, clean streams per test; killed with -9 and started again on demand.
+"""A real nats-server for tests: one of its own for each test that asks for a bus; killed with -9 and started on demand.
 
-In the `conftest.py` of a folder that needs it: `from support.nats import bus_settings, nats_server  # noqa: F401`.
+In the `conftest.py` of a folder that needs it: `from support.nats import bus_settings  # noqa: F401`.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import nats
@@ -97,19 +97,24 @@ def own_nats_server(tmp_path: Path) -> Iterator[NatsServer]:
 
 
 @pytest.fixture
-async def bus_settings(nats_server: NatsServer) -> NatsSettings:
-    """Settings of a bus with all streams and durables, empty."""
-    await provisioned(nats_server.url, fresh=True)
-    return NatsSettings(url=nats_server.url)
+async def bus_settings() -> AsyncIterator[NatsSettings]:
+    """Settings of a bus with all streams and durables, empty.
+
+    A new server takes 20 ms; streams deleted and made again under the same names could meet what a test left behind.
+    """
+    with tempfile.TemporaryDirectory(prefix="calliope-nats-") as folder:
+        server = NatsServer(Path(folder))
+        server.start()
+        try:
+            await provisioned(server.url)
+            yield NatsSettings(url=server.url)
+        finally:
+            server.stop()
 
 
-async def provisioned(url: str, *, fresh: bool = False) -> None:
-    """Create what `streams.py` declares; `fresh` removes what is there before."""
+async def provisioned(url: str) -> None:
+    """Create what `streams.py` declares."""
     async with asyncio.timeout(10):
         connection = await nats.connect(url)
-        jetstream = connection.jetstream()
-        if fresh:
-            for info in await jetstream.streams_info():
-                await jetstream.delete_stream(str(info.config.name))
-        await provision(jetstream)
+        await provision(connection.jetstream())
         await connection.close()

@@ -22,7 +22,7 @@ __all__ = ["mongo_server", "nats_server", "own_mongo_server", "own_nats_server"]
 @pytest.fixture(scope="session")
 def assistants(nats_server: NatsServer, mongo_server: MongoServer) -> Iterator[AssistantsProcess]:
     """The session's service; do not stop it."""
-    asyncio.run(provisioned(nats_server.url, fresh=True))
+    asyncio.run(provisioned(nats_server.url))
     with tempfile.TemporaryDirectory(prefix="calliope-assistants-") as folder:
         process = AssistantsProcess(Path(folder), nats_server.url, mongo_server.url)
         process.start()

@@ -12,9 +12,9 @@ from calliope.contracts.base import Event
 from calliope.ids import new_id
 from calliope.messaging.broker import Bus, build_broker, start, stop
 from calliope.settings import NatsSettings
-from support.nats import bus_settings, nats_server, own_nats_server
+from support.nats import bus_settings, own_nats_server
 
-__all__ = ["bus_settings", "nats_server", "own_nats_server"]
+__all__ = ["bus_settings", "own_nats_server"]
 
 Connect = Callable[..., AbstractAsyncContextManager[Bus]]
 

@@ -27,9 +27,9 @@ from calliope.settings import EgressSettings, HttpSettings, MongoSettings, NatsS
 from calliope_webhooks.app import running
 from calliope_webhooks.settings import BreakerSettings, DeliverySettings, SealingSettings, WebhooksSettings
 from support.mongo import mongo_server, mongo_settings, own_mongo_server
-from support.nats import bus_settings, nats_server, own_nats_server
+from support.nats import bus_settings, own_nats_server
 
-__all__ = ["bus_settings", "mongo_server", "mongo_settings", "nats_server", "own_mongo_server", "own_nats_server"]
+__all__ = ["bus_settings", "mongo_server", "mongo_settings", "own_mongo_server", "own_nats_server"]
 
 ORGANIZATION = "org_1"
 SECRET = f"whsec_{base64.b64encode(b'k' * 32).decode()}"
