@@ -52,6 +52,11 @@ class AssistantsProcess:
             **variables,
         }
 
+    @property
+    def database(self) -> str:
+        """For a replica: `CALLIOPE_MONGO__DATABASE=first.database`."""
+        return self._environment["CALLIOPE_MONGO__DATABASE"]
+
     def start(self) -> None:
         """Start it and wait until it is ready."""
         self.launch()

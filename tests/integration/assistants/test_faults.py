@@ -40,6 +40,41 @@ async def test_an_event_written_but_not_published_survives_kill_9(
     assert told.index((created[0].id, 1, "created")) < told.index((created[0].id, 2, "deleted"))
 
 
+async def test_commands_repeated_until_answered_have_one_effect_each_though_a_replica_is_killed_at_work(
+    own: AssistantsProcess, own_nats_server: NatsServer, own_mongo_server: MongoServer, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    urls = (own_nats_server.url, own_mongo_server.url)
+    other = AssistantsProcess(tmp_path / "other", *urls, CALLIOPE_MONGO__DATABASE=own.database)
+    await asyncio.to_thread(other.start)
+    try:
+        async with a_bus(own_nats_server.url) as bus, asyncio.timeout(60):
+            asking, answered = Asking(bus, new_id("org")), asyncio.Semaphore(0)
+
+            async def create(n: int) -> str:
+                while True:
+                    try:
+                        created = await asking.create(f"key-{n}", name=f"A{n}")
+                    except CommandError as exc:
+                        assert exc.code in {ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT, ErrorCode.IN_PROGRESS}  # noqa: PT017
+                    else:
+                        answered.release()
+                        return created.id
+
+            async with asyncio.TaskGroup() as tasks:
+                creates = [tasks.create_task(create(n)) for n in range(100)]
+                for _ in range(10):
+                    await answered.acquire()
+                other.kill()
+            listed = await asking.ask(Command.ASSISTANTS_LIST, {"limit": 200})
+            events = await asking.events(100)
+    finally:
+        await asyncio.to_thread(other.stop)
+    made = sorted(create.result() for create in creates)
+    assert sorted(item["id"] for item in listed["items"]) == made
+    assert sorted(event.entity_id for event in events) == made
+
+
 async def test_a_long_queue_of_unpublished_events_goes_out_at_once(
     own: AssistantsProcess, own_nats_server: NatsServer
 ) -> None:
@@ -111,9 +146,20 @@ async def test_a_service_started_before_its_store_waits_for_it(
     process = AssistantsProcess(tmp_path, own_nats_server.url, own_mongo_server.url)
     process.launch()
     try:
-        await until(lambda: "warning" in process.log(), within_s=20)
+        await until(lambda: "store.awaited" in process.log(), within_s=20)
         assert not process.is_ready()
         own_mongo_server.start()
         await until(process.is_ready, within_s=20)
     finally:
         await asyncio.to_thread(process.stop)
+
+
+async def test_a_service_that_waits_for_its_store_ends_when_told(
+    own_nats_server: NatsServer, own_mongo_server: MongoServer, tmp_path: Path
+) -> None:
+    own_mongo_server.stop()
+    process = AssistantsProcess(tmp_path, own_nats_server.url, own_mongo_server.url)
+    process.launch()
+    await until(lambda: "store.awaited" in process.log(), within_s=20)
+    await asyncio.to_thread(process.stop)
+    assert "service.stopped" in process.log()
