@@ -85,7 +85,7 @@ class AssistantService:
         event = self._event("created", row, {"fields": sorted(payload.document)})
         try:
             if not await self._rows.insert(row, event):
-                raise _busy()  # the same command, at this moment
+                return _shown(await self._found(assistant_id))  # the same command, a moment ago
         except NameTakenError:
             raise _name_taken(stored["name"]) from None
         self._parts.written()

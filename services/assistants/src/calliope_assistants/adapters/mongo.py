@@ -1,6 +1,5 @@
-"""The store in MongoDB: the only file that knows the driver and the shape of its documents.
+"""The store in MongoDB: the only file that knows the driver; the shape of its documents is in `shapes.py`.
 
-Documents and events are kept as JSON text inside their rows, so that keys such as `$ref` mean nothing to the store.
 Only operators are used that every compatible store has: maps instead of arrays, no transactions, no partial unique
 index.
 """
@@ -9,8 +8,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo.errors import (
@@ -26,20 +25,19 @@ from calliope.contracts.base import Event
 from calliope.contracts.calls import CallStatus, ListCalls
 from calliope.errors import TransientError
 from calliope.settings import MongoSettings
+from calliope_assistants.adapters import shapes
+from calliope_assistants.adapters.shapes import Doc
 from calliope_assistants.pages import position
 from calliope_assistants.ports import (
     COMMANDS_KNOWN,
     AssistantRow,
-    Commands,
     Done,
     KeyRow,
     NameTakenError,
     NumberRow,
     Waiting,
-    WebhookKeys,
 )
 
-Doc = dict[str, Any]
 OUTBOX_COLLECTIONS: Final = ("organizations", "api_keys", "assistants", "phone_numbers")
 SENT_DAYS: Final = 7
 _LISTED: Final = ("started", "answered", "ended", "analyzed")
@@ -119,16 +117,6 @@ class MongoStore:
         self._client.close()
 
 
-def _first_event(event: Event) -> Doc:
-    """What a new row has of its event."""
-    return {"outbox": {event.id: event.model_dump_json()}, "outbox_n": 1}
-
-
-def _with_event(fields: Doc, event: Event) -> Doc:
-    """An update that writes fields and their event in one act."""
-    return {"$set": {**fields, f"outbox.{event.id}": event.model_dump_json()}, "$inc": {"outbox_n": 1}}
-
-
 class MongoAssistants:
     """See `ports.Assistants`."""
 
@@ -142,7 +130,7 @@ class MongoAssistants:
         wanted: Doc = {"_id": assistant_id, "org_id": self._organization_id}
         async with self._store.asked():
             found = await self._rows.find_one(wanted if also_deleted else {**wanted, "deleted": False})
-        return _assistant(found) if found else None
+        return shapes.assistant(found) if found else None
 
     async def page(self, limit: int, before: str | None) -> Sequence[AssistantRow]:
         """See `ports.Assistants`."""
@@ -151,7 +139,7 @@ class MongoAssistants:
             wanted["order"] = {"$lt": before}
         async with self._store.asked():
             found = await self._rows.find(wanted).sort("order", -1).limit(limit).to_list(limit)
-        return [_assistant(row) for row in found]
+        return [shapes.assistant(row) for row in found]
 
     async def insert(self, row: AssistantRow, event: Event) -> bool:
         """See `ports.Assistants`."""
@@ -159,9 +147,9 @@ class MongoAssistants:
             "_id": row.id,
             "org_id": self._organization_id,
             "order": position(row.created_at, row.id),
-            "created_at": _text(row.created_at),
-            **_assistant_fields(row),
-            **_first_event(event),
+            "created_at": shapes.text(row.created_at),
+            **shapes.assistant_fields(row),
+            **shapes.first_event(event),
         }
         try:
             async with self._store.written():
@@ -178,53 +166,10 @@ class MongoAssistants:
         guard = {"_id": row.id, "org_id": self._organization_id, "revision": row.revision - 1, "deleted": False}
         try:
             async with self._store.written():
-                result = await self._rows.update_one(guard, _with_event(_assistant_fields(row), event))
+                result = await self._rows.update_one(guard, shapes.with_event(shapes.assistant_fields(row), event))
         except DuplicateKeyError as exc:
             raise NameTakenError from exc
         return result.matched_count == 1
-
-
-def _assistant_fields(row: AssistantRow) -> Doc:
-    keys = row.webhook
-    return {
-        "name_key": row.name_key,
-        "revision": row.revision,
-        "sequence": row.sequence,
-        "updated_at": _text(row.updated_at),
-        "document": json.dumps(row.document),
-        "webhook": None
-        if keys is None
-        else {
-            "current": json.dumps(keys.current),
-            "previous": json.dumps(keys.previous),
-            "previous_until": None if keys.previous_until is None else _text(keys.previous_until),
-        },
-        "commands": _commands_text(row.commands),
-        "deleted": row.deleted,
-    }
-
-
-def _assistant(row: Doc) -> AssistantRow:
-    keys = row.get("webhook")
-    return AssistantRow(
-        id=row["_id"],
-        organization_id=row["org_id"],
-        name_key=row["name_key"],
-        revision=row["revision"],
-        sequence=row["sequence"],
-        created_at=datetime.fromisoformat(row["created_at"]),
-        updated_at=datetime.fromisoformat(row["updated_at"]),
-        document=json.loads(row["document"]),
-        webhook=None
-        if keys is None
-        else WebhookKeys(
-            current=json.loads(keys["current"]),
-            previous=json.loads(keys["previous"]),
-            previous_until=None if keys["previous_until"] is None else datetime.fromisoformat(keys["previous_until"]),
-        ),
-        commands=_commands(row["commands"]),
-        deleted=row["deleted"],
-    )
 
 
 class MongoNumbers:
@@ -238,27 +183,19 @@ class MongoNumbers:
         """See `ports.Numbers`."""
         async with self._store.asked():
             found = await self._rows.find_one({"_id": number})
-        return _number(found) if found else None
+        return shapes.number(found) if found else None
 
     async def of(self, organization_id: str) -> Sequence[NumberRow]:
         """See `ports.Numbers`."""
         async with self._store.asked():
             found = await self._rows.find({"org_id": organization_id}).sort("_id", 1).limit(1_000).to_list(1_000)
-        return [number for number in map(_number, found) if number.assistant_id is not None]
+        return [number for number in map(shapes.number, found) if number.assistant_id is not None]
 
     async def put(self, row: NumberRow, event: Event, *, if_revision: int) -> bool:
         """See `ports.Numbers`."""
-        fields = {
-            "org_id": row.organization_id,
-            "assistant_id": row.assistant_id,
-            "carrier": row.carrier,
-            "revision": row.revision,
-            "sequences": json.dumps(dict(row.sequences)),
-            "updated_at": _text(row.updated_at),
-            "commands": _commands_text(row.commands),
-        }
+        fields = shapes.number_fields(row)
         if if_revision == 0:
-            new = {"_id": row.number, **fields, **_first_event(event)}
+            new = {"_id": row.number, **fields, **shapes.first_event(event)}
             try:
                 async with self._store.asked():
                     await self._rows.insert_one(new)
@@ -267,21 +204,8 @@ class MongoNumbers:
             return True
         async with self._store.asked():
             guard = {"_id": row.number, "revision": if_revision}
-            result = await self._rows.update_one(guard, _with_event(fields, event))
+            result = await self._rows.update_one(guard, shapes.with_event(fields, event))
         return result.matched_count == 1
-
-
-def _number(row: Doc) -> NumberRow:
-    return NumberRow(
-        number=row["_id"],
-        organization_id=row["org_id"],
-        assistant_id=row["assistant_id"],
-        carrier=row["carrier"],
-        revision=row["revision"],
-        sequences=json.loads(row["sequences"]),
-        updated_at=datetime.fromisoformat(row["updated_at"]),
-        commands=_commands(row["commands"]),
-    )
 
 
 class MongoOrganizations:
@@ -293,7 +217,7 @@ class MongoOrganizations:
 
     async def add(self, organization_id: str, event: Event) -> bool:
         """See `ports.Organizations`."""
-        document = {"_id": organization_id, "updated_at": _text(event.time), **_first_event(event)}
+        document = {"_id": organization_id, "updated_at": shapes.text(event.time), **shapes.first_event(event)}
         try:
             async with self._store.written():
                 await self._rows.insert_one(document)
@@ -325,8 +249,8 @@ class MongoKeys:
             "key_sha256": row.key_sha256,
             "scopes": list(row.scopes),
             "revoked": row.revoked,
-            "updated_at": _text(event.time),
-            **_first_event(event),
+            "updated_at": shapes.text(event.time),
+            **shapes.first_event(event),
         }
         try:
             async with self._store.written():
@@ -345,13 +269,13 @@ class MongoCommandLog:
 
     async def begin(self, key: str, request_hash: str, now: datetime, lease_s: float) -> Done | None:
         """See `ports.CommandLog`."""
-        lease = _text(now + timedelta(seconds=lease_s))
+        lease = shapes.text(now + timedelta(seconds=lease_s))
         new = {
             "_id": key,
             "hash": request_hash,
             "reply": None,
             "lease_until": lease,
-            "known_until": _text(now + COMMANDS_KNOWN),
+            "known_until": shapes.text(now + COMMANDS_KNOWN),
             "at": now,
         }
         try:
@@ -362,9 +286,9 @@ class MongoCommandLog:
                 row = await self._rows.find_one({"_id": key})
         else:
             return None
-        if row is None or row["known_until"] <= _text(now):
+        if row is None or row["known_until"] <= shapes.text(now):
             return await self._begin_anew(new)
-        given_up = row["reply"] is None and row["hash"] == request_hash and row["lease_until"] < _text(now)
+        given_up = row["reply"] is None and row["hash"] == request_hash and row["lease_until"] < shapes.text(now)
         if given_up and await self._take_over(key, row["lease_until"], lease):
             return None
         return Done(row["hash"], None if row["reply"] is None else json.loads(row["reply"]))
@@ -373,7 +297,7 @@ class MongoCommandLog:
         """Of those that find the key expired, or gone, at once, one begins."""
         try:
             async with self._store.asked():
-                await self._rows.delete_one({"_id": new["_id"], "known_until": {"$lte": _text(new["at"])}})
+                await self._rows.delete_one({"_id": new["_id"], "known_until": {"$lte": shapes.text(new["at"])}})
             async with self._store.asked():
                 await self._rows.insert_one(new)
         except DuplicateKeyError:
@@ -420,13 +344,13 @@ class MongoCallEvents:
             fields |= {"order": order, "assistant_id": event.data.get("assistant_id")}
         async with self._store.asked():
             await self._rows.update_one(
-                {"_id": _call_id(event.organization, event.entity_id)}, {"$set": fields}, upsert=True
+                {"_id": shapes.call_id(event.organization, event.entity_id)}, {"$set": fields}, upsert=True
             )
 
     async def of_call(self, organization_id: str, call_id: str) -> Sequence[Event]:
         """See `ports.CallEvents`."""
         async with self._store.asked():
-            row = await self._rows.find_one({"_id": _call_id(organization_id, call_id)})
+            row = await self._rows.find_one({"_id": shapes.call_id(organization_id, call_id)})
         return [Event.model_validate_json(text) for text in (row or {}).get("events", {}).values()]
 
     async def page(self, organization_id: str, wanted: ListCalls, *, before: str | None) -> Sequence[tuple[Event, ...]]:
@@ -442,11 +366,6 @@ class MongoCallEvents:
             rows = self._rows.find(query, {"listed": 1}).sort("order", -1).limit(wanted.limit)
             found = await rows.to_list(wanted.limit)
         return [tuple(Event.model_validate_json(text) for text in row["listed"].values()) for row in found]
-
-
-def _call_id(organization_id: str, call_id: str) -> str:
-    """An organization cannot write to another's record, even if it knew the id; no token holds a `/`."""
-    return f"{organization_id}/{call_id}"
 
 
 class MongoOutbox:
@@ -476,16 +395,3 @@ class MongoOutbox:
             await self._database[waiting.collection].update_one(
                 {"_id": waiting.id, slot: {"$exists": True}}, {"$unset": {slot: ""}, "$inc": {"outbox_n": -1}}
             )
-
-
-def _commands_text(commands: Commands) -> str:
-    return json.dumps({command: _text(at) for command, at in commands.items()})
-
-
-def _commands(text: str) -> Commands:
-    return {command: datetime.fromisoformat(at) for command, at in json.loads(text).items()}
-
-
-def _text(moment: datetime) -> str:
-    """Moments that expire nothing are text that sorts: a compatible store turns dates into text in updates anyway."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,113 @@
+"""How rows look as documents of the store. Pure; knows no driver.
+
+Documents and events are kept as JSON text inside their rows, so that keys such as `$ref` mean nothing to the store.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from calliope.contracts.base import Event
+from calliope_assistants.ports import AssistantRow, Commands, NumberRow, WebhookKeys
+
+Doc = dict[str, Any]
+
+
+def first_event(event: Event) -> Doc:
+    """What a new row has of its event."""
+    return {"outbox": {event.id: event.model_dump_json()}, "outbox_n": 1}
+
+
+def with_event(fields: Doc, event: Event) -> Doc:
+    """An update that writes fields and their event in one act."""
+    return {"$set": {**fields, f"outbox.{event.id}": event.model_dump_json()}, "$inc": {"outbox_n": 1}}
+
+
+def assistant_fields(row: AssistantRow) -> Doc:
+    """What a write sets."""
+    keys = row.webhook
+    return {
+        "name_key": row.name_key,
+        "revision": row.revision,
+        "sequence": row.sequence,
+        "updated_at": text(row.updated_at),
+        "document": json.dumps(row.document),
+        "webhook": None
+        if keys is None
+        else {
+            "current": json.dumps(keys.current),
+            "previous": json.dumps(keys.previous),
+            "previous_until": None if keys.previous_until is None else text(keys.previous_until),
+        },
+        "commands": _commands_text(row.commands),
+        "deleted": row.deleted,
+    }
+
+
+def assistant(row: Doc) -> AssistantRow:
+    """What a read gives."""
+    keys = row.get("webhook")
+    return AssistantRow(
+        id=row["_id"],
+        organization_id=row["org_id"],
+        name_key=row["name_key"],
+        revision=row["revision"],
+        sequence=row["sequence"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        updated_at=datetime.fromisoformat(row["updated_at"]),
+        document=json.loads(row["document"]),
+        webhook=None
+        if keys is None
+        else WebhookKeys(
+            current=json.loads(keys["current"]),
+            previous=json.loads(keys["previous"]),
+            previous_until=None if keys["previous_until"] is None else datetime.fromisoformat(keys["previous_until"]),
+        ),
+        commands=_commands(row["commands"]),
+        deleted=row["deleted"],
+    )
+
+
+def number_fields(row: NumberRow) -> Doc:
+    """What a write sets."""
+    return {
+        "org_id": row.organization_id,
+        "assistant_id": row.assistant_id,
+        "carrier": row.carrier,
+        "revision": row.revision,
+        "sequences": json.dumps(dict(row.sequences)),
+        "updated_at": text(row.updated_at),
+        "commands": _commands_text(row.commands),
+    }
+
+
+def number(row: Doc) -> NumberRow:
+    """What a read gives."""
+    return NumberRow(
+        number=row["_id"],
+        organization_id=row["org_id"],
+        assistant_id=row["assistant_id"],
+        carrier=row["carrier"],
+        revision=row["revision"],
+        sequences=json.loads(row["sequences"]),
+        updated_at=datetime.fromisoformat(row["updated_at"]),
+        commands=_commands(row["commands"]),
+    )
+
+
+def call_id(organization_id: str, call_id: str) -> str:
+    """An organization cannot write to another's record, even if it knew the id; no token holds a `/`."""
+    return f"{organization_id}/{call_id}"
+
+
+def _commands_text(commands: Commands) -> str:
+    return json.dumps({command: text(at) for command, at in commands.items()})
+
+
+def _commands(text: str) -> Commands:
+    return {command: datetime.fromisoformat(at) for command, at in json.loads(text).items()}
+
+
+def text(moment: datetime) -> str:
+    """Moments that expire nothing are text that sorts: a compatible store turns dates into text in updates anyway."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
