@@ -197,12 +197,12 @@ class MongoNumbers:
         if if_revision == 0:
             new = {"_id": row.number, **fields, **shapes.first_event(event)}
             try:
-                async with self._store.asked():
+                async with self._store.written():
                     await self._rows.insert_one(new)
             except DuplicateKeyError:
                 return False
             return True
-        async with self._store.asked():
+        async with self._store.written():
             guard = {"_id": row.number, "revision": if_revision}
             result = await self._rows.update_one(guard, shapes.with_event(fields, event))
         return result.matched_count == 1
