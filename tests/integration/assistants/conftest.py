@@ -56,6 +56,8 @@ async def own(
     """A service of one's own, to kill, with a bus and a store of one's own."""
     await provisioned(own_nats_server.url)
     process = AssistantsProcess(tmp_path, own_nats_server.url, own_mongo_server.url)
-    await asyncio.to_thread(process.start)
-    yield process
-    await asyncio.to_thread(process.stop)
+    try:
+        await asyncio.to_thread(process.start)
+        yield process
+    finally:
+        await asyncio.to_thread(process.stop)

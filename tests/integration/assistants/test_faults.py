@@ -160,6 +160,8 @@ async def test_a_service_that_waits_for_its_store_ends_when_told(
     own_mongo_server.stop()
     process = AssistantsProcess(tmp_path, own_nats_server.url, own_mongo_server.url)
     process.launch()
-    await until(lambda: "store.awaited" in process.log(), within_s=20)
-    await asyncio.to_thread(process.stop)
+    try:
+        await until(lambda: "store.awaited" in process.log(), within_s=20)
+    finally:
+        await asyncio.to_thread(process.stop)
     assert "service.stopped" in process.log()

@@ -55,9 +55,10 @@ class MongoStore:
         self._timeout_s = settings.timeout_s
         self._client: AsyncIOMotorClient[Doc] = AsyncIOMotorClient(
             settings.url.get_secret_value(),
-            timeoutMS=timeout_ms,  # of an operation with its retries: frees the driver's thread
             serverSelectionTimeoutMS=int(min(_SELECTION_S, settings.timeout_s) * 1_000),
             connectTimeoutMS=timeout_ms,
+            socketTimeoutMS=timeout_ms,
+            waitQueueTimeoutMS=timeout_ms,
             maxPoolSize=settings.pool_size,
             tz_aware=True,
             appname="calliope-assistants",
