@@ -1,4 +1,4 @@
-"""Voices over a real socket."""
+"""What ElevenLabs is sent over a real socket, and how its odd answers are taken."""
 
 import asyncio
 from collections.abc import AsyncIterator
