@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import ClientSession
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import BaseTestServer, TestServer
 from pydantic import SecretStr
 
 from calliope.contracts.assistants import TtsProvider, Voice
@@ -39,21 +39,33 @@ class World:
 
     sandbox: Sandbox
     session: ClientSession
-    server: TestServer
+    server: BaseTestServer
 
     @property
     def url(self) -> str:
         return str(self.server.make_url("")).rstrip("/")
 
-    def voice(self, provider: TtsProvider, *, key: str = "secret", url: str = "", **document: Any) -> TextToSpeech:
-        """The voice as a document asks for it."""
-        url = url or self.url
-        settings = ProvidersSettings(
-            elevenlabs=ElevenLabsSettings(url=f"{url}/elevenlabs"),
-            aura=AuraSettings(url=f"{url}/deepgram"),
-            inworld=InworldSettings(url=f"{url}/inworld"),
-            resemble=ResembleSettings(url=f"{url}/resemble", voice="7f1b"),
-        )
+    def voice(
+        self,
+        provider: TtsProvider,
+        *,
+        key: str = "secret",
+        url: str = "",
+        options: dict[str, Any] | None = None,
+        **document: Any,
+    ) -> TextToSpeech:
+        """The voice as a document asks for it; `options` are settings of the vendor."""
+        url, more = url or self.url, options or {}
+        match provider:
+            case TtsProvider.ELEVENLABS:
+                settings = ProvidersSettings(elevenlabs=ElevenLabsSettings(url=f"{url}/elevenlabs", **more))
+            case TtsProvider.DEEPGRAM:
+                settings = ProvidersSettings(aura=AuraSettings(url=f"{url}/deepgram", **more))
+            case TtsProvider.INWORLD:
+                settings = ProvidersSettings(inworld=InworldSettings(url=f"{url}/inworld", **more))
+            case TtsProvider.RESEMBLE:
+                more = {"voice": "7f1b"} | more
+                settings = ProvidersSettings(resemble=ResembleSettings(url=f"{url}/resemble", **more))
         spec = Voice(provider=provider, api_key=SecretStr(key), **document)
         return VOICES[provider].voice(self.session, settings, spec)
 

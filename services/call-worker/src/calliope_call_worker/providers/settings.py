@@ -37,7 +37,7 @@ class AuraSettings(Part):
     lifetime_s: PositiveFloat = Field(default=3_300.0, description="Then replaced; the vendor closes after an hour.")
     flushes: int = Field(default=20, ge=3, description="Within the window.")
     characters: int = Field(default=2_400, ge=2_000, description="Within the window.")
-    limits_window_s: PositiveFloat = 60.0
+    limits_window_s: PositiveFloat = Field(default=61.0, description="The vendor's minute and what the way varies by.")
 
 
 class InworldSettings(Part):
