@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import elevenlabs
 import pytest
 
+from calliope.contracts.assistants import TtsProvider
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import ElevenLabsSettings
 from calliope_call_worker.providers.tts.base import SpeechStream, VoiceSession
 from calliope_call_worker.providers.tts.elevenlabs import ElevenLabs, ElevenLabsVoice
 from calliope_call_worker.providers.tts.elevenlabs_session import ElevenLabsSession
+from support.spoken_world import World, heard, reply, words_of, world
 from support.vendor_fakes import CHAR_MS, FakeElevenLabs, serving
 from support.waiting import until
 
@@ -106,3 +110,39 @@ async def test_an_error_frame_fails_the_reply_with_its_class(error: str, failure
         with pytest.raises(ProviderError) as caught:
             await spoken(stream)
     assert caught.value.failure is failure
+
+
+async def test_every_setting_of_a_document_reaches_the_vendor() -> None:
+    settings: dict[str, Any] = {"stability": 0.3, "similarity_boost": 0.8, "style": 0.1, "use_speaker_boost": True}
+    async with world() as twins:
+        tts = twins.voice(TtsProvider.ELEVENLABS, voice_id="Bella", model_id="eleven_turbo_v2_5", **settings)
+        async with tts.connect("call_1") as voice, voice.speak() as stream:
+            await reply(stream, ("Hello. ",))
+        record = twins.records(TtsProvider.ELEVENLABS)[0]
+    assert (record["voice"], record["query"]["model_id"]) == ("EXAVITQu4vr4xnSDxMaL", "eleven_turbo_v2_5")
+    assert record["voice_settings"] == settings
+
+
+def by_the_sdk(twins: World, key: str, text: str) -> bytes:
+    """The official client insists on TLS for sockets; only its address is bent."""
+    client = elevenlabs.ElevenLabs(api_key=key, base_url=f"{twins.url}/elevenlabs")
+    client.text_to_speech._ws_base_url = f"{twins.url}/elevenlabs".replace("http", "ws", 1)
+    settings = elevenlabs.VoiceSettings(stability=0.4, similarity_boost=0.7, style=0.0, use_speaker_boost=True)
+    audio = client.text_to_speech.convert_realtime(
+        "v1",
+        text=(f"{word} " for word in text.split()),
+        model_id="eleven_flash_v2_5",
+        output_format="ulaw_8000",
+        voice_settings=settings,
+    )
+    return b"".join(audio)
+
+
+@pytest.mark.filterwarnings("ignore:ConnectionClosed.code is deprecated:DeprecationWarning")
+async def test_the_official_sdk_speaks_with_the_twin() -> None:
+    text = "Hello there, this was said by the official client, word for word."
+    async with world() as twins:
+        audio = await asyncio.to_thread(by_the_sdk, twins, "secret", text)
+        settings = twins.records(TtsProvider.ELEVENLABS)[0]["voice_settings"]
+    assert heard(audio) == words_of(text)
+    assert settings["stability"] == 0.4

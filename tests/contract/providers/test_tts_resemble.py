@@ -27,7 +27,11 @@ REQUEST = {
 
 async def test_a_sentence_is_a_request_with_a_number() -> None:
     async with world() as twins:
-        document = {"voice_id": "v-1", "model_id": "chatterbox-turbo", "provider_config": {"project_uuid": "p-1"}}
+        document: dict[str, Any] = {
+            "voice_id": "v-1",
+            "model_id": "chatterbox-turbo",
+            "provider_config": {"project_uuid": "p-1"},
+        }
         async with twins.voice(RESEMBLE, **document).connect("call_1") as voice, voice.speak() as stream:
             await reply(stream, PIECES)
         requests = twins.records(RESEMBLE)[0]["requests"]
