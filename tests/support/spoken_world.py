@@ -86,12 +86,12 @@ class World:
 
 
 @asynccontextmanager
-async def world(**knobs: Any) -> AsyncIterator[World]:
+async def world(*, within_s: float = 30.0, **knobs: Any) -> AsyncIterator[World]:
     """Twins that are quick; `knobs` turn all of them."""
     sandbox = Sandbox()
     for twin in TWINS.values():
         sandbox.knobs.turn({twin: QUICK | knobs})
-    async with TestServer(create_app(sandbox)) as server, ClientSession() as session, asyncio.timeout(30):
+    async with TestServer(create_app(sandbox)) as server, ClientSession() as session, asyncio.timeout(within_s):
         yield World(sandbox, session, server)
 
 

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from calliope.contracts.assistants import TtsProvider
+from calliope_call_worker.pipeline.playout import Playout
 from calliope_call_worker.providers.errors import Failure, ProviderError
-from support.spoken_world import CLOSED_PORT, World, listen, reply, words_of, world
+from support.spoken_world import CLOSED_PORT, Spoken, World, heard, listen, reply, words_of, world
 from support.waiting import until
 
 PIECES = ("Hello there, ", "your table is booked. ", "Is there anything else, perhaps? ")
@@ -47,6 +48,23 @@ async def test_spans_are_where_their_words_are_in_the_audio(twins: World, provid
     starts = [span.start_ms for span in spoken.spans]
     expected = [40.0 * TEXT.index(span.text) for span in spoken.spans]
     assert starts == pytest.approx(expected, abs=2.0)
+
+
+async def test_what_counts_as_heard_is_what_an_ear_heard(twins: World, provider: TtsProvider) -> None:
+    """Cut anywhere, to the word that is being said then."""
+    playout, spoken = Playout(), Spoken()
+    playout.said("r1", TEXT)
+    async with twins.voice(provider).connect("call_1") as voice, voice.speak() as stream:
+        await stream.say(TEXT)
+        await stream.finish()
+        async for part in stream.audio():
+            playout.timed("r1", part.spans)
+            playout.sent("r1", len(part.audio), 0.0)
+            spoken.audio += part.audio
+    for cut_ms in range(0, int(spoken.audio_ms), 170):
+        counted = playout.heard("r1", cut_ms / 1_000).text
+        assert TEXT.startswith(counted)
+        assert abs(len(counted.split()) - len(heard(bytes(spoken.audio[: cut_ms * 8])).split())) <= 1
 
 
 async def test_a_reply_that_is_left_leaves_nothing_for_the_next(twins: World, provider: TtsProvider) -> None:

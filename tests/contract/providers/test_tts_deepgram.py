@@ -10,6 +10,7 @@ from deepgram.environment import DeepgramClientEnvironment
 from deepgram.speak.v1.types import SpeakV1Clear, SpeakV1Close, SpeakV1Flush, SpeakV1Text
 
 from calliope.contracts.assistants import TtsProvider
+from calliope_call_worker.pipeline.playout import Playout
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from support.spoken_world import World, heard, reply, words_of, world
 from support.waiting import until
@@ -61,8 +62,8 @@ async def test_no_socket_is_flushed_more_often_than_the_vendor_takes() -> None:
 
 async def test_more_text_than_a_minute_takes_waits_for_its_time() -> None:
     async with world() as twins:
-        twins.turn(DEEPGRAM, characters=2_000, window_s=0.2)
-        options = {"characters": 2_000, "limits_window_s": 0.3}
+        twins.turn(DEEPGRAM, characters=2_000, window_s=0.3)
+        options = {"characters": 2_000, "limits_window_s": 1.0}
         async with twins.voice(DEEPGRAM, options=options).connect("call_1") as voice, voice.speak() as stream:
             spoken = await reply(stream, (LONG * 4, LONG * 4))
         assert (spoken.heard, spoken.text) == (words_of(LONG * 8), LONG * 8)
@@ -85,6 +86,26 @@ async def test_barge_in_clears_the_socket_and_late_audio_is_dropped(late_chunks:
                 assert (spoken.heard, spoken.text) == (words_of(text), text)
         assert messages(twins)[:3] == ["Speak", "Flush", "Clear"]
         assert len(twins.records(DEEPGRAM)) == 1
+
+
+async def test_until_a_flush_is_answered_the_text_heard_is_a_guess_by_the_usual_pace() -> None:
+    playout = Playout()
+    playout.said("r1", LONG)
+    async with (
+        world(speed=8.0, char_ms=70) as twins,
+        twins.voice(DEEPGRAM).connect("call_1") as voice,
+        voice.speak() as stream,
+    ):
+        await stream.say(LONG)
+        audio, parts = b"", aiter(stream.audio())
+        while len(audio) < 3_000 * 8:
+            part = await anext(parts)
+            assert not part.spans
+            audio += part.audio
+            playout.sent("r1", len(part.audio), 0.0)
+    counted = playout.heard("r1", 3.0).text
+    assert LONG.startswith(counted)
+    assert abs(len(counted.split()) - len(heard(audio[: 3_000 * 8]).split())) <= 1
 
 
 async def test_a_reply_that_was_heard_out_needs_no_clear() -> None:
