@@ -19,7 +19,9 @@ from calliope_call_worker.providers.settings import (
     ProvidersSettings,
     ResembleSettings,
 )
-from calliope_call_worker.providers.tts.base import SpeechStream, TextSpan, TextToSpeech
+from calliope_call_worker.providers.tts.base import SpeechStream, TextSpan, TextToSpeech, VoiceSession
+from calliope_call_worker.providers.tts.elevenlabs_session import ElevenLabsSession
+from calliope_call_worker.providers.tts.line import LineSession
 from calliope_sandbox.app import FAULTY, Sandbox, create_app
 from calliope_sandbox.tone_speech import SILENCE, Listener
 
@@ -93,6 +95,12 @@ async def world(*, within_s: float = 30.0, **knobs: Any) -> AsyncIterator[World]
         sandbox.knobs.turn({twin: QUICK | knobs})
     async with TestServer(create_app(sandbox)) as server, ClientSession() as session, asyncio.timeout(within_s):
         yield World(sandbox, session, server)
+
+
+def alive(voice: VoiceSession) -> bool:
+    """Whether the next reply begins without connecting, as far as is known."""
+    assert isinstance(voice, LineSession | ElevenLabsSession)
+    return voice.alive
 
 
 @dataclass

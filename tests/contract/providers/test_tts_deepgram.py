@@ -12,7 +12,7 @@ from deepgram.speak.v1.types import SpeakV1Clear, SpeakV1Close, SpeakV1Flush, Sp
 from calliope.contracts.assistants import TtsProvider
 from calliope_call_worker.pipeline.playout import Playout
 from calliope_call_worker.providers.errors import Failure, ProviderError
-from support.spoken_world import World, heard, reply, words_of, world
+from support.spoken_world import World, alive, heard, reply, words_of, world
 from support.waiting import until
 
 DEEPGRAM = TtsProvider.DEEPGRAM
@@ -124,7 +124,7 @@ async def test_a_socket_that_lived_long_is_replaced_between_replies() -> None:
             for _ in range(2):
                 async with voice.speak() as stream:
                     assert (await reply(stream, ("Goodbye. ",))).heard == "Goodbye."
-                await until(lambda: not getattr(voice, "alive"))  # noqa: B009 - of the session, not of the port
+                await until(lambda: not alive(voice))
         assert len(twins.records(DEEPGRAM)) == 2
 
 
@@ -132,7 +132,7 @@ async def test_the_vendors_hour_ends_an_idle_socket_and_the_next_reply_is_spoken
     async with world() as twins:
         twins.turn(DEEPGRAM, lifetime_s=0.05)
         async with twins.voice(DEEPGRAM).connect("call_1") as voice:
-            await until(lambda: not getattr(voice, "alive"))  # noqa: B009 - as above
+            await until(lambda: not alive(voice))
             twins.turn(DEEPGRAM, lifetime_s=60.0)
             async with voice.speak() as stream:
                 assert (await reply(stream, ("Goodbye. ",))).heard == "Goodbye."

@@ -8,7 +8,7 @@ import pytest
 from calliope.contracts.assistants import TtsProvider
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.tts import inworld_words
-from support.spoken_world import World, reply, words_of, world
+from support.spoken_world import World, alive, reply, words_of, world
 from support.waiting import until
 
 INWORLD = TtsProvider.INWORLD
@@ -93,7 +93,7 @@ async def test_a_refused_context_fails_its_reply_alone() -> None:
         async with voice.speak() as stream:
             with pytest.raises(ProviderError) as caught:
                 await reply(stream, PIECES)
-        assert getattr(voice, "alive")  # noqa: B009 - of the session, not of the port
+        assert alive(voice)
     assert caught.value.failure is Failure.REFUSED
 
 
@@ -101,7 +101,7 @@ async def test_an_inactive_socket_is_closed_and_the_next_reply_gets_a_new_one() 
     async with world() as twins:
         twins.turn(INWORLD, inactivity_s=0.05)
         async with twins.voice(INWORLD).connect("call_1") as voice:
-            await until(lambda: not getattr(voice, "alive"))  # noqa: B009 - as above
+            await until(lambda: not alive(voice))
             twins.turn(INWORLD, inactivity_s=60.0)
             async with voice.speak() as stream:
                 assert (await reply(stream, PIECES)).heard == words_of(TEXT)

@@ -7,7 +7,7 @@ import pytest
 
 from calliope.contracts.assistants import TtsProvider
 from calliope_call_worker.providers.errors import Failure, ProviderError
-from support.spoken_world import World, heard, reply, words_of, world
+from support.spoken_world import World, alive, heard, reply, words_of, world
 from support.waiting import until
 
 RESEMBLE = TtsProvider.RESEMBLE
@@ -70,7 +70,7 @@ async def test_a_reply_that_is_left_leaves_its_socket_and_another_is_open_before
             async with voice.speak() as stream:
                 await stream.say(LONG)
                 await anext(aiter(stream.audio()))
-            await until(lambda: getattr(voice, "alive"))  # noqa: B009 - of the session, not of the port
+            await until(lambda: alive(voice))
             assert len(twins.records(RESEMBLE)) == 2
             async with voice.speak() as stream:
                 assert (await reply(stream, ("Next. ",))).heard == "Next."
@@ -90,7 +90,7 @@ async def test_a_key_that_is_refused_in_a_message_is_a_wrong_key() -> None:
     async with world() as twins:
         twins.turn(RESEMBLE, refuse_with="frame")
         async with twins.voice(RESEMBLE, key="bad").connect("call_1") as voice, voice.speak() as stream:
-            await until(lambda: not getattr(voice, "alive"))  # noqa: B009 - as above
+            await until(lambda: not alive(voice))
             twins.turn(RESEMBLE, refuse_with="handshake")
             with pytest.raises(ProviderError) as caught:
                 await reply(stream, PIECES)

@@ -54,7 +54,8 @@ class InworldTalk:
 
     async def end(self, context: str) -> None:
         """Nobody listens to it any more; it counts until the vendor says that it is closed. Raises: ProviderError."""
-        if self._streams.pop(context, None) is not None and self.line.alive:
+        self._streams.pop(context, None)
+        if context in self._counted and self.line.alive:
             await self.line.send(words.close(context))
 
     def hear(self, audio: bytes) -> None:
@@ -63,18 +64,12 @@ class InworldTalk:
 
     def take(self, message: dict[str, Any]) -> None:
         """See `Talk`."""
-        result = message.get("result") or {}
+        result, error = message.get("result") or {}, message.get("error")
         context = str(result.get("contextId") or result.get("context_id") or "")
-        stream = self._streams.get(context)
-        error = message.get("error")
         if (failed := words.failure_of(error or result.get("status"))) is not None:
-            if (error or {}).get("code") == words.NOT_FOUND or (context and stream is None):
-                log.debug("tts.late_error", provider=words.NAME, error=failed[1])
-                return
-            if stream is None:
-                raise ProviderError(words.NAME, *failed)
-            stream.fail(ProviderError(words.NAME, *failed))
+            self._failed(context, ProviderError(words.NAME, *failed), lost=words.is_not_found(error))
             return
+        stream = self._streams.get(context)
         if stream is not None:
             if (chunk := result.get("audioChunk")) is not None:
                 stream.hear(chunk)
@@ -85,6 +80,17 @@ class InworldTalk:
             self._streams.pop(context, None)
             if stream is not None:
                 stream.closed()
+
+    def _failed(self, context: str, error: ProviderError, *, lost: bool) -> None:
+        """An error of a context is its reply's; one without is everybody's, unless it is about one already left."""
+        stream = self._streams.pop(context, None)
+        left = self._counted - self._streams.keys()
+        if stream is not None:
+            stream.fail(error)
+        elif not context and not (lost and left):
+            raise error
+        else:
+            log.debug("tts.late_error", provider=words.NAME, error=error.detail)
 
     def fail(self, error: ProviderError) -> None:
         """See `Talk`."""

@@ -9,16 +9,16 @@ from calliope_call_worker.providers.tts.riff import without_header
 
 NAME: Final = "inworld"
 MOST_CHARS: Final = 1_000  # in one send_text
-NOT_FOUND: Final = 5  # gRPC: also the answer to a context that was closed a moment ago
 _VOICES: Final = (
     "alex ashley blake carter clive craig deborah dennis dominus edward elizabeth hades hana julia luna mark olivia"
     " pixie priya ronald sarah shaun theodore timothy wendy"
 )
 NICKNAMES: Final = {name: name.capitalize() for name in _VOICES.split()}
+_NOT_FOUND: Final = 5
 _FAILURES: Final = {  # gRPC codes
     3: Failure.REFUSED,
     4: Failure.DEADLINE,
-    NOT_FOUND: Failure.REFUSED,
+    _NOT_FOUND: Failure.REFUSED,
     7: Failure.KEY,
     8: Failure.RATE_LIMITED,
     9: Failure.REFUSED,
@@ -54,6 +54,11 @@ def failure_of(status: dict[str, Any] | None) -> tuple[Failure, str] | None:
     """Class and text of a status or an error that is not ok."""
     code = int((status or {}).get("code") or 0)
     return (_FAILURES.get(code, Failure.ERROR), f"code {code}") if code else None
+
+
+def is_not_found(error: dict[str, Any] | None) -> bool:
+    """Whether it is about something that is not there, as a context is that was closed a moment ago."""
+    return (error or {}).get("code") == _NOT_FOUND
 
 
 def audio_of(chunk: dict[str, Any]) -> bytes:
