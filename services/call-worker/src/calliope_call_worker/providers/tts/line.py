@@ -118,7 +118,7 @@ class Lines(Generic[T]):
                 await self._hang_up(line)
                 raise ProviderError(self._manners.provider, Failure.DROPPED, "the session was closed")
             talk = self._manners.talk(line)
-            self._open = [one for one in self._open if one[0].alive and (one[1].busy or self._retire(one[0]))]
+            self._keep_busy_ones()
             self._open.append((line, talk))
             self._spawn(self._read(line, talk), f"tts.{self._manners.provider}.read")
             return talk
@@ -136,11 +136,16 @@ class Lines(Generic[T]):
                 line.fail(ProviderError(self._manners.provider, Failure.DROPPED, "the session was closed"))
                 closing.create_task(self._hang_up(line), name=f"tts.{self._manners.provider}.close")
 
-    def _retire(self, line: Line) -> bool:
-        """Never true: it is out."""
+    def _keep_busy_ones(self) -> None:
+        """What is neither free nor spoken on is worn."""
+        for line, talk in self._open:
+            if line.alive and not talk.busy:
+                self._retire(line)
+        self._open = [(line, talk) for line, talk in self._open if line.alive]
+
+    def _retire(self, line: Line) -> None:
         line.fail(ProviderError(self._manners.provider, Failure.DROPPED, "the connection was replaced"))
         self._spawn(self._hang_up(line), f"tts.{self._manners.provider}.retire")
-        return False
 
     async def _dial_again(self) -> None:
         with suppress(ProviderError):  # the next reply dials for itself, and learns why it cannot
