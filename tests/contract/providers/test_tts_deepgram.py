@@ -70,6 +70,19 @@ async def test_more_text_than_a_minute_takes_waits_for_its_time() -> None:
         assert len(twins.records(DEEPGRAM)) == 1
 
 
+async def test_replies_that_were_cut_do_not_make_the_next_wait() -> None:
+    """Their text counts at the vendor, though nobody heard it."""
+    async with world(speed=8.0) as twins:
+        async with twins.voice(DEEPGRAM).connect("call_1") as voice:
+            for _ in range(6):
+                async with voice.speak() as stream:
+                    await stream.say(LONG * 2)
+                    await anext(aiter(stream.audio()))
+            async with voice.speak() as stream:
+                assert (await reply(stream, ("Next. ",))).heard == "Next."
+        assert len(twins.records(DEEPGRAM)) == 4
+
+
 @pytest.mark.parametrize("flushed", [True, False])
 @pytest.mark.parametrize("late_chunks", [0, 1, 3])
 async def test_barge_in_clears_the_socket_and_late_audio_is_dropped(late_chunks: int, flushed: bool) -> None:

@@ -35,6 +35,7 @@ class AuraTalk:
         self._now = asyncio.get_running_loop().time
         self._flushes = Budget(settings.flushes, settings.limits_window_s)
         self._characters = Budget(settings.characters, settings.limits_window_s)
+        self._characters_of_a_reply = settings.characters // 2  # spoken for longer than the window they wait for
         self._lifetime_s = settings.lifetime_s
         self._stream: AuraStream | None = None
         self._clearing = 0
@@ -48,8 +49,10 @@ class AuraTalk:
     @property
     def free(self) -> bool:
         """See `Talk`."""
-        fresh = self._now() - self.line.opened_at < self._lifetime_s
-        return self._stream is None and fresh and self.flushes_left >= _FLUSHES_OF_A_REPLY
+        now = self._now()
+        fresh = now - self.line.opened_at < self._lifetime_s
+        takes_much = self._characters.left(now) >= self._characters_of_a_reply
+        return self._stream is None and fresh and takes_much and self.flushes_left >= _FLUSHES_OF_A_REPLY
 
     @property
     def flushes_left(self) -> int:
