@@ -64,6 +64,7 @@ NO_KEY = {"fallbacks": [{"provider": "groq"}]}
         ),
         ({CUSTOM: {"structured_data_schema": {"type": "nonsense"}}}, "custom_settings.structured_data_schema"),
         ({"tts_settings": {"provider": "deepgram", "stability": 0.5}}, "tts_settings.stability"),
+        ({TTS: {"provider": "deepgram", "voice_id": "luna", "model_id": "aura-2-luna-en"}}, "tts_settings.model_id"),
         ({TTS: UUID}, "tts_settings.provider_config.project_uuid"),
         ({"rag_settings": {"enabled": True}}, "rag_settings.enabled"),
         ({"llm_settings": {"temperature": 99}}, "llm_settings.temperature"),

@@ -11,7 +11,7 @@ from calliope_sandbox.faults import FaultError, Faults
 from calliope_sandbox.knobs import KnobError, Knobs
 from calliope_sandbox.llm_scripts import ScriptError, ScriptStore
 from calliope_sandbox.records import Records
-from calliope_sandbox.vendors import deepgram, elevenlabs, openai, twilio, webhooks
+from calliope_sandbox.vendors import deepgram, deepgram_speak, elevenlabs, inworld, openai, resemble, twilio, webhooks
 from calliope_sandbox.vendors.host import Host, Trouble
 
 Mount = Callable[[web.Application, Host], None]
@@ -19,8 +19,11 @@ Mount = Callable[[web.Application, Host], None]
 # A new vendor is its file and a line here.
 VENDORS: Final[dict[str, Mount]] = {
     "deepgram": deepgram.mount,
+    "deepgram_speak": deepgram_speak.mount,
     "elevenlabs": elevenlabs.mount,
+    "inworld": inworld.mount,
     "openai": openai.mount,
+    "resemble": resemble.mount,
     "twilio": twilio.mount,
     "webhooks": webhooks.mount,
 }

@@ -59,6 +59,64 @@ class ElevenlabsKnobs:
     durations_key: str = "charDurationsMs"  # or charsDurationsMs
 
 
+@dataclass(frozen=True, slots=True)
+class DeepgramSpeakKnobs:
+    """Deepgram's voices. Limits count within `window_s`; `late_chunks` of audio come between Clear and Cleared."""
+
+    rejected_keys: tuple[str, ...] = ("bad",)
+    first_byte_ms: float = 60.0
+    first_byte_jitter_ms: float = 0.0
+    speed: float = 8.0
+    first_chunk_ms: float = 200.0
+    chunk_ms: float = 500.0
+    char_ms: int = 60
+    flushes: int = 20
+    characters: int = 2_400
+    window_s: float = 60.0
+    lifetime_s: float = 3_600.0
+    late_chunks: int = 1
+    flushed_when_cleared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InworldKnobs:
+    """Inworld's voices. `early_close_is_silent`: a context closed before its first audio is closed without any."""
+
+    rejected_keys: tuple[str, ...] = ("bad",)
+    first_byte_ms: float = 60.0
+    first_byte_jitter_ms: float = 0.0
+    speed: float = 8.0
+    first_chunk_ms: float = 200.0
+    chunk_ms: float = 500.0
+    char_ms: int = 60
+    max_contexts: int = 5
+    inactivity_s: float = 600.0
+    header: str = "none"  # or first (of each flush), or every chunk
+    timed: bool = True
+    trailing_times: bool = False  # times come behind the audio, in messages of their own
+    early_close_is_silent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ResembleKnobs:
+    """Resemble's voices. Requests are answered one after the other, or `mixed`."""
+
+    rejected_keys: tuple[str, ...] = ("bad",)
+    refuse_with: str = "handshake"  # or frame: the socket opens and a first message says why
+    first_byte_ms: float = 60.0
+    first_byte_jitter_ms: float = 0.0
+    speed: float = 8.0
+    first_chunk_ms: float = 200.0
+    chunk_ms: float = 500.0
+    char_ms: int = 60
+    header: str = "as_asked"  # or plain, or long (times before the samples, size unknown), although none was asked for
+    times_from: str = "request"  # or chunk
+    timed: bool = True
+    mixed: bool = False
+    needs_project: bool = False
+    answers_close: bool = False
+
+
 @dataclass(slots=True)
 class Knobs:
     """The knobs of all twins, changeable while they run; streams that are open keep theirs."""
@@ -68,6 +126,9 @@ class Knobs:
     groq: LlmKnobs = field(default_factory=lambda: LlmKnobs(variants=("whole_call", "x_groq")))
     xai: LlmKnobs = field(default_factory=lambda: LlmKnobs(variants=("whole_call", "usage_everywhere")))
     elevenlabs: ElevenlabsKnobs = field(default_factory=ElevenlabsKnobs)
+    deepgram_speak: DeepgramSpeakKnobs = field(default_factory=DeepgramSpeakKnobs)
+    inworld: InworldKnobs = field(default_factory=InworldKnobs)
+    resemble: ResembleKnobs = field(default_factory=ResembleKnobs)
 
     def turn(self, changes: Mapping[str, Any]) -> None:
         """Change some: {vendor: {knob: value}}. All or nothing. Raises: KnobError."""

@@ -124,6 +124,8 @@ class Voice(Request):
             raise ValueError(f"provider_config.project_uuid: only resemble knows it, not {self.provider}")
         if self.provider_config.language is not None and self.provider is not TtsProvider.INWORLD:
             raise ValueError(f"provider_config.language: only inworld knows it, not {self.provider}")
+        if self.provider is TtsProvider.DEEPGRAM and self.voice_id is not None and self.model_id is not None:
+            raise ValueError("model_id: a voice of deepgram is its model; give one of voice_id and model_id")
         return self
 
 

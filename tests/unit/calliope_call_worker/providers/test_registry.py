@@ -6,12 +6,17 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from calliope.contracts.assistants import AssistantSpec
+from calliope.contracts.assistants import AssistantSpec, TtsProvider
 from calliope.contracts.calls import Stage
 from calliope.settings import EgressSettings
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.registry import Providers, open_providers
-from calliope_call_worker.providers.settings import DeepgramSettings, ElevenLabsSettings, ProvidersSettings
+from calliope_call_worker.providers.settings import (
+    AuraSettings,
+    DeepgramSettings,
+    ElevenLabsSettings,
+    ProvidersSettings,
+)
 
 KEYED = ProvidersSettings(
     deepgram=DeepgramSettings(api_key=SecretStr("dg")), elevenlabs=ElevenLabsSettings(api_key=SecretStr("el"))
@@ -58,3 +63,26 @@ async def test_a_nickname_becomes_the_vendors_id_and_no_key_gets_into_the_line_c
     call = providers.for_call(a_spec(tts_settings={"api_key": "own", "voice_id": "Adam"}), "call_1")
     assert call.tts.voice == "pNInz6obpgDQGcFmaJgB"
     assert "own" not in call.voice_key.settings
+
+
+@pytest.mark.parametrize("provider", list(TtsProvider))
+async def test_every_voice_of_the_contract_can_be_had(providers: Providers, provider: TtsProvider) -> None:
+    voice = {"provider": provider, "voice_id": "v-1", "api_key": "own"}
+    call = providers.for_call(a_spec(tts_settings=voice), "call_1")
+    assert (call.tts.name, call.tts.voice) == (provider, "v-1")
+
+
+async def test_deepgrams_voices_are_on_the_recognisers_account_unless_they_have_their_own() -> None:
+    settings = (
+        KEYED.deepgram_voice.api_key,
+        KEYED.model_copy(update={"aura": AuraSettings(api_key=SecretStr("aura"))}).deepgram_voice.api_key,
+    )
+    assert [key.get_secret_value() for key in settings if key is not None] == ["dg", "aura"]
+
+
+async def test_a_fallback_voice_without_a_key_is_left_out_and_reported(providers: Providers) -> None:
+    fallbacks = [{"provider": "inworld"}, {"provider": "deepgram"}]
+    call = providers.for_call(a_spec(tts_settings={"fallbacks": fallbacks}), "call_1")
+    reports: list[tuple[Stage, str, Failure, str]] = []
+    call.failures.listen(lambda stage, error, action: reports.append((stage, error.provider, error.failure, action)))
+    assert reports == [(Stage.TTS, "inworld", Failure.KEY, "left out")]

@@ -3,10 +3,10 @@
 The shared parts (connections, breakers) live as long as the worker; a call's parts are made per call and hold nothing.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import aiohttp
 import structlog
@@ -33,14 +33,46 @@ from calliope_call_worker.providers.stt.base import SpeechToText, SttOptions
 from calliope_call_worker.providers.stt.deepgram import Deepgram
 from calliope_call_worker.providers.stt.resilient import ResilientStt
 from calliope_call_worker.providers.tts.base import TextToSpeech
-from calliope_call_worker.providers.tts.elevenlabs import ElevenLabs, ElevenLabsVoice
-from calliope_call_worker.providers.tts.elevenlabs_words import MODEL_NICKNAMES, NICKNAMES, NOT_STREAMED
+from calliope_call_worker.providers.tts.deepgram import Aura
+from calliope_call_worker.providers.tts.elevenlabs import ElevenLabs
+from calliope_call_worker.providers.tts.inworld import Inworld
+from calliope_call_worker.providers.tts.resemble import Resemble
 from calliope_call_worker.providers.tts.resilient import ResilientTts
 
 log = structlog.get_logger(__name__)
 
 MAX_EARLY_FAILURES: Final = 100
 OnFailure = Callable[[Stage, ProviderError, str], None]
+
+
+class _Keyed(Protocol):
+    @property
+    def api_key(self) -> SecretStr | None: ...
+
+
+S = TypeVar("S", bound=_Keyed)
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceVendor(Generic[S]):
+    """Where a vendor's settings are, and what makes a voice of them: an adapter's `of`."""
+
+    settings: Callable[[ProvidersSettings], S]
+    make: Callable[[aiohttp.ClientSession, S, Voice, str], TextToSpeech]
+
+    def voice(self, session: aiohttp.ClientSession, settings: ProvidersSettings, spec: Voice) -> TextToSpeech:
+        """The voice of a document. Raises: ProviderError."""
+        own = self.settings(settings)
+        return self.make(session, own, spec, _key(spec.provider, spec.api_key, own.api_key))
+
+
+# A new voice is its adapter, its settings, and a line here.
+VOICES: Final[Mapping[TtsProvider, VoiceVendor[Any]]] = {
+    TtsProvider.ELEVENLABS: VoiceVendor(lambda settings: settings.elevenlabs, ElevenLabs.of),
+    TtsProvider.DEEPGRAM: VoiceVendor(lambda settings: settings.deepgram_voice, Aura.of),
+    TtsProvider.INWORLD: VoiceVendor(lambda settings: settings.inworld, Inworld.of),
+    TtsProvider.RESEMBLE: VoiceVendor(lambda settings: settings.resemble, Resemble.of),
+}
 
 
 class Failures:
@@ -159,13 +191,7 @@ class Providers:
 
     def voice(self, spec: Voice) -> TextToSpeech:
         """One voice. Raises: ProviderError."""
-        match spec.provider:
-            case TtsProvider.ELEVENLABS:
-                settings = self._settings.elevenlabs
-                key = _key(spec.provider, spec.api_key, settings.api_key)
-                return ElevenLabs(self._session, settings, _elevenlabs_voice(spec, settings.voice, settings.model), key)
-            case _:
-                raise _not_available(spec.provider)
+        return VOICES[spec.provider].voice(self._session, self._settings, spec)
 
     def _voices(self, spec: AssistantSpec, failures: Failures) -> list[TextToSpeech]:
         report, voices, lacking = failures.of(Stage.TTS), list[TextToSpeech](), None
@@ -224,21 +250,6 @@ def stt_options(spec: SttSettings, call_id: str) -> SttOptions:
         smart_format=spec.smart_format,
         endpointing_ms=spec.endpointing,
         utterance_end_ms=spec.utterance_end_ms,
-    )
-
-
-def _elevenlabs_voice(spec: Voice, default_voice: str, default_model: str) -> ElevenLabsVoice:
-    voice, model = spec.voice_id or default_voice, spec.model_id or default_model
-    model = MODEL_NICKNAMES.get(model, model)
-    if model in NOT_STREAMED:
-        raise ProviderError("elevenlabs", Failure.REFUSED, f"{model} cannot be streamed; use eleven_flash_v2_5")
-    return ElevenLabsVoice(
-        voice_id=NICKNAMES.get(voice.lower(), voice),
-        model=model,
-        stability=spec.stability,
-        similarity_boost=spec.similarity_boost,
-        style=spec.style,
-        use_speaker_boost=spec.use_speaker_boost,
     )
 
 

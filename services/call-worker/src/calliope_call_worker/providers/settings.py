@@ -27,6 +27,41 @@ class ElevenLabsSettings(Part):
     )
 
 
+class AuraSettings(Part):
+    """Deepgram's voices; the voice is the model. The limits are the vendor's, for one connection."""
+
+    url: str = Field(default="wss://api.deepgram.com", description="Regional hosts: api.eu., api.au., api.in.")
+    api_key: SecretStr | None = Field(default=None, description="Default: the key of Deepgram's recogniser.")
+    voice: str = "thalia"
+    handshake_deadline_s: PositiveFloat = 2.0
+    lifetime_s: PositiveFloat = Field(default=3_300.0, description="Then replaced; the vendor closes after an hour.")
+    flushes: int = Field(default=20, ge=3, description="Within the window.")
+    characters: int = Field(default=2_400, ge=2_000, description="Within the window.")
+    limits_window_s: PositiveFloat = Field(default=61.0, description="The vendor's minute and what the way varies by.")
+
+
+class InworldSettings(Part):
+    """Inworld's voices."""
+
+    url: str = "wss://api.inworld.ai"
+    api_key: SecretStr | None = Field(default=None, description="As the portal shows it: it is base64 already.")
+    model: str = "inworld-tts-1.5-max"
+    language_model: str = Field(default="inworld-tts-2", description="Default of a document that names a language.")
+    voice: str = "hades"
+    handshake_deadline_s: PositiveFloat = 2.0
+
+
+class ResembleSettings(Part):
+    """Resemble's voices. There is no voice that everybody has."""
+
+    url: str = "wss://websocket.cluster.resemble.ai"
+    api_key: SecretStr | None = None
+    model: str | None = None
+    voice: str | None = None
+    project_uuid: str | None = None
+    handshake_deadline_s: PositiveFloat = 2.0
+
+
 class OpenAiSettings(Part):
     """OpenAI. Model names expire within months: check them against the vendor's list when upgrading."""
 
@@ -82,9 +117,17 @@ class ProvidersSettings(Part):
 
     deepgram: DeepgramSettings = DeepgramSettings()
     elevenlabs: ElevenLabsSettings = ElevenLabsSettings()
+    aura: AuraSettings = AuraSettings()
+    inworld: InworldSettings = InworldSettings()
+    resemble: ResembleSettings = ResembleSettings()
     openai: OpenAiSettings = OpenAiSettings()
     groq: GroqSettings = GroqSettings()
     xai: XaiSettings = XaiSettings()
     listening: ListeningSettings = ListeningSettings()
     thinking: ThinkingSettings = ThinkingSettings()
     speaking: SpeakingSettings = SpeakingSettings()
+
+    @property
+    def deepgram_voice(self) -> AuraSettings:
+        """Deepgram's voices, on the recogniser's account unless they have one of their own."""
+        return self.aura.model_copy(update={"api_key": self.aura.api_key or self.deepgram.api_key})

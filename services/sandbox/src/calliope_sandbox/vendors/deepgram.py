@@ -18,6 +18,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from calliope_sandbox.knobs import DeepgramKnobs
 from calliope_sandbox.recognition import ArrivalClock, Emission, Recognition, RecognitionOptions
 from calliope_sandbox.tone_speech import RATE_HZ, Listener, encode
+from calliope_sandbox.vendors.deepgram_auth import key_of, refusal
 from calliope_sandbox.vendors.deepgram_query import BadQuery, ListenQuery, keyterms_fit, parse
 from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket, refused
 
@@ -200,21 +201,20 @@ class ListenSession:
 async def listen(request: web.Request, host: Host) -> web.StreamResponse:
     """GET /v1/listen, upgraded."""
     request_id = str(uuid.uuid4())
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    knobs = host.knobs.deepgram
-    if scheme not in {"Token", "Bearer"} or not key or key.startswith(knobs.rejected_keys):
-        return _refused(401, "INVALID_AUTH", "Invalid credentials.", request_id)
+    key, knobs = key_of(request), host.knobs.deepgram
+    if not key or key.startswith(knobs.rejected_keys):
+        return refusal(401, "INVALID_AUTH", "Invalid credentials.", request_id)
     try:
         query = parse(request.query)
     except BadQuery as exc:
-        return _refused(400, "Bad Request", str(exc), request_id)
+        return refusal(400, "Bad Request", str(exc), request_id)
     try:
         trouble = await refused(host, "deepgram", request, call=query.call, key=key)
     except DroppedError:
         return web.Response(status=500)
     if trouble is not None and trouble.action == "refuse":
         code = "TOO_MANY_REQUESTS" if trouble.status == 429 else trouble.code or "INTERNAL"
-        return _refused(trouble.status, code, trouble.reason, request_id)
+        return refusal(trouble.status, code, trouble.reason, request_id)
     ws = web.WebSocketResponse(max_msg_size=1024 * 1024, compress=False)
     ws.headers["dg-request-id"] = request_id
     await ws.prepare(request)
@@ -235,12 +235,6 @@ async def listen(request: web.Request, host: Host) -> web.StreamResponse:
         record["dropped"] = True
     record["audio_ms"] = session.listener.position_ms
     return ws
-
-
-def _refused(status: int, code: str, words: str, request_id: str) -> web.Response:
-    body = {"err_code": code, "err_msg": words, "request_id": request_id}
-    headers = {"dg-error": words, "dg-request-id": request_id}
-    return web.Response(body=orjson.dumps(body), status=status, headers=headers, content_type="application/json")
 
 
 def mount(app: web.Application, host: Host) -> None:

@@ -21,7 +21,8 @@ class Trouble:
 
     refuse: the HTTP status instead of an answer. silent: nothing more is sent. drop: the TCP connection is reset.
     close: the websocket closes with `code`. error: the vendor's error message, then as the vendor does. garbage:
-    bytes that are no message. slow: `ms` before this message; `drip` sends it in small pieces.
+    bytes that are no message. slow: `ms` before this message; `drip` sends it in small pieces (on a websocket, where a
+    message is a piece, the same as slow).
     """
 
     action: str
@@ -78,13 +79,19 @@ class TroubledSocket:
         """A message came in; a fault may strike even when nothing is being sent. Raises: DroppedError."""
         await self._strike()
 
-    async def send(self, message: dict[str, Any]) -> bool:
-        """Send a message, unless a fault swallows it; False when it did. Raises: DroppedError, ConnectionResetError."""
+    async def send(self, message: dict[str, Any] | bytes) -> bool:
+        """Send a message, bytes as they are, unless a fault swallows it; False when it did.
+
+        Raises: DroppedError, ConnectionResetError.
+        """
         await self._strike()
         if self.silent or self.ws.closed:
             return False
         self.sent += 1
-        await self.ws.send_str(orjson.dumps(message).decode())
+        if isinstance(message, bytes):
+            await self.ws.send_bytes(message)
+        else:
+            await self.ws.send_str(orjson.dumps(message).decode())
         return True
 
     async def _strike(self) -> None:
@@ -104,7 +111,7 @@ class TroubledSocket:
                 await self.ws.close(code=int(trouble.code or 1011), message=trouble.reason.encode()[:120])
             case "garbage":
                 await self.ws.send_str(GARBAGE)
-            case "slow":
+            case "slow" | "drip":
                 await asyncio.sleep(trouble.ms / 1_000)
 
 

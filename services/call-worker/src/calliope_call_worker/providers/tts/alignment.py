@@ -50,10 +50,15 @@ class Aligner:
         chars: Sequence[str] = (),
         starts_ms: Sequence[float] = (),
         durations_ms: Sequence[float] = (),
+        *,
+        from_ms: float | None = None,
     ) -> tuple[TextSpan, ...]:
-        """A chunk of so much audio, and its times if it has any: the words that are complete now."""
-        base_ms = self._audio_ms
-        if base_ms < self._clock_ms <= base_ms + MAX_LEAD_MS:
+        """A chunk of so much audio, and its times if it has any: the words that are complete now.
+
+        `from_ms` is where in the reply's audio the times count from; None: from this chunk.
+        """
+        base_ms = self._audio_ms if from_ms is None else from_ms
+        if from_ms is None and base_ms < self._clock_ms <= base_ms + MAX_LEAD_MS:
             base_ms = self._clock_ms
         self._audio_ms += audio_ms
         count = min(len(chars), len(starts_ms), len(durations_ms))
@@ -120,11 +125,18 @@ class Aligner:
         if not left:
             return
         start_ms = self._word_start_ms if self._at > self._emitted else self._end_ms
-        per_char = max(0.0, end_ms - start_ms) / len(left)
-        for word in _WORDS.finditer(left):
-            spans.append(TextSpan(word.group(), start_ms + word.start() * per_char, start_ms + word.end() * per_char))
+        spans += spread(left, start_ms, end_ms)
         self._emitted = self._at = until
         self._end_ms = max(self._end_ms, end_ms)
+
+
+def spread(text: str, start_ms: float, end_ms: float) -> tuple[TextSpan, ...]:
+    """The words of a text at an even pace; joined they are the text."""
+    per_char = max(0.0, end_ms - start_ms) / max(1, len(text))
+    return tuple(
+        TextSpan(word.group(), start_ms + word.start() * per_char, start_ms + word.end() * per_char)
+        for word in _WORDS.finditer(text)
+    )
 
 
 def _ends_word(text: str, start: int, at: int) -> bool:

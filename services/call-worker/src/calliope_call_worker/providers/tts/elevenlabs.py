@@ -7,10 +7,12 @@ from typing import Any
 
 from aiohttp import ClientSession, ClientWebSocketResponse
 
+from calliope.contracts.assistants import Voice
+from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import ElevenLabsSettings
 from calliope_call_worker.providers.tts.base import VoiceSession
 from calliope_call_worker.providers.tts.elevenlabs_session import ElevenLabsSession
-from calliope_call_worker.providers.tts.elevenlabs_words import NAME
+from calliope_call_worker.providers.tts.elevenlabs_words import MODEL_NICKNAMES, NAME, NICKNAMES, NOT_STREAMED
 from calliope_call_worker.providers.wire import helpers, open_socket
 
 
@@ -24,6 +26,22 @@ class ElevenLabsVoice:
     similarity_boost: float | None = None
     style: float | None = None
     use_speaker_boost: bool | None = None
+
+    @classmethod
+    def of(cls, spec: Voice, settings: ElevenLabsSettings) -> "ElevenLabsVoice":
+        """The voice of a document. Raises: ProviderError, when its model cannot be streamed."""
+        voice, model = spec.voice_id or settings.voice, spec.model_id or settings.model
+        model = MODEL_NICKNAMES.get(model, model)
+        if model in NOT_STREAMED:
+            raise ProviderError(NAME, Failure.REFUSED, f"{model} cannot be streamed; use eleven_flash_v2_5")
+        return cls(
+            voice_id=NICKNAMES.get(voice.lower(), voice),
+            model=model,
+            stability=spec.stability,
+            similarity_boost=spec.similarity_boost,
+            style=spec.style,
+            use_speaker_boost=spec.use_speaker_boost,
+        )
 
     def settings(self) -> dict[str, Any]:
         """As the vendor names them."""
@@ -43,6 +61,11 @@ class ElevenLabs:
         self._settings = settings
         self._voice = voice
         self._api_key = api_key
+
+    @classmethod
+    def of(cls, session: ClientSession, settings: ElevenLabsSettings, spec: Voice, api_key: str) -> "ElevenLabs":
+        """The voice of a document. Raises: ProviderError."""
+        return cls(session, settings, ElevenLabsVoice.of(spec, settings), api_key)
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from calliope_call_worker.providers.tts.inbox import Inbox
 if TYPE_CHECKING:
     from calliope_call_worker.providers.tts.elevenlabs_session import ElevenLabsSession, Line
 
-CLOSE_AFTER_S: Final = 0.25  # closing a context right behind its last text now and then makes it silent
+CLOSE_AFTER_S: Final = 0.25  # of quiet: closing right behind the last text now and then makes a context silent
 BYTES_PER_MS: Final = 8
 _NUDGE: Final = SpokenAudio(b"")
 
@@ -28,7 +28,7 @@ class ElevenLabsStream:
         self._inbox: Inbox[SpokenAudio] = Inbox()
         self._line: Line | None = None
         self._context = ""
-        self._said_at = 0.0
+        self._news_at = 0.0
         self._finished = False
         self._closing = False
 
@@ -37,7 +37,7 @@ class ElevenLabsStream:
         self._aligner.say(text)
         if self._line is None:
             self._line, self._context = await self._session.begin(self)
-        self._said_at = self._now()
+        self._news_at = self._now()
         await self._session.send(self._line, words.speak(self._context, text))
 
     async def finish(self) -> None:
@@ -53,7 +53,7 @@ class ElevenLabsStream:
         while True:
             close_at: float | None = None
             if self._finished and not self._closing and not self._inbox.ended:
-                close_at = self._said_at + CLOSE_AFTER_S
+                close_at = self._news_at + CLOSE_AFTER_S
                 if self._now() >= close_at or (self._aligner.complete and self._aligner.audio_ms):
                     await self._close()
                     close_at = None
@@ -79,6 +79,7 @@ class ElevenLabsStream:
         self, audio: bytes, chars: Sequence[str], starts_ms: Sequence[float], durations_ms: Sequence[float]
     ) -> None:
         """A piece of audio came."""
+        self._news_at = self._now()
         spans = self._aligner.hear(len(audio) / BYTES_PER_MS, chars, starts_ms, durations_ms)
         if not self._inbox.put(SpokenAudio(audio, spans)):
             self.fail(ProviderError(words.NAME, Failure.ERROR, "more audio than can be kept"))

@@ -25,6 +25,11 @@ class Inbox(Generic[T]):
         """Whether nothing more comes."""
         return self._ended or self._error is not None
 
+    @property
+    def waiting(self) -> int:
+        """How many were not taken."""
+        return len(self._items)
+
     def put(self, item: T) -> bool:
         """Add one. False: it is full or closed."""
         if self.ended or len(self._items) >= MAX_WAITING:
