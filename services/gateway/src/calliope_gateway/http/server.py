@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from calliope import asyncapi
 from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError
 from calliope_gateway.http import assistants, calls, docs, openapi
@@ -33,7 +34,7 @@ def build_http(settings: GatewaySettings, commands: Commands, *, extra: Sequence
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _authenticated(route, commands, settings, keys, rate))
     app.router.add_routes(CarrierHooks(commands, settings).routes())
-    app.router.add_routes(docs.routes(openapi.build(ROUTES, version=VERSION)))
+    app.router.add_routes(docs.routes(openapi.build(ROUTES, version=VERSION), asyncapi.build(version=VERSION)))
     app.router.add_routes(extra)
     return app
 
