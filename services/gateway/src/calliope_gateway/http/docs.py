@@ -1,4 +1,4 @@
-"""`/openapi.json`, `/asyncapi.json`, and `/docs`: a page that needs no network, drawn from OpenAPI by its own script."""
+"""`/openapi.json`, `/asyncapi.json`, and `/docs`: a page that needs no network, drawn from OpenAPI by its script."""
 
 from importlib.resources import files
 from typing import Any, Final
