@@ -33,6 +33,7 @@ async def own(
     await asyncio.to_thread(process.stop)
 
 
+@pytest.mark.promise("P3")
 async def test_an_event_written_but_not_published_survives_kill_9(
     own: AssistantsProcess, own_nats_server: NatsServer, own_mongo_server: MongoServer
 ) -> None:

@@ -49,6 +49,7 @@ def service(store: MongoStore, command: str | None = None, organization: str = "
     return AssistantService(organization, MongoAssistants(store, organization), parts, command=command)
 
 
+@pytest.mark.promise("P3")
 async def test_a_create_that_crashed_before_its_answer_is_not_done_again(store: MongoStore) -> None:
     payload = CreateAssistant(document=a_document())
     first = await service(store, "key").create(payload)
@@ -83,6 +84,7 @@ async def test_a_rotation_that_crashed_before_its_answer_does_not_rotate_twice(s
     assert await service(store).endpoints(ref) == before
 
 
+@pytest.mark.promise("P3")
 async def test_a_command_whose_worker_died_is_taken_over_by_one(store: MongoStore) -> None:
     log, now = MongoCommandLog(store), datetime.now(UTC)
     assert await log.begin("k", "hash", now, 15.0) is None
