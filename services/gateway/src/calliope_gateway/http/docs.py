@@ -1,17 +1,19 @@
 """`/openapi.json`, `/asyncapi.json`, and `/docs`: a page that needs no network, drawn from OpenAPI by its script."""
 
 from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from aiohttp import web
 
 from calliope_gateway.http.errors import Handler
 
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
-def routes(openapi: dict[str, Any], asyncapi: dict[str, Any]) -> list[web.RouteDef]:
+def routes(openapi: bytes, asyncapi: bytes) -> list[web.RouteDef]:
     """The documents of the HTTP API and of the bus, and the page."""
     page = files(__package__).joinpath("docs.html").read_text(encoding="utf-8")
 
@@ -25,9 +27,7 @@ def routes(openapi: dict[str, Any], asyncapi: dict[str, Any]) -> list[web.RouteD
     ]
 
 
-def _shown(document: dict[str, Any]) -> Handler:
-    body = orjson.dumps(document)
-
+def _shown(body: bytes) -> Handler:
     async def show(_: web.Request) -> web.StreamResponse:
         return web.Response(body=body, content_type="application/json")
 
