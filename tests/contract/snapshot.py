@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import promises
-from contract.generated import catalogue, env_example, schemas, settings
+from contract.generated import catalogue, env_example, fields, schemas, settings
 from support.modules import ROOT
 
 FOLDER: Final = ROOT / "tests" / "contract" / "snapshots"
@@ -25,6 +25,7 @@ def documents() -> dict[Path, str]:
     """Every generated file with its content; pages with generated parts as they ought to be."""
     made = {FOLDER / name: _json(content) for name, content in schemas.snapshots()}
     made[ROOT / "docs" / "settings.md"] = settings.page()
+    made[ROOT / "docs" / "fields.md"] = fields.page()
     made[ROOT / ".env.example"] = env_example.text()
     for (name, part), render in PARTS.items():
         path = ROOT / name
