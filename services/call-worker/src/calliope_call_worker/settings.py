@@ -40,7 +40,7 @@ class AnalysisSettings(Part):
 
     at_once: NonNegativeInt = Field(default=4, description="Calls at once in this worker; 0 leaves them to others.")
     transcript_characters: PositiveInt = Field(default=60_000, description="What is older is left out.")
-    answer_tokens: PositiveInt = 2_000
+    answer_tokens: PositiveInt = Field(default=2_000, description="Longest answer of the model, in tokens.")
     check_deadline_s: PositiveFloat = Field(default=3.0, description="One check of an answer against its schema.")
     job_deadline_s: PositiveFloat = Field(default=300.0, description="All of one call; then it is tried again.")
     heartbeat_s: PositiveFloat = Field(default=8.0, description="Below a third of the durable's `ack_wait`.")

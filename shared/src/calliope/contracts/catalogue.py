@@ -133,6 +133,7 @@ EVENTS: Final = (
     EventShape(Entity.ASSISTANT, "deleted", "assistants", facts.AssistantDeleted),
     EventShape(Entity.PHONE_NUMBER, "assigned", "assistants", facts.NumberMoved),
     EventShape(Entity.PHONE_NUMBER, "released", "assistants", facts.NumberMoved),
+    EventShape(Entity.ORGANIZATION, "created", "assistants", facts.OrganizationCreated),
     EventShape(Entity.API_KEY, "created", "assistants", facts.ApiKeyCreated),
     *(EventShape(Entity.CALL, name, "call-worker", data) for name, data in calls.CALL_EVENTS.items()),
     EventShape(Entity.DELIVERY, "dead", "webhooks", facts.DeliveryDead),

@@ -33,6 +33,12 @@ class NumberMoved(Message):
     assistant_id: Token | None = Field(default=None, description="Who answers it now, or answered it until now.")
 
 
+class OrganizationCreated(Message):
+    """An organization exists from now on. First fact of every tenant."""
+
+    organization_id: Token
+
+
 class ApiKeyCreated(Message):
     """An API key was stored; only its hash is known here."""
 
