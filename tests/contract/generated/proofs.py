@@ -89,6 +89,13 @@ PROOFS: Final[dict[str, tuple[str, ...]]] = {
     "tools_settings.custom_tools[].auth_token": (_CALL,),
     "tools_settings.custom_tools[].timeout_s": (f"{_WISHES}::test_a_tool_is_waited_for_as_long_as_it_says",),
     "tools_settings.custom_tools[].speak_while_running": (_CALL,),
+    "custom_settings.structured_data_prompt": (
+        "tests/unit/calliope_call_worker/analysis/test_questions.py"
+        "::test_the_prompt_of_the_assistant_comes_first_with_its_placeholders_filled",
+    ),
+    "custom_settings.structured_data_schema": (
+        "tests/e2e/test_after_the_call.py::test_a_call_ends_with_a_summary_and_data_in_its_record_and_at_its_webhook",
+    ),
     "twilio_config.account_sid": (f"{_WISHES}::test_a_carrier_is_spoken_to_with_the_documents_own_account",),
     "twilio_config.auth_token": (f"{_WISHES}::test_a_carrier_is_spoken_to_with_the_documents_own_account",),
     "webhook_url": (
@@ -114,9 +121,6 @@ NOT_YET: Final = {
     # Resemble and Inworld have no adapter.
     "tts_settings.provider_config.project_uuid",
     "tts_settings.provider_config.language",
-    # Nothing is analysed after a call.
-    "custom_settings.structured_data_prompt",
-    "custom_settings.structured_data_schema",
     # Telnyx has no adapter.
     "telnyx_config.api_key",
     "telnyx_config.connection_id",

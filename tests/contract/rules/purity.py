@@ -13,6 +13,7 @@ PURE: Final = (
     "calliope_assistants.model", "calliope_assistants.records", "calliope_assistants.events",
     "calliope_assistants.ports",
     "calliope_call_worker.pipeline.*", "calliope_call_worker.conversation", "calliope_call_worker.continuation",
+    "calliope_call_worker.analysis.questions", "calliope_call_worker.analysis.transcript",
     "calliope_call_worker.phrases", "calliope_call_worker.ports",
     "calliope_call_worker.tools.arguments", "calliope_call_worker.tools.catalogue",
     "calliope_call_worker.providers.*.base",
