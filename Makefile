@@ -45,8 +45,8 @@ test-chaos: $(READY) ## the promises while something is killed; minutes
 bench: $(READY) ## measure concurrent calls on one core; minutes
 	$(BIN)/python -m calliope_local bench $(ARGS)
 
-snapshots: $(READY) ## write contract snapshots anew; their diff is the review of a contract
-	$(BIN)/python -m tests.contract.snapshot
+snapshots: $(READY) ## write contract snapshots and tables of the docs anew; their diff is the review of a contract
+	PYTHONPATH=tests $(BIN)/python -m contract.snapshot
 
 lock: ## choose dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

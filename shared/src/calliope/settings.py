@@ -27,49 +27,53 @@ class Part(BaseModel):
 class NatsSettings(Part):
     """How to reach the bus."""
 
-    url: str = "nats://127.0.0.1:4222"
-    user: str | None = None
-    password: SecretStr | None = None
-    connect_timeout_s: PositiveFloat = 5.0
-    publish_timeout_s: PositiveFloat = 5.0
-    replicas: PositiveInt = 1
+    url: str = Field(default="nats://127.0.0.1:4222", description="Servers of the bus, separated by commas.")
+    user: str | None = Field(default=None, description="This service's own user; its permissions follow from it.")
+    password: SecretStr | None = Field(default=None, description="Of that user.")
+    connect_timeout_s: PositiveFloat = Field(default=5.0, description="Patience with one server.")
+    publish_timeout_s: PositiveFloat = Field(default=5.0, description="Patience with one acknowledgement.")
+    replicas: PositiveInt = Field(default=1, description="Copies of streams; 3 in a cluster. Read by the provisioner.")
 
 
 class MongoSettings(Part):
     """How to reach the store."""
 
-    url: SecretStr = SecretStr("mongodb://127.0.0.1:27017")
-    database: str = "calliope"
-    timeout_s: PositiveFloat = 4.0
-    pool_size: PositiveInt = 64
+    url: SecretStr = Field(
+        default=SecretStr("mongodb://127.0.0.1:27017"), description="Address of the store, with its user and password."
+    )
+    database: str = Field(default="calliope", description="Name of the database.")
+    timeout_s: PositiveFloat = Field(default=4.0, description="Patience with one operation.")
+    pool_size: PositiveInt = Field(default=64, description="Connections at most.")
 
 
 class HttpSettings(Part):
     """Where this service answers HTTP: its API, or only health and metrics."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=0, ge=0, le=65_535)
+    host: str = Field(default="127.0.0.1", description="Where this service listens; `0.0.0.0` in a container.")
+    port: int = Field(default=0, ge=0, le=65_535, description="Of its API, health and metrics; 0 takes a free one.")
 
 
 class LogSettings(Part):
     """Logs: `json` for containers, `console` for people."""
 
-    level: str = "INFO"
-    format: str = Field(default="json", pattern="^(json|console)$")
+    level: str = Field(default="INFO", description="Least severity that is logged.")
+    format: str = Field(default="json", pattern="^(json|console)$", description="`json` or `console`.")
 
 
 class TraceSettings(Part):
     """OpenTelemetry: spans are exported only when an OTLP endpoint is set."""
 
-    otlp_endpoint: str | None = None
-    sample_ratio: float = Field(default=1.0, ge=0, le=1)
+    otlp_endpoint: str | None = Field(default=None, description="Where spans are exported to; unset: nowhere.")
+    sample_ratio: float = Field(default=1.0, ge=0, le=1, description="Share of traces that are kept.")
 
 
 class EgressSettings(Part):
     """Networks that user-given URLs may reach although they are not public. Empty in production."""
 
-    allow: tuple[IPv4Network | IPv6Network, ...] = ()
-    allow_http: bool = False
+    allow: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(), description="Networks that user-given URLs may reach although they are not public."
+    )
+    allow_http: bool = Field(default=False, description="Whether user-given URLs may be plain `http://`.")
 
 
 class ServiceSettings(BaseSettings):
@@ -83,12 +87,14 @@ class ServiceSettings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    environment: Environment = Environment.LOCAL
+    environment: Environment = Field(
+        default=Environment.LOCAL, description="`production` refuses what is only fit for a laptop."
+    )
     nats: NatsSettings = NatsSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()
-    shutdown_timeout_s: PositiveFloat = 10.0
+    shutdown_timeout_s: PositiveFloat = Field(default=10.0, description="For work under way after SIGTERM.")
 
 
 __all__ = [

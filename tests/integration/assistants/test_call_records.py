@@ -73,6 +73,7 @@ async def test_a_call_told_in_order_is_recorded(asking: Asking) -> None:
     assert found.events == tuple(events)
 
 
+@pytest.mark.promise("P3")
 async def test_order_and_repetition_change_nothing(asking: Asking) -> None:
     in_order, shuffled = new_id("call"), new_id("call")
     publisher = EventPublisher(asking.bus)
@@ -87,6 +88,7 @@ async def test_order_and_repetition_change_nothing(asking: Asking) -> None:
     assert [event.sequence for event in two.events] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.promise("P8")
 async def test_another_organizations_call_is_not_there_and_cannot_be_written_over(
     asking: Asking, stranger: Asking
 ) -> None:

@@ -103,6 +103,7 @@ async def test_of_many_writers_at_once_on_one_revision_one_wins(asking: Asking) 
     assert (await asking.get(created.id)).revision == 2
 
 
+@pytest.mark.promise("P3")
 async def test_a_command_sent_fifty_times_at_once_has_one_effect_and_equal_answers(asking: Asking) -> None:
     async with asyncio.TaskGroup() as tasks:
         runs = [tasks.create_task(asking.create(command_id="key-1")) for _ in range(50)]
@@ -137,6 +138,7 @@ async def test_the_same_key_in_another_organization_is_another_command(asking: A
     assert ours.id != theirs.id
 
 
+@pytest.mark.promise("P8")
 async def test_two_organizations_never_see_each_other(asking: Asking, stranger: Asking) -> None:
     created = await asking.create()
     ref = {"assistant_id": created.id}
@@ -182,6 +184,7 @@ async def _signing_secrets(asking: Asking, assistant_id: str) -> list[str]:
     return [opener.open(secret, context=context) for secret in Endpoints.model_validate(answer).signing_secrets]
 
 
+@pytest.mark.promise("P8")
 async def test_a_call_worker_can_open_what_it_pins_and_nobody_else(asking: Asking) -> None:
     created = await asking.create()
     answer = await asking.ask(Command.ASSISTANTS_PIN, {"assistant_id": created.id})
@@ -191,6 +194,7 @@ async def test_a_call_worker_can_open_what_it_pins_and_nobody_else(asking: Askin
     assert Opener([CALLS_KEY]).open(sealed, context=context) == f"sk-{CANARY}-3f9a"
 
 
+@pytest.mark.promise("P3")
 async def test_events_count_without_holes_and_name_what_changed(asking: Asking) -> None:
     created = await asking.create()
     ref = {"assistant_id": created.id}

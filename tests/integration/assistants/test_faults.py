@@ -20,6 +20,7 @@ from support.waiting import until
 LONGEST_ANSWER_S = 5.5
 
 
+@pytest.mark.promise("P3")
 async def test_an_event_written_but_not_published_survives_kill_9(
     own: AssistantsProcess, own_nats_server: NatsServer, own_mongo_server: MongoServer
 ) -> None:

@@ -44,6 +44,7 @@ async def test_a_carrier_finds_who_answers_a_number(asking: Asking, number: str)
     assert found.assistant.revision == 1
 
 
+@pytest.mark.promise("P8")
 async def test_a_number_held_by_another_organization_cannot_be_taken(
     asking: Asking, stranger: Asking, number: str
 ) -> None:

@@ -75,6 +75,7 @@ def test_a_canary_is_planted_in_every_secret_of_the_document() -> None:
     assert planted_at == set(SECRET_PATHS)
 
 
+@pytest.mark.promise("P8")
 async def test_no_secret_is_in_an_answer_an_error_an_event_a_log_a_metric_or_on_disk(
     own: AssistantsProcess, own_nats_server: NatsServer, tmp_path: Path
 ) -> None:

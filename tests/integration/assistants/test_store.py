@@ -68,6 +68,7 @@ def assignment(assistant_id: str) -> AssignPhoneNumber:
     return AssignPhoneNumber(number=NUMBER, spec={"assistant_id": assistant_id})
 
 
+@pytest.mark.promise("P3")
 async def test_a_create_that_crashed_before_its_answer_is_not_done_again(store: MongoStore) -> None:
     payload = CreateAssistant(document=a_document())
     first = await service(store, "key").create(payload)
@@ -161,6 +162,7 @@ class AfterMidnight(datetime):
         return cls(tomorrow.year, tomorrow.month, tomorrow.day, 0, 0, 1, tzinfo=tz)
 
 
+@pytest.mark.promise("P3")
 async def test_a_command_whose_worker_died_is_taken_over_by_one(store: MongoStore) -> None:
     log, now = MongoCommandLog(store), datetime.now(UTC)
     assert await log.begin("k", "hash", now, 15.0) is None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import pytest
 from faststream.nats import NatsRouter
 
 from calliope.contracts.base import Event
@@ -40,6 +41,7 @@ async def acknowledged(bus: Bus, up_to: int) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.promise("P3")
 async def test_a_refused_message_is_a_dead_letter_and_its_neighbours_pass(
     connect: Connect, make_event: MakeEvent
 ) -> None:
@@ -138,6 +140,7 @@ async def test_a_dead_letter_of_a_message_at_the_cap_is_stored(connect: Connect,
     assert len(body) > MAX_MESSAGE_BYTES - 600
 
 
+@pytest.mark.promise("P3")
 async def test_no_letter_no_burial(connect: Connect, make_event: MakeEvent) -> None:
     """While DEAD does not take it, the message stays; it is buried when DEAD is back."""
     router, tried = NatsRouter(), asyncio.Event()

@@ -47,6 +47,7 @@ async def stored(bus: Bus) -> int:
     return (await bus.jetstream.stream_info(EVENTS.name)).state.messages
 
 
+@pytest.mark.promise("P3")
 async def test_an_event_is_stored_once_though_its_acknowledgement_was_lost(
     bus: Bus, make_event: MakeEvent, lost_ack: Callable[[], None]
 ) -> None:
@@ -68,6 +69,7 @@ async def test_a_journal_grows_while_others_write_to_the_stream(bus: Bus, make_e
     assert last == await publisher.last_sequence(JOURNAL) == 5
 
 
+@pytest.mark.promise("P4")
 async def test_a_second_writer_is_refused(bus: Bus, make_event: MakeEvent) -> None:
     publisher = EventPublisher(bus)
     first = await publisher.publish(make_event("started"), after=Last(JOURNAL, 0))
@@ -80,6 +82,7 @@ async def test_a_second_writer_is_refused(bus: Bus, make_event: MakeEvent) -> No
     assert await stored(bus) == 2
 
 
+@pytest.mark.promise("P4")
 async def test_of_writers_at_once_one_wins(bus: Bus, make_event: MakeEvent) -> None:
     publisher = EventPublisher(bus)
 
@@ -96,6 +99,7 @@ async def test_of_writers_at_once_one_wins(bus: Bus, make_event: MakeEvent) -> N
     assert [writer.result() for writer in writers].count(True) == 1
 
 
+@pytest.mark.promise("P3")
 async def test_a_fenced_event_is_recognised_when_its_acknowledgement_was_lost(
     bus: Bus, make_event: MakeEvent, lost_ack: Callable[[], None]
 ) -> None:

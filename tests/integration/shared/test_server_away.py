@@ -24,6 +24,7 @@ MakeEvent = Callable[..., Event]
 SUBJECT = "calliope.cmd.calls.accept.v1"
 
 
+@pytest.mark.promise("P3")
 async def test_every_event_arrives_though_the_server_is_killed(
     own_nats_server: NatsServer, make_event: MakeEvent
 ) -> None:

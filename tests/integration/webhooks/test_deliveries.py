@@ -59,6 +59,7 @@ async def test_messages_go_to_the_sms_hook_only(house: House, receiver: Receiver
     assert len(receiver.of("hook")) == 1
 
 
+@pytest.mark.promise("P3")
 async def test_a_refused_event_is_sent_again_under_the_same_id(house: House, receiver: Receiver) -> None:
     receiver.scripts["hook"] = [500, 302, 200]
     event = house.started(house.assistant("a", receiver.url("hook")))
@@ -91,6 +92,7 @@ async def test_a_private_address_is_refused_and_dead_at_once(house: House, url: 
     assert [attempt.error for attempt in delivery.log] == ["blocked_address"]
 
 
+@pytest.mark.promise("P8")
 async def test_a_name_that_leads_to_a_private_address_is_refused_when_connecting(
     house: House, receiver: Receiver
 ) -> None:
@@ -176,6 +178,7 @@ async def test_without_assistants_events_wait(house: House, receiver: Receiver) 
     assert len(receiver.got) == 1
 
 
+@pytest.mark.promise("P8")
 async def test_deliveries_of_others_are_not_there(house: House, receiver: Receiver) -> None:
     async with house.open():
         await house.tell(house.started(house.assistant("a", receiver.url("hook"))))

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from pydantic import SecretStr
 
 from calliope.contracts.webhooks import DeliveryState
@@ -17,6 +18,7 @@ from support.waiting import until
 from .conftest import PRIVATE_KEY, House, Receiver
 
 
+@pytest.mark.promise("P3")
 async def test_an_event_that_the_bus_delivers_twice_is_planned_once(house: House, receiver: Receiver) -> None:
     assistant = house.assistant("a", receiver.url("hook"))
     event, after = house.started(assistant), house.started(assistant)
@@ -76,6 +78,7 @@ async def test_an_attempt_on_its_way_is_finished_before_the_service_ends(house: 
     assert (delivery.state, delivery.attempts) == (DeliveryState.DELIVERED, 1)
 
 
+@pytest.mark.promise("P3")
 async def test_a_killed_sender_is_followed_by_the_same_delivery_again(house: House, receiver: Receiver) -> None:
     receiver.scripts["hook"] = ["hang"]
     event = house.started(house.assistant("a", receiver.url("hook")))

@@ -36,6 +36,7 @@ def test_null_inside_a_json_schema_is_kept() -> None:
     assert spec.custom_settings.structured_data_schema == schema
 
 
+@pytest.mark.promise("P2")
 def test_an_unknown_field_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ValidationError) as caught:
         AssistantSpec.model_validate({**MINIMAL, "llm_settings": {"temprature": 1}})
@@ -49,6 +50,7 @@ UUID = {"provider": "inworld", "provider_config": {"project_uuid": "x"}}
 NO_KEY = {"fallbacks": [{"provider": "groq"}]}
 
 
+@pytest.mark.promise("P2")
 @pytest.mark.parametrize(
     ("change", "path"),
     [

@@ -16,6 +16,7 @@ def test_what_was_sealed_opens(secret: str, context: str) -> None:
     assert Opener([KEY]).open(SEALER.seal(secret, context=context), context=context) == secret
 
 
+@pytest.mark.promise("P8")
 def test_a_secret_moved_elsewhere_does_not_open() -> None:
     sealed = SEALER.seal("sk-1", context="org_1|asst_1|twilio_config.auth_token")
     with pytest.raises(PermanentError, match="does not open here"):

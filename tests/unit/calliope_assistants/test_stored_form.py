@@ -69,12 +69,14 @@ def with_fallbacks(*fallbacks: dict[str, Any]) -> Document:
     return {**MINIMAL, "llm_fallback_providers": {"enabled": True, "fallbacks": list(fallbacks)}}
 
 
+@pytest.mark.promise("P8")
 def test_every_secret_is_sealed_and_opens_only_where_it_belongs() -> None:
     form = stored(EVERY_SECRET)
     assert "canary" not in str(form)
     assert sorted(value[-4:] for value in opened(form).values()) == [f"000{n}" for n in range(1, 10)]
 
 
+@pytest.mark.promise("P8")
 def test_a_read_shows_no_secret() -> None:
     shown = masked(stored(EVERY_SECRET))
     assert "canary" not in str(shown)

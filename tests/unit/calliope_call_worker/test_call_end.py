@@ -1,5 +1,7 @@
 """Silence, the longest call, and how a call ends."""
 
+import pytest
+
 from calliope_call_worker.pipeline import events as ev
 from calliope_call_worker.pipeline.turn_settings import TurnSettings
 from support.talk import Talk, commits, kinds
@@ -99,6 +101,7 @@ def test_the_longest_call_ends_with_a_goodbye_that_is_heard() -> None:
     assert talk.tell(ev.ReplyDone("r2"), 62.0) == (ev.EndCall("max_duration", "no no no no"),)
 
 
+@pytest.mark.promise("P4")
 def test_the_longest_call_counts_from_its_first_worker() -> None:
     talk = Talk(TurnSettings(max_call_s=60))
     talk.tell(ev.MediaStarted(welcome=False, elapsed_s=50))

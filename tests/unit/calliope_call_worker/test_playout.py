@@ -97,6 +97,7 @@ def test_with_a_steady_network_what_was_played_is_known_exactly(
     assert told == pytest.approx(true, abs=0.01)
 
 
+@pytest.mark.promise("P6")
 @given(CHUNKS, st.floats(0, 15))
 @examples(max_examples=100, deadline=None)
 def test_never_more_is_played_than_was_sent_and_never_less_than_marks_prove(
@@ -234,6 +235,7 @@ def test_words_of_a_script_without_blanks_are_cut_by_character() -> None:
     assert _heard("你好。今天", 250) == ("partial", "你好。")
 
 
+@pytest.mark.promise("P6")
 @given(st.text(max_size=60), st.floats(0, 7_000), st.booleans(), st.booleans())
 def test_heard_text_is_always_a_beginning_of_what_was_said(
     text: str, played_ms: float, timed: bool, complete: bool
@@ -242,6 +244,7 @@ def test_heard_text_is_always_a_beginning_of_what_was_said(
     assert text.startswith(heard)
 
 
+@pytest.mark.promise("P6")
 @given(
     st.lists(st.text("abc", min_size=1, max_size=8), min_size=1, max_size=12), st.integers(0, 120), st.integers(1, 9)
 )

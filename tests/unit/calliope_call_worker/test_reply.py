@@ -1,5 +1,7 @@
 """What of a reply becomes history: only what was heard, and everything its tools did."""
 
+import pytest
+
 from calliope.contracts.calls import TurnKind
 from calliope_call_worker.conversation import Conversation, from_json, to_json
 from calliope_call_worker.providers.llm.base import AssistantMessage, ToolCall, ToolResult, UserMessage
@@ -26,6 +28,7 @@ def test_a_reply_heard_to_its_end_is_history_with_its_tools() -> None:
     )
 
 
+@pytest.mark.promise("P6")
 def test_of_an_interrupted_reply_only_what_was_heard_is_history() -> None:
     assert a_reply().messages("Let me look. We are ")[-1] == AssistantMessage("We are")
 

@@ -1,5 +1,7 @@
 """When the caller's turn is over, and that no word of it is lost or doubled."""
 
+import pytest
+
 from calliope_call_worker.pipeline import events as ev
 from calliope_call_worker.pipeline.turn_settings import TurnSettings
 from support.talk import Talk, commits, kinds
@@ -217,6 +219,7 @@ def test_nothing_is_prepared_while_the_assistant_is_heard() -> None:
     assert "Prepare" not in kinds(talk.tick(2.0))
 
 
+@pytest.mark.promise("P4")
 def test_words_of_a_lost_call_are_answered_by_the_worker_that_takes_it_over() -> None:
     talk = Talk()
     assert talk.tell(ev.MediaStarted(welcome=False, turns=4, replies=9, unanswered="A table.")) == (

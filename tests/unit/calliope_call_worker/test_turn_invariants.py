@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -216,6 +217,7 @@ def _run(settings: TurnSettings, steps: list[tuple[str, int, float]], *, welcome
     return world
 
 
+@pytest.mark.promise("P6")
 @given(SETTINGS, STEPS, st.booleans())
 @examples(max_examples=400, deadline=None)
 def test_every_word_is_in_exactly_one_turn_or_still_waiting_and_in_order(

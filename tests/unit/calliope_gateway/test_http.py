@@ -1,67 +1,17 @@
-"""The HTTP surface over a bus that is a dictionary: what is passed on, and what is refused before."""
+"""The HTTP surface: what is passed on, and what is refused before. What holds for every route: test_every_route.py."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
-from pydantic import BaseModel
 
 from calliope import api_keys
-from calliope.contracts.assistants import Assistant
 from calliope.contracts.calls import CarrierResponse
 from calliope.contracts.errors import ErrorCode, FieldProblem
-from calliope.contracts.identity import Principal, Scope
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError, invalid, unavailable
 from calliope_gateway.http.errors import STATUS
-from calliope_gateway.http.server import ROUTES, build_http
-from calliope_gateway.settings import GatewaySettings, LimitSettings
-
-KEY = api_keys.generate()
-READER = api_keys.generate()
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-ASSISTANT = Assistant(
-    id="asst_1", organization_id="org_1", revision=7, created_at=NOW, updated_at=NOW, document={"name": "Anna"}
-)
-LIMITS = LimitSettings(body_bytes=2_000, carrier_body_bytes=1_000, body_timeout_s=0.2, requests_per_s=1, burst=8)
-
-
-@dataclass
-class FakeBus:
-    """Answers commands from a table; keeps what was asked."""
-
-    answers: dict[str, Any] = field(default_factory=dict)
-    asked: list[tuple[str, Any, str | None, str | None]] = field(default_factory=list)
-
-    async def call(
-        self,
-        subject: str,
-        payload: Any,
-        *,
-        reply_type: type[BaseModel],
-        organization: str | None = None,
-        command_id: str | None = None,
-        timeout_s: float = 5.0,
-    ) -> Any:
-        self.asked.append((str(subject), payload, organization, command_id))
-        if subject == Command.IDENTITY_AUTHENTICATE and subject not in self.answers:
-            scopes = {api_keys.digest(KEY): (Scope.READ, Scope.WRITE), api_keys.digest(READER): (Scope.READ,)}
-            if payload.key_sha256 not in scopes:
-                raise CommandError(ErrorCode.UNAUTHORIZED, "this key is unknown or revoked")
-            return Principal(organization_id="org_1", key_id=payload.key_sha256[:8], scopes=scopes[payload.key_sha256])
-        answer = self.answers[subject]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def last(self, subject: str) -> tuple[str, Any, str | None, str | None]:
-        return [asked for asked in self.asked if asked[0] == subject][-1]
+from support.http_surface import ASSISTANT, AUTH, KEY, LIMITS, READER, Client, FakeBus, gateway
 
 
 @pytest.fixture
@@ -70,14 +20,9 @@ def bus() -> FakeBus:
 
 
 @pytest.fixture
-async def client(bus: FakeBus) -> AsyncIterator[TestClient[web.Request, web.Application]]:
-    settings = GatewaySettings(limits=LIMITS, key_cache_s=60)
-    async with TestClient(TestServer(build_http(settings, bus))) as client:
+async def client(bus: FakeBus) -> AsyncIterator[Client]:
+    async with gateway(bus) as client:
         yield client
-
-
-Client = TestClient[web.Request, web.Application]
-AUTH = {"Authorization": f"Bearer {KEY}"}
 
 
 async def test_a_document_is_passed_on_whole_with_its_idempotency_key(client: Client, bus: FakeBus) -> None:
@@ -119,61 +64,6 @@ async def test_without_a_key_that_may_nothing_is_asked(
     answer = await client.post("/api/v1/assistants", json={}, headers=headers)
     assert answer.status == status
     assert Command.ASSISTANTS_CREATE not in [asked[0] for asked in bus.asked]
-
-
-async def test_every_route_wants_a_key(client: Client) -> None:
-    for route in ROUTES:
-        path = route.path.replace("{assistant_id}", "x").replace("{number}", "+15550001111")
-        path = path.replace("{call_id}", "x").replace("{delivery_id}", "x")
-        answer = await client.request(route.method, path)
-        assert answer.status == 401, route.path
-        assert "Bearer" in answer.headers["WWW-Authenticate"]
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type", "status"),
-    [
-        (b"{", "application/json", 400),
-        (b"[]", "application/json", 400),
-        (b'"x"', "application/json", 400),
-        (b"", "application/json", 400),
-        (b"\xff\xfe", "application/json", 400),
-        (b'{"a":' * 40 + b"1" + b"}" * 40, "application/json", 400),
-        (b"{}", "text/plain", 415),
-        (b'{"a":"' + b"x" * 3_000 + b'"}', "application/json", 413),
-    ],
-)
-async def test_a_malformed_body_is_refused_on_every_route_that_takes_one(
-    client: Client, body: bytes, content_type: str, status: int
-) -> None:
-    for route in (route for route in ROUTES if route.body is not None):
-        path = route.path.replace("{assistant_id}", "x").replace("{number}", "+15550001111")
-        answer = await client.request(route.method, path, data=body, headers={**AUTH, "Content-Type": content_type})
-        assert answer.status == status, route.path
-        assert answer.content_type == "application/problem+json"
-
-
-async def test_a_body_too_large_without_a_length_is_cut_off(client: Client) -> None:
-    async def endless() -> AsyncIterator[bytes]:
-        for _ in range(10):
-            yield b"x" * 1_000
-
-    headers = {**AUTH, "Content-Type": "application/json"}
-    answer = await client.post("/api/v1/assistants", data=endless(), headers=headers)
-    assert answer.status == 413
-
-
-async def test_a_body_that_does_not_arrive_is_not_waited_for(client: Client, bus: FakeBus) -> None:
-
-    never = asyncio.Event()
-
-    async def stalled() -> AsyncIterator[bytes]:
-        yield b"{"
-        await never.wait()
-
-    headers = {**AUTH, "Content-Type": "application/json"}
-    answer = await client.post("/api/v1/assistants", data=stalled(), headers=headers)
-    assert answer.status == 408
 
 
 async def test_if_match_becomes_the_expected_revision(client: Client, bus: FakeBus) -> None:
@@ -232,10 +122,6 @@ async def test_without_a_free_worker_the_caller_hears_busy(client: Client, bus: 
     assert "<Hangup/>" in await resumed.text()
 
 
-async def test_a_carrier_body_too_large_is_413(client: Client) -> None:
-    assert (await client.post("/telephony/twilio/voice", data=b"x" * 1_001)).status == 413
-
-
 @pytest.mark.parametrize("path", ["/", "/telephony/unknown/voice", "/api/v1/nothing", "/api/v2/assistants"])
 async def test_an_unknown_path_is_a_problem_document(client: Client, path: str) -> None:
     answer = await client.get(path)
@@ -247,14 +133,6 @@ async def test_a_wrong_method_says_which_are_right(client: Client) -> None:
     answer = await client.delete("/api/v1/assistants", headers=AUTH)
     assert answer.status == 405
     assert answer.headers["Allow"] == "GET, POST"
-
-
-async def test_served_and_documented_routes_are_the_same(client: Client) -> None:
-    api = await (await client.get("/openapi.json")).json()
-    documented = {(method.upper(), path) for path, item in api["paths"].items() for method in item}
-    assert documented == {(route.method, route.path) for route in ROUTES}
-    assert api["openapi"] == "3.1.0"
-    assert "AssistantSpec" in api["components"]["schemas"]
 
 
 async def test_every_reference_of_the_openapi_document_leads_somewhere(client: Client) -> None:

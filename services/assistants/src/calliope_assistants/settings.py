@@ -22,7 +22,7 @@ class AssistantsSettings(ServiceSettings):
     egress: EgressSettings = EgressSettings()
     sealing: SealingSettings = SealingSettings()
     bootstrap_api_key: SecretStr | None = Field(default=None, description="Local stack only: a first key.")
-    bootstrap_organization: str = "org_local"
+    bootstrap_organization: str = Field(default="org_local", description="Local stack only: whose key it is.")
 
     @model_validator(mode="after")
     def _fit_for_production(self) -> Self:

@@ -10,8 +10,8 @@ class MediaSettings(Part):
     """The address that carriers connect their media to: this worker's own, not a load balancer's."""
 
     public_url: str | None = Field(default=None, description="wss://host/media of this worker; default: its own port.")
-    start_deadline_s: PositiveFloat = 15.0
-    max_message_bytes: PositiveInt = 64 * 1024
+    start_deadline_s: PositiveFloat = Field(default=15.0, description="From the hook to the carrier's first media.")
+    max_message_bytes: PositiveInt = Field(default=64 * 1024, description="Largest message of a carrier.")
     max_lead_s: PositiveFloat = Field(default=6.0, description="Audio that may wait at the carrier.")
     require_signature: bool = Field(default=True, description="Refuse media sockets that the carrier did not sign.")
 
@@ -19,8 +19,8 @@ class MediaSettings(Part):
 class CallSettings(Part):
     """Patience of a call."""
 
-    end_of_turn_s: PositiveFloat = 1.5
-    interim_ceiling_s: PositiveFloat = 3.0
+    end_of_turn_s: PositiveFloat = Field(default=1.5, description="After a final without any other sign of its end.")
+    interim_ceiling_s: PositiveFloat = Field(default=3.0, description="After an interim that is never finalised.")
     prepare_after_s: float = Field(default=0.25, ge=0, description="Think about interims this stable; 0: never.")
     mark_grace_s: PositiveFloat = Field(default=2.0, description="How late a carrier's mark may be.")
     tool_rounds: PositiveInt = Field(default=6, description="Model, tools, model … in one turn, at most.")
@@ -40,7 +40,7 @@ class AnalysisSettings(Part):
 
     at_once: NonNegativeInt = Field(default=4, description="Calls at once in this worker; 0 leaves them to others.")
     transcript_characters: PositiveInt = Field(default=60_000, description="What is older is left out.")
-    answer_tokens: PositiveInt = 2_000
+    answer_tokens: PositiveInt = Field(default=2_000, description="Longest answer of the model, in tokens.")
     check_deadline_s: PositiveFloat = Field(default=3.0, description="One check of an answer against its schema.")
     job_deadline_s: PositiveFloat = Field(default=300.0, description="All of one call; then it is tried again.")
     heartbeat_s: PositiveFloat = Field(default=8.0, description="Below a third of the durable's `ack_wait`.")
@@ -63,7 +63,7 @@ class CarriersSettings(Part):
 class SealingSettings(Part):
     """Keys that open the secrets of assistants; several while they rotate."""
 
-    private_keys: tuple[SecretStr, ...] = ()
+    private_keys: tuple[SecretStr, ...] = Field(default=(), description="base64; the newest first.")
 
 
 class WorkerSettings(ServiceSettings):

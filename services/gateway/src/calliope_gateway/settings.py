@@ -8,11 +8,11 @@ from calliope.settings import HttpSettings, Part, ServiceSettings
 class LimitSettings(Part):
     """What one client may ask of the gateway."""
 
-    body_bytes: PositiveInt = 256 * 1024
-    body_timeout_s: PositiveFloat = 10.0
-    carrier_body_bytes: PositiveInt = 64 * 1024
+    body_bytes: PositiveInt = Field(default=256 * 1024, description="Largest body of the API.")
+    body_timeout_s: PositiveFloat = Field(default=10.0, description="Until the whole body has arrived.")
+    carrier_body_bytes: PositiveInt = Field(default=64 * 1024, description="Largest body of a carrier's hook.")
     requests_per_s: PositiveFloat = Field(default=50.0, description="Per API key.")
-    burst: PositiveInt = 100
+    burst: PositiveInt = Field(default=100, description="Per API key, at once.")
     concurrency: PositiveInt = Field(default=512, description="Requests under way at once, all clients together.")
 
 
@@ -21,6 +21,6 @@ class GatewaySettings(ServiceSettings):
 
     http: HttpSettings = HttpSettings(port=8080)
     limits: LimitSettings = LimitSettings()
-    command_timeout_s: PositiveFloat = 8.0
+    command_timeout_s: PositiveFloat = Field(default=8.0, description="Until a service must have answered.")
     carrier_timeout_s: PositiveFloat = Field(default=10.0, description="Carriers wait 15 s at most.")
     key_cache_s: PositiveFloat = Field(default=1.0, description="How long a key is believed; bounds revocation.")

@@ -9,6 +9,7 @@ import structlog
 
 from calliope.contracts import subjects
 from calliope.contracts.base import Event, event_type
+from calliope.contracts.facts import DeliveryDead
 from calliope.contracts.webhooks import DeliveryAttempt
 from calliope.errors import TransientError
 from calliope.ids import derived_id
@@ -38,13 +39,13 @@ def announcement_of(row: Row, reason: str, now_ms: int) -> Announcement:
         time=moment(now_ms),
         organization=row.organization_id,
         sequence=death,
-        data={
-            "event_id": row.event_id,
-            "event_type": row.event_type,
-            "assistant_id": row.assistant_id,
-            "attempts": row.attempts,
-            "reason": reason,
-        },
+        data=DeliveryDead(
+            event_id=row.event_id,
+            event_type=row.event_type,
+            assistant_id=row.assistant_id,
+            attempts=row.attempts,
+            reason=reason,
+        ).model_dump(mode="json"),
     )
     subject = subjects.event(row.organization_id, subjects.Entity.DELIVERY.value, row.id, "dead")
     return Announcement(event.id, subject, encode(event))

@@ -72,6 +72,7 @@ async def test_an_error_turns_to_the_fallback_with_the_same_request(failure: Fai
     assert chain.chain.used == ("b", "b-1")
 
 
+@pytest.mark.promise("P5")
 @pytest.mark.parametrize("script", [[None], [TextDelta("  "), None], [TextDelta("<think>hm"), None]])
 async def test_nothing_useful_in_time_turns_to_the_fallback(script: list[Any]) -> None:
     first = ScriptedModel("a", script)
@@ -88,6 +89,7 @@ async def test_a_tool_call_in_the_making_counts_as_output() -> None:
     assert chain.events == [call, Finished("tool_calls")]
 
 
+@pytest.mark.promise("P5")
 async def test_a_model_that_dies_in_the_middle_is_continued_by_the_next() -> None:
     first = ScriptedModel("a", [TextDelta("I can book "), TextDelta("a"), Failure.DROPPED])
     second = ScriptedModel("b", says(" table", " for two."))

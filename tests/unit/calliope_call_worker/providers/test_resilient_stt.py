@@ -65,6 +65,7 @@ async def test_audio_goes_in_and_events_come_out_as_they_are() -> None:
         assert connection.sent == FRAME
 
 
+@pytest.mark.promise("P5")
 async def test_a_dropped_stream_is_reopened_and_hears_what_was_not_final() -> None:
     async with a_talk() as talk:
         for _ in range(100):
@@ -90,6 +91,7 @@ async def test_a_stream_that_takes_no_audio_is_reopened() -> None:
         await until(lambda: second.sent == FRAME * 2)
 
 
+@pytest.mark.promise("P5")
 async def test_a_stream_that_hears_nothing_of_speech_is_reopened() -> None:
     async with a_talk(silent_after_s=0.01) as talk:
         async with asyncio.timeout(5):

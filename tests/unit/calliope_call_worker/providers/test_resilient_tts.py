@@ -54,6 +54,7 @@ async def test_a_good_voice_speaks_everything_once() -> None:
     assert (spoken.text, spoken.audio, spoken.reports) == ("Hello there. ", 13 * BYTES_PER_CHAR, [])
 
 
+@pytest.mark.promise("P5")
 @pytest.mark.parametrize("fault", [0, Failure.DROPPED])
 async def test_a_silent_or_failing_voice_is_tried_once_more_on_a_fresh_connection(fault: Failure | int) -> None:
     voice = TwinTts("a", fault)
@@ -62,6 +63,7 @@ async def test_a_silent_or_failing_voice_is_tried_once_more_on_a_fresh_connectio
     assert [action for _, _, action in spoken.reports] == ["speaks again"]
 
 
+@pytest.mark.promise("P5")
 async def test_then_the_next_voice_speaks_and_keeps_the_call() -> None:
     first, second = TwinTts("a", 0, 0), TwinTts("b")
     spoken = await speak(first, second, replies=2)

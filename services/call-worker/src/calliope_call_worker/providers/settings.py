@@ -108,8 +108,8 @@ class ThinkingSettings(Part):
 class SpeakingSettings(Part):
     """When a voice counts as failed."""
 
-    first_audio_deadline_s: PositiveFloat = 1.0
-    stall_deadline_s: PositiveFloat = 2.0
+    first_audio_deadline_s: PositiveFloat = Field(default=1.0, description="Until the first audio of a reply.")
+    stall_deadline_s: PositiveFloat = Field(default=2.0, description="Between pieces of audio.")
 
 
 class ProvidersSettings(Part):

@@ -22,7 +22,7 @@ from calliope.contracts.assistants import (
 )
 from calliope.contracts.identity import Scope
 from calliope.contracts.subjects import Command
-from calliope_gateway.http.reading import read_query, read_revision
+from calliope_gateway.http.reading import build, read_query, read_revision
 from calliope_gateway.http.routes import Asked, Route, json_response, model_response
 
 _ASSISTANTS = "/api/v1/assistants"
@@ -44,7 +44,7 @@ async def _create(asked: Asked) -> web.StreamResponse:
 async def _get(asked: Asked) -> web.StreamResponse:
     assistant = await asked.commands.call(
         Command.ASSISTANTS_GET,
-        AssistantRef(assistant_id=asked.part("assistant_id")),
+        build(AssistantRef, assistant_id=asked.part("assistant_id")),
         reply_type=Assistant,
         organization=asked.organization,
     )
@@ -62,15 +62,21 @@ async def _list(asked: Asked) -> web.StreamResponse:
 
 
 async def _update(asked: Asked) -> web.StreamResponse:
-    payload = UpdateAssistant(
-        assistant_id=asked.part("assistant_id"), patch=await asked.body(), if_revision=read_revision(asked.request)
+    payload = build(
+        UpdateAssistant,
+        assistant_id=asked.part("assistant_id"),
+        patch=await asked.body(),
+        if_revision=read_revision(asked.request),
     )
     return _shown(await _write(asked, Command.ASSISTANTS_UPDATE, payload))
 
 
 async def _replace(asked: Asked) -> web.StreamResponse:
-    payload = ReplaceAssistant(
-        assistant_id=asked.part("assistant_id"), document=await asked.body(), if_revision=read_revision(asked.request)
+    payload = build(
+        ReplaceAssistant,
+        assistant_id=asked.part("assistant_id"),
+        document=await asked.body(),
+        if_revision=read_revision(asked.request),
     )
     return _shown(await _write(asked, Command.ASSISTANTS_REPLACE, payload))
 
@@ -78,7 +84,7 @@ async def _replace(asked: Asked) -> web.StreamResponse:
 async def _delete(asked: Asked) -> web.StreamResponse:
     await asked.commands.call(
         Command.ASSISTANTS_DELETE,
-        DeleteAssistant(assistant_id=asked.part("assistant_id"), if_revision=read_revision(asked.request)),
+        build(DeleteAssistant, assistant_id=asked.part("assistant_id"), if_revision=read_revision(asked.request)),
         reply_type=Deleted,
         organization=asked.organization,
         command_id=asked.command_id,
@@ -87,7 +93,7 @@ async def _delete(asked: Asked) -> web.StreamResponse:
 
 
 async def _rotate(asked: Asked) -> web.StreamResponse:
-    payload = AssistantRef(assistant_id=asked.part("assistant_id"))
+    payload = build(AssistantRef, assistant_id=asked.part("assistant_id"))
     return _shown(await _write(asked, Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET, payload))
 
 
@@ -102,7 +108,7 @@ async def _write(
 async def _assign(asked: Asked) -> web.StreamResponse:
     number = await asked.commands.call(
         Command.PHONE_NUMBERS_ASSIGN,
-        AssignPhoneNumber(number=asked.part("number"), spec=await asked.body()),
+        build(AssignPhoneNumber, number=asked.part("number"), spec=await asked.body()),
         reply_type=PhoneNumber,
         organization=asked.organization,
         command_id=asked.command_id,
@@ -120,7 +126,7 @@ async def _numbers(asked: Asked) -> web.StreamResponse:
 async def _release(asked: Asked) -> web.StreamResponse:
     await asked.commands.call(
         Command.PHONE_NUMBERS_RELEASE,
-        PhoneNumberRef(number=asked.part("number")),
+        build(PhoneNumberRef, number=asked.part("number")),
         reply_type=Deleted,
         organization=asked.organization,
         command_id=asked.command_id,

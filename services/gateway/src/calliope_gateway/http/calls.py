@@ -8,7 +8,7 @@ from calliope.contracts.calls import CallPage, CallRecord, CallRef, ListCalls
 from calliope.contracts.identity import Scope
 from calliope.contracts.subjects import Command
 from calliope.contracts.webhooks import Delivery, DeliveryPage, ListDeliveries, ReplayDelivery
-from calliope_gateway.http.reading import read_query
+from calliope_gateway.http.reading import build, read_query
 from calliope_gateway.http.routes import Asked, Route, model_response
 
 _CALLS = "/api/v1/calls"
@@ -18,13 +18,13 @@ _DELIVERIES = "/api/v1/webhook-deliveries"
 class EventsAfter(Message):
     """Which of the call's events to show."""
 
-    after: NonNegativeInt = Field(default=0, description="Events after this sequence.")
+    after: NonNegativeInt = Field(default=0, le=2**53 - 1, description="Events after this sequence.")
 
 
 async def _get(asked: Asked) -> web.StreamResponse:
     record = await asked.commands.call(
         Command.CALL_RECORDS_GET,
-        CallRef(call_id=asked.part("call_id"), after=read_query(asked.request, EventsAfter).after),
+        build(CallRef, call_id=asked.part("call_id"), after=read_query(asked.request, EventsAfter).after),
         reply_type=CallRecord,
         organization=asked.organization,
     )
@@ -54,7 +54,7 @@ async def _deliveries(asked: Asked) -> web.StreamResponse:
 async def _replay(asked: Asked) -> web.StreamResponse:
     delivery = await asked.commands.call(
         Command.DELIVERIES_REPLAY,
-        ReplayDelivery(delivery_id=asked.part("delivery_id")),
+        build(ReplayDelivery, delivery_id=asked.part("delivery_id")),
         reply_type=Delivery,
         organization=asked.organization,
         command_id=asked.command_id,

@@ -1,23 +1,34 @@
-"""`/openapi.json` and `/docs`: a page that needs no network, drawn from the OpenAPI document by its own script."""
+"""`/openapi.json`, `/asyncapi.json`, and `/docs`: a page that needs no network, drawn from OpenAPI by its script."""
 
 from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from aiohttp import web
 
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+from calliope_gateway.http.errors import Handler
+
+_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
-def routes(document: dict[str, Any]) -> list[web.RouteDef]:
-    """The document and the page."""
-    body = orjson.dumps(document)
+def routes(openapi: bytes, asyncapi: bytes) -> list[web.RouteDef]:
+    """The documents of the HTTP API and of the bus, and the page."""
     page = files(__package__).joinpath("docs.html").read_text(encoding="utf-8")
-
-    async def openapi(_: web.Request) -> web.Response:
-        return web.Response(body=body, content_type="application/json")
 
     async def docs(_: web.Request) -> web.Response:
         return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
-    return [web.get("/openapi.json", openapi), web.get("/docs", docs)]
+    return [
+        web.get("/openapi.json", _shown(openapi)),
+        web.get("/asyncapi.json", _shown(asyncapi)),
+        web.get("/docs", docs),
+    ]
+
+
+def _shown(body: bytes) -> Handler:
+    async def show(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, content_type="application/json")
+
+    return show

@@ -11,7 +11,7 @@ from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.errors import CommandError
 from calliope_gateway.http.errors import BadRequestError
 
-QueryT = TypeVar("QueryT", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 MAX_DEPTH: Final = 32
 
@@ -61,21 +61,26 @@ def _deeper_than(node: Any, levels: int) -> bool:
     return True
 
 
-def read_query(request: web.Request, model: type[QueryT]) -> QueryT:
+def read_query(request: web.Request, model: type[ModelT]) -> ModelT:
     """Query parameters; unknown ones are refused. Raises: CommandError `invalid`."""
     unknown = sorted(set(request.query) - set(model.model_fields))
     if unknown:
         known = ", ".join(model.model_fields)
         fields = [FieldProblem(path=name, message="unknown parameter", hint=f"known: {known}") for name in unknown]
         raise CommandError(ErrorCode.INVALID, "the query has unknown parameters", fields=fields)
+    return build(model, "the query is wrong", **request.query)
+
+
+def build(model: type[ModelT], refusal: str = "the path is wrong", /, **parts: Any) -> ModelT:
+    """A model from parts of a request. Raises: CommandError `invalid`, naming the parts to blame."""
     try:
-        return model.model_validate(dict(request.query))
+        return model.model_validate(parts)
     except ValidationError as exc:
         fields = [
             FieldProblem(path=".".join(map(str, item["loc"])), message=item["msg"])
             for item in exc.errors(include_input=False, include_url=False, include_context=False)
         ]
-        raise CommandError(ErrorCode.INVALID, "the query is wrong", fields=fields) from exc
+        raise CommandError(ErrorCode.INVALID, refusal, fields=fields) from exc
 
 
 def read_revision(request: web.Request) -> int | None:

@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
+import orjson
 from aiohttp import web
 
+from calliope import asyncapi
 from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError
 from calliope_gateway.http import assistants, calls, docs, openapi
@@ -19,6 +22,13 @@ from calliope_gateway.rate import RateLimit
 from calliope_gateway.settings import GatewaySettings
 
 VERSION: Final = "0.1.0"
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
 ROUTES: Final[Sequence[Route]] = (*assistants.ROUTES, *calls.ROUTES)
 
 
@@ -33,9 +43,23 @@ def build_http(settings: GatewaySettings, commands: Commands, *, extra: Sequence
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _authenticated(route, commands, settings, keys, rate))
     app.router.add_routes(CarrierHooks(commands, settings).routes())
-    app.router.add_routes(docs.routes(openapi.build(ROUTES, version=VERSION)))
+    app.router.add_routes(docs.routes(*_documents()))
     app.router.add_routes(extra)
+    app.on_response_prepare.append(_guard)
     return app
+
+
+@cache
+def _documents() -> tuple[bytes, bytes]:
+    """OpenAPI and AsyncAPI, as they are served."""
+    return orjson.dumps(openapi.build(ROUTES, version=VERSION)), orjson.dumps(asyncapi.build(version=VERSION))
+
+
+async def _guard(_request: web.Request, response: web.StreamResponse) -> None:
+    """What every answer carries, unless its handler said otherwise: browsers must neither guess, frame nor keep it."""
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = "calliope"  # else the library names itself and its version
 
 
 def _authenticated(route: Route, commands: Commands, settings: GatewaySettings, keys: Keys, rate: RateLimit) -> Handler:

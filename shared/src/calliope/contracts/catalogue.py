@@ -1,0 +1,149 @@
+"""Every message of the bus as data: who owns it, its shape, what it says. Documents and snapshots are made from it.
+
+A message that is not here does not exist: tests compare this with the subjects and with what services send.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from calliope.contracts import assistants as documents
+from calliope.contracts import calls, facts, identity, webhooks
+from calliope.contracts.base import Message, event_type
+from calliope.contracts.subjects import Command, Entity
+
+
+@dataclass(frozen=True, slots=True)
+class CommandShape:
+    """One command: `owner` alone answers it."""
+
+    subject: Command
+    owner: str
+    payload: type[Message]
+    reply: type[Message]
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventShape:
+    """One event: `owner` alone publishes it. `data` is what its envelope carries."""
+
+    entity: Entity
+    name: str
+    owner: str
+    data: type[Message]
+
+    @property
+    def type(self) -> str:
+        """The CloudEvents type."""
+        return event_type(self.entity.value, self.name)
+
+    @property
+    def says(self) -> str:
+        """In one line."""
+        return (self.data.__doc__ or "").strip().partition("\n")[0]
+
+
+def _assistants(subject: Command, payload: type[Message], reply: type[Message], says: str) -> CommandShape:
+    return CommandShape(subject, "assistants", payload, reply, says)
+
+
+COMMANDS: Final = (
+    _assistants(Command.ASSISTANTS_CREATE, documents.CreateAssistant, documents.Assistant, "Store a new assistant."),
+    _assistants(Command.ASSISTANTS_GET, documents.AssistantRef, documents.Assistant, "Show an assistant."),
+    _assistants(
+        Command.ASSISTANTS_LIST, documents.ListAssistants, documents.AssistantPage, "List assistants, newest first."
+    ),
+    _assistants(
+        Command.ASSISTANTS_UPDATE, documents.UpdateAssistant, documents.Assistant, "Change parts of an assistant."
+    ),
+    _assistants(
+        Command.ASSISTANTS_REPLACE, documents.ReplaceAssistant, documents.Assistant, "Replace a whole document."
+    ),
+    _assistants(
+        Command.ASSISTANTS_DELETE,
+        documents.DeleteAssistant,
+        documents.Deleted,
+        "Delete an assistant; its name is free.",
+    ),
+    _assistants(
+        Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET,
+        documents.AssistantRef,
+        documents.Assistant,
+        "Make a new signing secret; the old one signs too for 24 hours.",
+    ),
+    _assistants(
+        Command.ASSISTANTS_ENDPOINTS,
+        documents.AssistantRef,
+        documents.Endpoints,
+        "Where an assistant's events go; signing secrets sealed to webhooks.",
+    ),
+    _assistants(
+        Command.ASSISTANTS_PIN,
+        documents.AssistantRef,
+        documents.PinnedAssistant,
+        "The document as a call keeps it; secrets sealed to call-workers.",
+    ),
+    _assistants(
+        Command.PHONE_NUMBERS_ASSIGN,
+        documents.AssignPhoneNumber,
+        documents.PhoneNumber,
+        "Let an assistant answer a number.",
+    ),
+    _assistants(Command.PHONE_NUMBERS_LIST, documents.Nothing, documents.PhoneNumberList, "List the numbers."),
+    _assistants(
+        Command.PHONE_NUMBERS_RELEASE, documents.PhoneNumberRef, documents.Deleted, "Let nobody answer a number."
+    ),
+    _assistants(
+        Command.PHONE_NUMBERS_RESOLVE,
+        documents.PhoneNumberRef,
+        documents.ResolvedNumber,
+        "Who answers a number, of whichever organization.",
+    ),
+    _assistants(Command.IDENTITY_AUTHENTICATE, identity.Authenticate, identity.Principal, "Whose key is this?"),
+    _assistants(
+        Command.CALL_RECORDS_GET, calls.CallRef, calls.CallRecord, "Show a call with its transcript and events."
+    ),
+    _assistants(Command.CALL_RECORDS_LIST, calls.ListCalls, calls.CallPage, "List calls, newest first."),
+    CommandShape(
+        Command.CALLS_ACCEPT,
+        "call-worker",
+        calls.CarrierRequest,
+        calls.CarrierResponse,
+        "Answer a carrier's hook; read by one worker with a free slot.",
+    ),
+    CommandShape(
+        Command.DELIVERIES_LIST,
+        "webhooks",
+        webhooks.ListDeliveries,
+        webhooks.DeliveryPage,
+        "List webhook deliveries, newest first.",
+    ),
+    CommandShape(
+        Command.DELIVERIES_REPLAY,
+        "webhooks",
+        webhooks.ReplayDelivery,
+        webhooks.Delivery,
+        "Send a delivery again, with the same webhook-id.",
+    ),
+)
+
+EVENTS: Final = (
+    EventShape(Entity.ASSISTANT, "created", "assistants", facts.AssistantChanged),
+    EventShape(Entity.ASSISTANT, "updated", "assistants", facts.AssistantChanged),
+    EventShape(Entity.ASSISTANT, "deleted", "assistants", facts.AssistantDeleted),
+    EventShape(Entity.PHONE_NUMBER, "assigned", "assistants", facts.NumberMoved),
+    EventShape(Entity.PHONE_NUMBER, "released", "assistants", facts.NumberMoved),
+    EventShape(Entity.ORGANIZATION, "created", "assistants", facts.OrganizationCreated),
+    EventShape(Entity.API_KEY, "created", "assistants", facts.ApiKeyCreated),
+    *(EventShape(Entity.CALL, name, "call-worker", data) for name, data in calls.CALL_EVENTS.items()),
+    EventShape(Entity.DELIVERY, "dead", "webhooks", facts.DeliveryDead),
+)
+
+_BY_TYPE: Final = {shape.type: shape for shape in EVENTS}
+
+
+def event_shape(type_: str) -> EventShape:
+    """The declared event of a CloudEvents type. Raises: LookupError, when there is none: declare it in EVENTS."""
+    if type_ not in _BY_TYPE:
+        raise LookupError(f"{type_} is not declared in calliope.contracts.catalogue")
+    return _BY_TYPE[type_]
