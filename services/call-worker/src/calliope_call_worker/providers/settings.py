@@ -58,7 +58,7 @@ class ResembleSettings(Part):
     api_key: SecretStr | None = None
     model: str | None = None
     voice: str | None = None
-    project_uuid: str | None = None
+    project_uuid: str | None = Field(default=None, description="For assistants that name none in `provider_config`.")
     handshake_deadline_s: PositiveFloat = 2.0
 
 
