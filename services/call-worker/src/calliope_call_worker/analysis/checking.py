@@ -1,6 +1,8 @@
 """Asks the process `schema_check` about a value, so that no schema can hold up live calls."""
 
 import asyncio
+import os
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -57,16 +59,22 @@ class SchemaChecker:
         """The process, started if there is none. Before the first call, if possible. Raises: OSError."""
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-m", _MODULE, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={}
+                sys.executable,
+                *("-I", "-m", _MODULE),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                env={},
+                start_new_session=True,
             )
         return self._process
 
     async def stop(self) -> None:
-        """End the process."""
+        """End the process and the check it is at: that one holds our pipe open, and would go on for ever."""
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             with suppress(ProcessLookupError):
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
     async def _asked(self, process: Process, question: bytes) -> dict[str, Any]:
