@@ -55,7 +55,7 @@ NO_KEY = {"fallbacks": [{"provider": "groq"}]}
     ("change", "path"),
     [
         ({"llm_provider": "custom", "llm_provider_config": {"model": "m"}}, "llm_provider_config.base_url"),
-        ({"llm_provider": "custom", "llm_provider_config": {"base_url": "https://x.example"}}, "llm_provider_config.model"),
+        ({"llm_provider": "custom", "llm_provider_config": {"base_url": "http://x"}}, "llm_provider_config.model"),
         ({"llm_provider_config": {"api_key": "k", "request_format": "call"}}, "llm_provider_config.request_format"),
         ({"llm_provider_config": {}}, "llm_provider_config.api_key"),
         ({"llm_fallback_providers": NO_KEY}, "llm_fallback_providers.fallbacks.0.api_key"),

@@ -157,6 +157,9 @@ class ModelTwin:
             await response.write_eof()
         except ConnectionResetError:
             entry["aborted"] = True  # the client left, as it does after a barge-in, or a fault did it
+        except asyncio.CancelledError:
+            entry["aborted"] = True  # the same, where the server cancels handlers whose client left
+            raise
         return response
 
     def _entry(self, talk: Conversation, body: _Json, streams: bool, received_at_s: float) -> _Json:
