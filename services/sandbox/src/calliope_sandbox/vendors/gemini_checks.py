@@ -63,7 +63,7 @@ def _config(config: _Json, model: str) -> Refusal | None:
         return _bad("* GenerateContentRequest.generation_config.stop_sequences: at most 5")
     if "responseJsonSchema" in config and config.get("responseMimeType") != "application/json":
         return _bad("Function calling or a schema with an unsupported response mime type")
-    thinking = config.get("thinkingConfig") or {}
+    thinking = {_camel(name): value for name, value in (config.get("thinkingConfig") or {}).items()}
     if "thinkingLevel" in thinking and "thinkingBudget" in thinking:
         return _bad("You can only set only one of thinking budget and thinking level.")
     if "thinkingLevel" in thinking and not signs(model):
@@ -73,6 +73,12 @@ def _config(config: _Json, model: str) -> Refusal | None:
     if thinking.get("thinkingBudget") == 0 and "pro" in model:
         return _bad("Budget 0 is invalid. This model only works in thinking mode.")
     return None
+
+
+def _camel(name: str) -> str:
+    """The API takes `snake_case` too, and Google's own SDK sends some."""
+    first, *more = name.split("_")
+    return first + "".join(word.capitalize() for word in more)
 
 
 def _tools(body: _Json) -> Refusal | None:
