@@ -7,8 +7,9 @@ import pytest
 from pydantic import SecretStr
 
 from calliope.contracts.assistants import AssistantSpec, LlmProvider, LlmProviderConfig, TtsProvider
+from calliope.contracts.calls import Stage
 from calliope.settings import EgressSettings
-from calliope_call_worker.providers.errors import ProviderError
+from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import CallFacts
 from calliope_call_worker.providers.registry import Providers, open_providers
 from calliope_call_worker.providers.settings import (
