@@ -2,7 +2,7 @@
 
 `python tests/bench/llm_overhead.py [requests] [at once]`: the sandbox in a process of its own, one row a vendor. Added
 is everything between asking and the first event, less what the twin waited on purpose; both clocks are the machine's.
-The row `nothing` is the same with a bare GET: what this machine adds just now, whoever asks.
+The row `bare` is the same request without an adapter, its first bytes unread: what this machine adds just now.
 """
 
 import asyncio
@@ -21,7 +21,9 @@ from aiohttp import ClientSession, TCPConnector
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from calliope_call_worker.providers.llm import quirks
 from calliope_call_worker.providers.llm.base import LlmRequest, TextDelta, ToolSpec, UserMessage
+from calliope_call_worker.providers.llm.chat_body import chat_body
 from support.model_vendors import VENDORS, Vendor
 
 SCRIPT = {"name": "bench", "rules": [{"say": "Hello. " * 20, "first_token_ms": 40, "per_token_ms": 5}]}
@@ -50,27 +52,36 @@ async def running_sandbox() -> AsyncIterator[str]:
         await process.wait()
 
 
-async def added_ms(session: ClientSession, url: str, vendor: Vendor, key: str) -> float:
-    """One request; `key` finds its record at the twin."""
-    asked_at_s = time.monotonic()
+async def added_ms(session: ClientSession, url: str, vendor: Vendor, number: int) -> float:
+    """One request through an adapter."""
+    key, asked_at_s = f"{vendor.name}-{number}", time.monotonic()
     async with vendor.make(session, url, key).stream(REQUEST) as events:
         first = await anext(events)
         heard_at_s = time.monotonic()
         assert isinstance(first, TextDelta)
         async for _ in events:
             pass
+    return (heard_at_s - asked_at_s - await waited_s(session, url, key)) * 1_000
+
+
+async def bare_ms(session: ClientSession, url: str, number: int) -> float:
+    """One request without."""
+    key, asked_at_s = f"bare-{number}", time.monotonic()
+    body = chat_body(REQUEST, "gpt-6-luna", quirks.OPENAI)
+    headers = {"Authorization": f"Bearer {key}"}
+    async with session.post(f"{url}/openai/v1/chat/completions", data=body, headers=headers) as response:
+        await response.content.readany()
+        heard_at_s = time.monotonic()
+        await response.read()
+    return (heard_at_s - asked_at_s - await waited_s(session, url, key)) * 1_000
+
+
+async def waited_s(session: ClientSession, url: str, key: str) -> float:
+    """How long the twin waited before the first token of that key's request."""
     async with session.get(f"{url}/sandbox/records/llm", params={"key": key}) as response:
         (record,) = await response.json()
-    waited_s: float = record["first_token_at_s"] - record["received_at_s"]
-    return (heard_at_s - asked_at_s - waited_s) * 1_000
-
-
-async def bare_ms(session: ClientSession, url: str) -> float:
-    """A request without any wait or adapter."""
-    asked_at_s = time.monotonic()
-    async with session.get(f"{url}/livez") as response:
-        await response.read()
-    return (time.monotonic() - asked_at_s) * 1_000
+    waited: float = record["first_token_at_s"] - record["received_at_s"]
+    return waited
 
 
 async def measure(ask: Callable[[int], Awaitable[float]], requests: int, at_once: int) -> list[float]:
@@ -92,14 +103,9 @@ async def main(requests: int = 300, at_once: int = 1) -> None:
     async with running_sandbox() as url, ClientSession(connector=TCPConnector(limit=0)) as session:
         (await session.post(f"{url}/sandbox/llm/scripts", json=SCRIPT)).raise_for_status()
         print(f"{'vendor':10} {'p50':>7} {'p95':>7} {'p99':>7} {'max':>7}  ms added, {requests} x, {at_once} at once")
-        _show("nothing", await measure(lambda _: bare_ms(session, url), requests, at_once))
+        _show("bare", await measure(partial(bare_ms, session, url), requests, at_once))
         for vendor in VENDORS:
-            ask = partial(_ask, session, url, vendor)
-            _show(vendor.name, await measure(ask, requests, at_once))
-
-
-async def _ask(session: ClientSession, url: str, vendor: Vendor, number: int) -> float:
-    return await added_ms(session, url, vendor, f"{vendor.name}-{number}")
+            _show(vendor.name, await measure(partial(added_ms, session, url, vendor), requests, at_once))
 
 
 def _show(name: str, added: list[float]) -> None:
