@@ -30,6 +30,8 @@ SCRIPT = {"name": "bench", "rules": [{"say": "Hello. " * 20, "first_token_ms": 4
 TOOLS = tuple(ToolSpec(f"tool_{number}", "A tool.", {"type": "object"}) for number in range(5))
 REQUEST = LlmRequest("Be brief. " * 100, (UserMessage("Hello"),), tools=TOOLS)
 WARM_UP = 20
+Ask = Callable[[str], Awaitable[float]]
+"""One request with this key; seconds until its first output."""
 
 
 @asynccontextmanager
@@ -52,60 +54,57 @@ async def running_sandbox() -> AsyncIterator[str]:
         await process.wait()
 
 
-async def added_ms(session: ClientSession, url: str, vendor: Vendor, number: int) -> float:
-    """One request through an adapter."""
-    key, asked_at_s = f"{vendor.name}-{number}", time.monotonic()
+async def by_adapter(session: ClientSession, url: str, vendor: Vendor, key: str) -> float:
+    """Seconds until the first event of one request."""
+    asked_at_s = time.monotonic()
     async with vendor.make(session, url, key).stream(REQUEST) as events:
         first = await anext(events)
         heard_at_s = time.monotonic()
         assert isinstance(first, TextDelta)
         async for _ in events:
             pass
-    return (heard_at_s - asked_at_s - await waited_s(session, url, key)) * 1_000
+    return heard_at_s - asked_at_s
 
 
-async def bare_ms(session: ClientSession, url: str, number: int) -> float:
-    """One request without."""
-    key, asked_at_s = f"bare-{number}", time.monotonic()
+async def bare(session: ClientSession, url: str, key: str) -> float:
+    """Seconds until the first bytes of one request without an adapter."""
+    asked_at_s = time.monotonic()
     body = chat_body(REQUEST, "gpt-6-luna", quirks.OPENAI)
     headers = {"Authorization": f"Bearer {key}"}
     async with session.post(f"{url}/openai/v1/chat/completions", data=body, headers=headers) as response:
         await response.content.readany()
         heard_at_s = time.monotonic()
         await response.read()
-    return (heard_at_s - asked_at_s - await waited_s(session, url, key)) * 1_000
+    return heard_at_s - asked_at_s
 
 
-async def waited_s(session: ClientSession, url: str, key: str) -> float:
-    """How long the twin waited before the first token of that key's request."""
-    async with session.get(f"{url}/sandbox/records/llm", params={"key": key}) as response:
-        (record,) = await response.json()
-    waited: float = record["first_token_at_s"] - record["received_at_s"]
-    return waited
+async def added_ms(session: ClientSession, url: str, ask: Ask, requests: int, at_once: int) -> list[float]:
+    """Milliseconds added to all requests but the first few, which open connections; each has a key of its own."""
+    slots, heard_s = asyncio.Semaphore(at_once), dict[str, float]()
 
-
-async def measure(ask: Callable[[int], Awaitable[float]], requests: int, at_once: int) -> list[float]:
-    """Milliseconds of all requests but the first few, which open connections."""
-    slots, added = asyncio.Semaphore(at_once), list[float]()
-
-    async def one(number: int) -> None:
+    async def one(key: str) -> None:
         async with slots:
-            added.append(await ask(number))
+            heard_s[key] = await ask(key)
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(requests + WARM_UP):
-            tasks.create_task(one(number), name="bench.request")
-    return sorted(added[WARM_UP:])
+            tasks.create_task(one(f"key-{number}"), name="bench.request")
+    async with session.get(f"{url}/sandbox/records/llm") as response:
+        records = {record["key"]: record for record in await response.json()}
+    waited_s = {key: record["first_token_at_s"] - record["received_at_s"] for key, record in records.items()}
+    return sorted([(heard_s[key] - waited_s[key]) * 1_000 for key in heard_s][WARM_UP:])
 
 
 async def main(requests: int = 300, at_once: int = 1) -> None:
     """Measure every vendor, one after another."""
     async with running_sandbox() as url, ClientSession(connector=TCPConnector(limit=0)) as session:
-        (await session.post(f"{url}/sandbox/llm/scripts", json=SCRIPT)).raise_for_status()
         print(f"{'vendor':10} {'p50':>7} {'p95':>7} {'p99':>7} {'max':>7}  ms added, {requests} x, {at_once} at once")
-        _show("bare", await measure(partial(bare_ms, session, url), requests, at_once))
-        for vendor in VENDORS:
-            _show(vendor.name, await measure(partial(added_ms, session, url, vendor), requests, at_once))
+        rows: list[tuple[str, Ask]] = [("bare", partial(bare, session, url))]
+        rows += [(vendor.name, partial(by_adapter, session, url, vendor)) for vendor in VENDORS]
+        for name, ask in rows:
+            (await session.post(f"{url}/sandbox/reset")).raise_for_status()
+            (await session.post(f"{url}/sandbox/llm/scripts", json=SCRIPT)).raise_for_status()
+            _show(name, await added_ms(session, url, ask, requests, at_once))
 
 
 def _show(name: str, added: list[float]) -> None:
