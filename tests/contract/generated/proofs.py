@@ -7,6 +7,7 @@ _END_CALL: Final = "tests/e2e/test_fields.py::test_end_call_is_offered_when_it_f
 _TRANSFER: Final = "tests/e2e/test_fields.py::test_transfer_call_hands_over_to_a_listed_number_with_its_own_words"
 _FALLBACK: Final = "tests/e2e/test_fields.py::test_a_fallback_model_answers_with_its_own_key_when_the_primary_refuses"
 _CUSTOM: Final = "tests/e2e/test_fields.py::test_a_custom_model_is_asked_at_its_own_address"
+_CALL_SHAPED: Final = "tests/contract/providers/test_llm.py::test_a_document_decides_how_its_custom_servers_are_asked"
 _WISHES: Final = "tests/unit/calliope_call_worker/test_wishes.py"
 _VOICE: Final = f"{_WISHES}::test_a_voice_speaks_as_the_document_wishes"
 _WORDS: Final = f"{_WISHES}::test_words_to_listen_for_are_told_to_older_models_with_their_weight"
@@ -22,6 +23,9 @@ PROOFS: Final[dict[str, tuple[str, ...]]] = {
     "llm_provider_config.api_key": (_CALL,),
     "llm_provider_config.model": (_CALL,),
     "llm_provider_config.base_url": (_CUSTOM,),
+    "llm_provider_config.request_format": (_CALL_SHAPED,),
+    "llm_fallback_providers.fallbacks[].base_url": (_CALL_SHAPED,),
+    "llm_fallback_providers.fallbacks[].request_format": (_CALL_SHAPED,),
     "llm_settings.temperature": (_CALL,),
     "llm_settings.max_tokens": (_CALL,),
     "llm_settings.top_p": (_CALL,),
@@ -117,7 +121,6 @@ NOT_YET: Final = {
     "tts_settings.fallbacks[].provider_config.project_uuid",
     "tts_settings.fallbacks[].provider_config.language",
     "tts_settings.fallbacks[].api_key",
-    "llm_fallback_providers.fallbacks[].base_url",
     # Resemble and Inworld have no adapter.
     "tts_settings.provider_config.project_uuid",
     "tts_settings.provider_config.language",

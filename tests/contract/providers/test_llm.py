@@ -1,14 +1,30 @@
 """Language models over a real socket."""
 
 import asyncio
+from dataclasses import replace
+from ipaddress import IPv4Network
+from typing import Any
 
 import pytest
 from aiohttp import web
 
+from calliope.contracts.assistants import AssistantSpec
+from calliope.settings import EgressSettings
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm import quirks
-from calliope_call_worker.providers.llm.base import Finished, LlmEvent, LlmRequest, TextDelta, UserMessage
+from calliope_call_worker.providers.llm.base import (
+    CallFacts,
+    Finished,
+    LlmEvent,
+    LlmRequest,
+    TextDelta,
+    ToolSpec,
+    UserMessage,
+)
+from calliope_call_worker.providers.llm.call_shaped import CallShapedChat
 from calliope_call_worker.providers.llm.openai import OpenAiChat
+from calliope_call_worker.providers.registry import Failures, open_providers
+from calliope_call_worker.providers.settings import ProvidersSettings
 from support.vendor_fakes import Handler, serving
 
 REQUEST = LlmRequest("Be brief.", (UserMessage("Hello"),))
@@ -82,6 +98,54 @@ async def test_a_refusal_has_its_class(status: int, code: str, failure: Failure)
     with pytest.raises(ProviderError) as caught:
         await ask(refuse)
     assert (caught.value.failure, caught.value.retry_after_s) == (failure, 2.0)
+
+
+async def test_a_custom_server_can_be_told_about_the_call() -> None:
+    asked: list[tuple[dict[str, Any], str | None]] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append((await request.json(), request.headers.get("Authorization")))
+        return await streams(TEXT, END)(request)
+
+    facts = CallFacts("CA1", assistant_number="+15550100", customer_number="+15550199")
+    async with serving("/any/path", answer) as (session, url), asyncio.timeout(5):
+        chat = CallShapedChat(session, facts, url=f"{url}/any/path", model="", api_key="")
+        request = replace(REQUEST, tools=(ToolSpec("book", "Books.", {"type": "object"}),))
+        async with chat.stream(request) as events:
+            assert [event async for event in events] == [TextDelta("Hi"), Finished("stop")]
+    function = {"name": "book", "description": "Books.", "parameters": {"type": "object"}}
+    body = {
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}],
+        "phoneNumber": {"number": "+15550100"},
+        "call": {"phoneCallProviderId": "CA1", "customer": {"number": "+15550199"}},
+        "tools": [{"type": "function", "function": function}],
+    }
+    assert asked == [(body, None)]
+
+
+async def test_a_document_decides_how_its_custom_servers_are_asked() -> None:
+    """The primary fails, so that its fallback shows how it is asked, too."""
+    asked: dict[str, dict[str, Any]] = {}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked[request.path] = await request.json()
+        return web.Response(status=500) if request.path == "/first" else await streams(TEXT, END)(request)
+
+    guard = EgressSettings(allow=(IPv4Network("127.0.0.0/8"),), allow_http=True)
+    async with (
+        asyncio.timeout(5),
+        serving("/{path:.*}", answer) as (_, url),
+        open_providers(ProvidersSettings(), guard) as providers,
+    ):
+        first, second = ({"base_url": f"{url}/{path}", "request_format": "call"} for path in ("first", "second"))
+        fallbacks = {"enabled": True, "fallbacks": [{"provider": "custom", **second}]}
+        document = {"name": "Ann", "llm_provider": "custom", "llm_provider_config": first}
+        spec = AssistantSpec.model_validate({**document, "llm_fallback_providers": fallbacks})
+        chain = providers.chain(spec, Failures(), facts=CallFacts("CA1", customer_number="+15550199"))
+        async with chain.stream(REQUEST, lambda: "") as events:
+            assert [event async for event in events] == [TextDelta("Hi"), Finished("stop")]
+    call = {"phoneCallProviderId": "CA1", "customer": {"number": "+15550199"}}
+    assert {path: body["call"] for path, body in asked.items()} == {"/first": call, "/second": call}
 
 
 async def test_answers_share_a_connection() -> None:

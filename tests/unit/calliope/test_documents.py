@@ -55,6 +55,8 @@ NO_KEY = {"fallbacks": [{"provider": "groq"}]}
     ("change", "path"),
     [
         ({"llm_provider": "custom", "llm_provider_config": {"model": "m"}}, "llm_provider_config.base_url"),
+        ({"llm_provider": "custom", "llm_provider_config": {"base_url": "http://x"}}, "llm_provider_config.model"),
+        ({"llm_provider_config": {"api_key": "k", "request_format": "call"}}, "llm_provider_config.request_format"),
         ({"llm_provider_config": {}}, "llm_provider_config.api_key"),
         ({"llm_fallback_providers": NO_KEY}, "llm_fallback_providers.fallbacks.0.api_key"),
         ({"stt_settings": {"model": "nova-2", "keyterms": ["x"]}}, "stt_settings.keyterms"),
@@ -82,6 +84,13 @@ def test_a_refusal_never_shows_a_value() -> None:
     with pytest.raises(ValidationError) as caught:
         AssistantSpec.model_validate({**MINIMAL, "llm_provider_config": {"api_key": "sk-canary", "base_url": "canary"}})
     assert "canary" not in str(field_problems(caught.value, AssistantSpec))
+
+
+def test_a_custom_server_that_is_told_about_the_call_chooses_its_own_model() -> None:
+    config = {"base_url": "https://x.example/llm", "request_format": "call"}
+    fallbacks = {"enabled": True, "fallbacks": [{"provider": "custom", **config}]}
+    document = {**MINIMAL, "llm_provider": "custom", "llm_provider_config": config, "llm_fallback_providers": fallbacks}
+    assert AssistantSpec.model_validate(document).llm_provider_config.model is None
 
 
 def test_custom_tool_names_must_differ() -> None:

@@ -93,6 +93,8 @@ def _providers(ports: Ports) -> dict[str, str]:
         "CALLIOPE_PROVIDERS__RESEMBLE__URL": f"{socket}/resemble",
         "CALLIOPE_PROVIDERS__RESEMBLE__API_KEY": "sandbox-resemble",
         "CALLIOPE_PROVIDERS__OPENAI__URL": f"{sandbox}/openai/v1",
+        "CALLIOPE_PROVIDERS__ANTHROPIC__URL": f"{sandbox}/anthropic",
+        "CALLIOPE_PROVIDERS__GEMINI__URL": f"{sandbox}/gemini/v1beta",
         "CALLIOPE_PROVIDERS__GROQ__URL": f"{sandbox}/groq/openai/v1",
         "CALLIOPE_PROVIDERS__XAI__URL": f"{sandbox}/xai/v1",
         "CALLIOPE_CARRIERS__TWILIO__URL": f"{sandbox}/twilio",

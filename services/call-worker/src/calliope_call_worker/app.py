@@ -141,7 +141,7 @@ class Worker:
         return CallParts(
             settings=self._settings,
             journal=journal,
-            providers=self._providers.for_call(plan.spec, plan.call_id),
+            providers=self._providers.for_call(plan.spec, plan.call_id, plan.facts),
             carrier_api=self._apis[plan.carrier.name],
             http_tools=self._http_tools,
             lines=self._lines,

@@ -11,6 +11,7 @@ from calliope.documents import places
 from calliope.errors import PermanentError
 from calliope.secrets import Opener
 from calliope_call_worker.conversation import Turn
+from calliope_call_worker.providers.llm.base import CallFacts
 from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount
 from calliope_call_worker.settings import CarriersSettings
 
@@ -44,6 +45,13 @@ class CallPlan:
     token: str = field(repr=False)
     continuation: Continuation | None = None
     accepted_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def facts(self) -> CallFacts:
+        """What a custom model may be told about it."""
+        numbers = (self.to_number, self.from_number)
+        ours, theirs = numbers if self.direction is Direction.INBOUND else reversed(numbers)
+        return CallFacts(self.carrier_call_id, assistant_number=ours, customer_number=theirs)
 
 
 def open_spec(pinned: PinnedAssistant, opener: Opener) -> AssistantSpec:

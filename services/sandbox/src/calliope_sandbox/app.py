@@ -11,7 +11,18 @@ from calliope_sandbox.faults import FaultError, Faults
 from calliope_sandbox.knobs import KnobError, Knobs
 from calliope_sandbox.llm_scripts import ScriptError, ScriptStore
 from calliope_sandbox.records import Records
-from calliope_sandbox.vendors import deepgram, deepgram_speak, elevenlabs, inworld, openai, resemble, twilio, webhooks
+from calliope_sandbox.vendors import (
+    anthropic,
+    deepgram,
+    deepgram_speak,
+    elevenlabs,
+    gemini,
+    inworld,
+    openai,
+    resemble,
+    twilio,
+    webhooks,
+)
 from calliope_sandbox.vendors.host import Host, Trouble
 
 Mount = Callable[[web.Application, Host], None]
@@ -23,6 +34,8 @@ VENDORS: Final[dict[str, Mount]] = {
     "elevenlabs": elevenlabs.mount,
     "inworld": inworld.mount,
     "openai": openai.mount,
+    "anthropic": anthropic.mount,
+    "gemini": gemini.mount,
     "resemble": resemble.mount,
     "twilio": twilio.mount,
     "webhooks": webhooks.mount,

@@ -1,4 +1,4 @@
-"""What a chat completion request says, vendor differences removed: the only thing an answer may depend on. Pure."""
+"""What a request to a model says, vendor differences removed: the only thing an answer may depend on. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,6 +94,74 @@ def from_chat_body(body: Json, *, key: str = "", call: str = "") -> Conversation
         call=call,
         schema=_schema(body.get("response_format")),
     )
+
+
+def from_messages_body(body: Json, *, key: str = "", call: str = "") -> Conversation:
+    """Read the body of POST /v1/messages (Anthropic). A tool that is forced stands for a schema."""
+    said: list[Said] = []
+    answers: list[ToolAnswer] = []
+    names: dict[str, str] = {}
+    for message in body.get("messages") or []:
+        content = message.get("content")
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
+        for block in blocks:
+            if block.get("type") == "tool_result":
+                answers.append(ToolAnswer(names.get(block["tool_use_id"], ""), text_of(block.get("content"))))
+        names.update({block["id"]: block["name"] for block in blocks if block.get("type") == "tool_use"})
+        _note(said, answers, message.get("role") == "assistant", text_of(blocks), words=_has_words(blocks))
+    tools = {tool["name"]: tool.get("input_schema") or {} for tool in body.get("tools") or []}
+    schema = ((body.get("output_config") or {}).get("format") or {}).get("schema")
+    return Conversation(
+        system=text_of(body.get("system")),
+        said=tuple(said),
+        tool_answers=tuple(answers),
+        tools=tools,
+        model=str(body.get("model", "")),
+        key=key,
+        call=call,
+        schema=schema or tools.get((body.get("tool_choice") or {}).get("name", "")),
+    )
+
+
+def from_contents_body(body: Json, *, model: str, key: str = "", call: str = "") -> Conversation:
+    """Read the body of POST …:generateContent (Gemini)."""
+    said: list[Said] = []
+    answers: list[ToolAnswer] = []
+    for content in body.get("contents") or []:
+        parts = content.get("parts") or []
+        for part in parts:
+            if "functionResponse" in part:
+                response = part["functionResponse"].get("response") or {}
+                answers.append(
+                    ToolAnswer(part["functionResponse"].get("name", ""), str(response.get("output", response)))
+                )
+        _note(said, answers, content.get("role") == "model", text_of(parts), words=_has_words(parts))
+    declared = [one for tool in body.get("tools") or [] for one in tool.get("functionDeclarations") or []]
+    config = body.get("generationConfig") or {}
+    return Conversation(
+        system=text_of((body.get("systemInstruction") or {}).get("parts")),
+        said=tuple(said),
+        tool_answers=tuple(answers),
+        tools={one["name"]: one.get("parametersJsonSchema") or one.get("parameters") or {} for one in declared},
+        model=model,
+        key=key,
+        call=call,
+        schema=config.get("responseJsonSchema") or config.get("responseSchema"),
+    )
+
+
+def _note(said: list[Said], answers: list[ToolAnswer], assistant: bool, text: str, *, words: bool) -> None:
+    """One turn; results of tools count until somebody speaks."""
+    if assistant:
+        said.append(Said("assistant", text))
+        answers.clear()
+    elif words:
+        said.append(Said("user", text))
+        answers.clear()
+
+
+def _has_words(parts: Sequence[Json]) -> bool:
+    return any("text" in part for part in parts)
 
 
 def _tools(offered: Sequence[Json]) -> dict[str, Json]:

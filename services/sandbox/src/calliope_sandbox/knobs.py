@@ -28,7 +28,7 @@ class DeepgramKnobs:
 
 @dataclass(frozen=True, slots=True)
 class LlmKnobs:
-    """Chat completions of one mount (openai, groq, xai). `variants` are those of `vendors/openai_wire.py`."""
+    """One language model API. `variants` are those of its wire: `vendors/{openai,anthropic,gemini}_wire.py`."""
 
     rejected_keys: tuple[str, ...] = ("bad",)
     first_token_ms: float = 40.0
@@ -123,6 +123,8 @@ class Knobs:
 
     deepgram: DeepgramKnobs = field(default_factory=DeepgramKnobs)
     openai: LlmKnobs = field(default_factory=LlmKnobs)
+    anthropic: LlmKnobs = field(default_factory=LlmKnobs)
+    gemini: LlmKnobs = field(default_factory=LlmKnobs)
     groq: LlmKnobs = field(default_factory=lambda: LlmKnobs(variants=("whole_call", "x_groq")))
     xai: LlmKnobs = field(default_factory=lambda: LlmKnobs(variants=("whole_call", "usage_everywhere")))
     elevenlabs: ElevenlabsKnobs = field(default_factory=ElevenlabsKnobs)

@@ -32,7 +32,7 @@ Scenarios = Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_l
 
 
 class LlmProvider(StrEnum):
-    """Who runs the language model. `custom` is any server that speaks OpenAI chat completions."""
+    """Who runs the language model. `custom` is any server that answers as OpenAI chat completions does."""
 
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
@@ -51,12 +51,24 @@ class TtsProvider(StrEnum):
     RESEMBLE = "resemble"
 
 
+class LlmRequestFormat(StrEnum):
+    """What a `custom` server is asked with; it answers either as chat completions are streamed.
+
+    `openai`: `POST {base_url}/chat/completions` with key, model and all settings. `call`: `POST {base_url}` with
+    `{messages, phoneNumber: {number}, call: {phoneCallProviderId, customer: {number}}, tools?}`, and nothing else.
+    """
+
+    OPENAI = "openai"
+    CALL = "call"
+
+
 class LlmProviderConfig(Request):
     """Credentials and model of the primary language model."""
 
     api_key: SecretStr | None = Field(default=None, description="Key of the provider; required unless `custom`.")
     model: str | None = Field(default=None, max_length=200, description="e.g. `gpt-4o-mini`; default: the provider's.")
     base_url: Url | None = Field(default=None, description="Custom API base URL; required when `custom`.")
+    request_format: LlmRequestFormat = Field(default=LlmRequestFormat.OPENAI, description="`custom` only.")
 
 
 class LlmSettings(Request):
@@ -82,6 +94,7 @@ class LlmFallback(Request):
     model: str | None = Field(default=None, max_length=200)
     api_key: SecretStr | None = None
     base_url: Url | None = None
+    request_format: LlmRequestFormat = Field(default=LlmRequestFormat.OPENAI, description="`custom` only.")
 
 
 class LlmFallbacks(Request):
@@ -331,24 +344,23 @@ class AssistantSpec(Request):
 
     @model_validator(mode="after")
     def _provider_is_reachable(self) -> Self:
-        config = self.llm_provider_config
-        _check_llm("llm_provider_config", self.llm_provider, config.api_key, config.base_url, config.model)
+        _check_llm("llm_provider_config", self.llm_provider, self.llm_provider_config)
         for index, fallback in enumerate(self.llm_fallback_providers.fallbacks):
-            where = f"llm_fallback_providers.fallbacks.{index}"
-            _check_llm(where, fallback.provider, fallback.api_key, fallback.base_url, fallback.model)
+            _check_llm(f"llm_fallback_providers.fallbacks.{index}", fallback.provider, fallback)
         return self
 
 
-def _check_llm(
-    where: str, provider: LlmProvider, api_key: SecretStr | None, base_url: str | None, model: str | None
-) -> None:
-    if provider is LlmProvider.CUSTOM:
-        if base_url is None:
-            raise ValueError(f"{where}.base_url: required when the provider is custom")
-        if model is None:
-            raise ValueError(f"{where}.model: required when the provider is custom")
-    elif api_key is None:
-        raise ValueError(f"{where}.api_key: required when the provider is {provider}")
+def _check_llm(where: str, provider: LlmProvider, config: LlmProviderConfig | LlmFallback) -> None:
+    if provider is not LlmProvider.CUSTOM:
+        if config.api_key is None:
+            raise ValueError(f"{where}.api_key: required when the provider is {provider}")
+        if config.request_format is not LlmRequestFormat.OPENAI:
+            raise ValueError(f"{where}.request_format: only custom servers can be asked so, not {provider}")
+        return
+    if config.base_url is None:
+        raise ValueError(f"{where}.base_url: required when the provider is custom")
+    if config.model is None and config.request_format is LlmRequestFormat.OPENAI:
+        raise ValueError(f"{where}.model: required when the provider is custom")
 
 
 SECRET_PATHS: Final = (

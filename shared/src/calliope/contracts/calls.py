@@ -150,7 +150,9 @@ class ProviderFailed(Message):
 
     stage: Stage
     provider: str
-    reason: Literal["refused", "key", "quota", "rate_limited", "deadline", "dropped", "error", "malformed", "skipped"]
+    reason: Literal[
+        "refused", "declined", "key", "quota", "rate_limited", "deadline", "dropped", "error", "malformed", "skipped"
+    ]
     detail: str = Field(default="", max_length=500)
     action: str = Field(default="", description="`retried`, `next: anthropic`, `apologised`, `reconnected` …")
     turn: NonNegativeInt | None = None

@@ -72,6 +72,15 @@ async def test_an_error_turns_to_the_fallback_with_the_same_request(failure: Fai
     assert chain.chain.used == ("b", "b-1")
 
 
+async def test_a_model_that_declined_answers_the_next_turns_and_stays_in_good_health() -> None:
+    first = ScriptedModel("a", *[[Failure.DECLINED]] * 5, says("Sure."))
+    chain = Chain(first, ScriptedModel("b", says("No.")))
+    for _ in range(5):
+        assert await chain.ask() == "No."
+    assert await chain.ask() == "Sure."
+    assert chain.chain.used == ("a", "a-1")
+
+
 @pytest.mark.promise("P5")
 @pytest.mark.parametrize("script", [[None], [TextDelta("  "), None], [TextDelta("<think>hm"), None]])
 async def test_nothing_useful_in_time_turns_to_the_fallback(script: list[Any]) -> None:

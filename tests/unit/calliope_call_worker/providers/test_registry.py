@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from calliope.contracts.assistants import AssistantSpec, TtsProvider
+from calliope.contracts.assistants import AssistantSpec, LlmProvider, LlmProviderConfig, TtsProvider
 from calliope.contracts.calls import Stage
 from calliope.settings import EgressSettings
 from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.llm.base import CallFacts
 from calliope_call_worker.providers.registry import Providers, open_providers
 from calliope_call_worker.providers.settings import (
+    AnthropicSettings,
     AuraSettings,
     DeepgramSettings,
     ElevenLabsSettings,
@@ -19,7 +21,9 @@ from calliope_call_worker.providers.settings import (
 )
 
 KEYED = ProvidersSettings(
-    deepgram=DeepgramSettings(api_key=SecretStr("dg")), elevenlabs=ElevenLabsSettings(api_key=SecretStr("el"))
+    deepgram=DeepgramSettings(api_key=SecretStr("dg")),
+    elevenlabs=ElevenLabsSettings(api_key=SecretStr("el")),
+    anthropic=AnthropicSettings(api_key=SecretStr("an")),
 )
 
 
@@ -40,17 +44,20 @@ async def test_a_document_with_only_what_is_required_gets_everything(providers: 
     assert (call.stt.name, call.stt_options.model, call.stt_options.call_id) == ("deepgram", "nova-3", "call_1")
 
 
-async def test_a_fallback_without_adapter_is_left_out_and_reported(providers: Providers) -> None:
-    fallbacks = {"enabled": True, "fallbacks": [{"provider": "gemini", "api_key": "k"}]}
-    call = providers.for_call(a_spec(llm_fallback_providers=fallbacks), "call_1")
-    reports: list[tuple[Stage, Failure, str]] = []
-    call.failures.listen(lambda stage, error, action: reports.append((stage, error.failure, action)))
-    assert reports == [(Stage.LLM, Failure.REFUSED, "left out")]
+@pytest.mark.parametrize("provider", LlmProvider)
+async def test_every_vendor_of_the_contract_has_an_adapter(providers: Providers, provider: LlmProvider) -> None:
+    custom = {"base_url": "https://models.example/v1", "model": "own"} if provider is LlmProvider.CUSTOM else {}
+    spec = a_spec(llm_provider=provider, llm_provider_config={"api_key": "k", **custom})
+    name, model = providers.for_call(spec, "call_1").llm.used
+    assert name == provider
+    assert model
 
 
-async def test_a_primary_without_adapter_and_without_fallback_is_refused(providers: Providers) -> None:
-    with pytest.raises(ProviderError, match="not available in this version"):
-        providers.for_call(a_spec(llm_provider="anthropic"), "call_1")
+async def test_an_address_of_the_users_own_never_gets_the_key_of_the_installation(providers: Providers) -> None:
+    config = LlmProviderConfig(base_url="https://models.example/v1")
+    with pytest.raises(ProviderError, match="no API key"):
+        providers.link(LlmProvider.ANTHROPIC, config, CallFacts())
+    assert providers.link(LlmProvider.ANTHROPIC, LlmProviderConfig(), CallFacts()).model.name == "anthropic"
 
 
 async def test_without_any_key_a_call_cannot_be_had() -> None:

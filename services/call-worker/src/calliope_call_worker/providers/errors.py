@@ -6,11 +6,15 @@ from calliope.errors import CalliopeError
 
 
 class Failure(StrEnum):
-    """What to do follows from the class: `FATAL` ones are not tried again in this call."""
+    """What to do follows from the class: `FATAL` ones are not tried again in this call.
+
+    `REFUSED`: the vendor takes no such request. `DECLINED`: the model will not answer this one; it is in good health.
+    """
 
     KEY = "key"
     QUOTA = "quota"
     REFUSED = "refused"
+    DECLINED = "declined"
     RATE_LIMITED = "rate_limited"
     DEADLINE = "deadline"
     DROPPED = "dropped"

@@ -6,6 +6,7 @@ The shared parts (connections, breakers) live as long as the worker; a call's pa
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import aiohttp
@@ -13,22 +14,29 @@ import structlog
 from pydantic import SecretStr
 
 from calliope import egress
-from calliope.contracts.assistants import AssistantSpec, LlmProvider, SttSettings, TtsProvider, Voice
+from calliope.contracts.assistants import (
+    AssistantSpec,
+    LlmFallback,
+    LlmProvider,
+    LlmProviderConfig,
+    LlmRequestFormat,
+    SttSettings,
+    TtsProvider,
+    Voice,
+)
 from calliope.contracts.calls import Stage
 from calliope.settings import EgressSettings
 from calliope_call_worker.lines import VoiceKey
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm import quirks
+from calliope_call_worker.providers.llm.anthropic import Anthropic
+from calliope_call_worker.providers.llm.base import CallFacts, LanguageModel
 from calliope_call_worker.providers.llm.breaker import Breakers
+from calliope_call_worker.providers.llm.call_shaped import CallShapedChat
 from calliope_call_worker.providers.llm.chain import Link, LlmChain
+from calliope_call_worker.providers.llm.gemini import Gemini
 from calliope_call_worker.providers.llm.openai import OpenAiChat
-from calliope_call_worker.providers.settings import (
-    GroqSettings,
-    OpenAiSettings,
-    ProvidersSettings,
-    ThinkingSettings,
-    XaiSettings,
-)
+from calliope_call_worker.providers.settings import ModelSettings, ProvidersSettings, ThinkingSettings
 from calliope_call_worker.providers.stt.base import SpeechToText, SttOptions
 from calliope_call_worker.providers.stt.deepgram import Deepgram
 from calliope_call_worker.providers.stt.resilient import ResilientStt
@@ -72,6 +80,31 @@ VOICES: Final[Mapping[TtsProvider, VoiceVendor[Any]]] = {
     TtsProvider.DEEPGRAM: VoiceVendor(lambda settings: settings.deepgram_voice, Aura.of),
     TtsProvider.INWORLD: VoiceVendor(lambda settings: settings.inworld, Inworld.of),
     TtsProvider.RESEMBLE: VoiceVendor(lambda settings: settings.resemble, Resemble.of),
+}
+
+
+class MakeModel(Protocol):
+    """An adapter's constructor."""
+
+    def __call__(self, session: aiohttp.ClientSession, /, *, url: str, model: str, api_key: str) -> LanguageModel:
+        """The model at this address; nothing is connected yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class LlmVendor:
+    """One vendor of language models: its adapter, and where the installation keeps its settings."""
+
+    make: MakeModel
+    settings: Callable[[ProvidersSettings], ModelSettings]
+
+
+# A new vendor is its adapter, its settings and a line here.
+LLM_VENDORS: Final[Mapping[LlmProvider, LlmVendor]] = {
+    LlmProvider.OPENAI: LlmVendor(partial(OpenAiChat, quirks=quirks.OPENAI), lambda settings: settings.openai),
+    LlmProvider.ANTHROPIC: LlmVendor(Anthropic, lambda settings: settings.anthropic),
+    LlmProvider.GEMINI: LlmVendor(Gemini, lambda settings: settings.gemini),
+    LlmProvider.GROQ: LlmVendor(partial(OpenAiChat, quirks=quirks.GROQ), lambda settings: settings.groq),
+    LlmProvider.XAI: LlmVendor(partial(OpenAiChat, quirks=quirks.XAI), lambda settings: settings.xai),
 }
 
 
@@ -125,7 +158,7 @@ class Providers:
         thinking = settings.thinking
         self._breakers = Breakers(failures_to_open=thinking.breaker_failures, cool_down_s=thinking.breaker_cool_down_s)
 
-    def for_call(self, spec: AssistantSpec, call_id: str) -> CallProviders:
+    def for_call(self, spec: AssistantSpec, call_id: str, facts: CallFacts | None = None) -> CallProviders:
         """The providers of a document. Raises: ProviderError, when one that is needed cannot be had."""
         failures = Failures()
         settings = self._settings
@@ -133,7 +166,7 @@ class Providers:
         return CallProviders(
             stt=ResilientStt(self.stt(spec.stt_settings), settings.listening, failures.of(Stage.STT)),
             stt_options=stt_options(spec.stt_settings, call_id),
-            llm=self.chain(spec, failures),
+            llm=self.chain(spec, failures, facts=facts),
             tts=ResilientTts(self._voices(spec, failures), settings.speaking, failures.of(Stage.TTS)),
             voice_key=VoiceKey(
                 voice.provider, voice.voice_id or "", voice.model_dump_json(exclude={"api_key", "fallbacks"})
@@ -154,19 +187,26 @@ class Providers:
         settings = self._settings.deepgram
         return Deepgram(self._session, settings, _key("deepgram", spec.api_key, settings.api_key))
 
-    def chain(self, spec: AssistantSpec, failures: Failures, thinking: ThinkingSettings | None = None) -> LlmChain:
-        """Primary and fallbacks; one that this version does not have is reported and left out.
+    def chain(
+        self,
+        spec: AssistantSpec,
+        failures: Failures,
+        thinking: ThinkingSettings | None = None,
+        *,
+        facts: CallFacts | None = None,
+    ) -> LlmChain:
+        """Primary and fallbacks; one that this installation cannot ask is reported and left out.
 
         Raises: ProviderError, when none is left.
         """
-        config, more = spec.llm_provider_config, spec.llm_fallback_providers
-        wanted = [(spec.llm_provider, config.model, config.api_key, config.base_url)]
-        if more.enabled:
-            wanted += [(one.provider, one.model, one.api_key, one.base_url) for one in more.fallbacks]
+        wanted: list[tuple[LlmProvider, LlmProviderConfig | LlmFallback]]
+        wanted = [(spec.llm_provider, spec.llm_provider_config)]
+        if spec.llm_fallback_providers.enabled:
+            wanted += [(one.provider, one) for one in spec.llm_fallback_providers.fallbacks]
         report, links, lacking = failures.of(Stage.LLM), list[Link](), None
-        for one in wanted:
+        for provider, config in wanted:
             try:
-                links.append(self.link(*one))
+                links.append(self.link(provider, config, facts or CallFacts()))
             except ProviderError as exc:
                 lacking = exc
                 report(exc, "left out")
@@ -174,20 +214,20 @@ class Providers:
             raise lacking
         return LlmChain(links, thinking or self._settings.thinking, report)
 
-    def link(self, provider: LlmProvider, model: str | None, api_key: SecretStr | None, base_url: str | None) -> Link:
+    def link(self, provider: LlmProvider, config: LlmProviderConfig | LlmFallback, facts: CallFacts) -> Link:
         """One language model. Raises: ProviderError."""
-        settings = self._settings
-        match provider:
-            case LlmProvider.OPENAI:
-                return self._chat(quirks.OPENAI, settings.openai, model, api_key, base_url)
-            case LlmProvider.GROQ:
-                return self._chat(quirks.GROQ, settings.groq, model, api_key, base_url)
-            case LlmProvider.XAI:
-                return self._chat(quirks.XAI, settings.xai, model, api_key, base_url)
-            case LlmProvider.CUSTOM:
-                return self._chat(quirks.CUSTOM, None, model, api_key, base_url)
-            case _:
-                raise _not_available(provider)
+        session = self._session if config.base_url is None else self._guarded
+        if provider is LlmProvider.CUSTOM:
+            make, url, model = _custom(config.request_format, facts), config.base_url or "", config.model or ""
+            key = config.api_key.get_secret_value() if config.api_key is not None else ""
+        else:
+            vendor = LLM_VENDORS[provider]
+            make, settings = vendor.make, vendor.settings(self._settings)
+            url, model = config.base_url or settings.url, config.model or settings.model
+            # the installation's key goes to no address that a user gave
+            key = _key(provider, config.api_key, settings.api_key if config.base_url is None else None)
+        asked = make(session, url=url, model=model, api_key=key)
+        return Link(asked, self._breakers.get(provider, model, key, url))
 
     def voice(self, spec: Voice) -> TextToSpeech:
         """One voice. Raises: ProviderError."""
@@ -204,23 +244,6 @@ class Providers:
         if not voices and lacking is not None:
             raise lacking
         return voices
-
-    def _chat(
-        self,
-        vendor: quirks.Quirks,
-        settings: OpenAiSettings | GroqSettings | XaiSettings | None,
-        model: str | None,
-        api_key: SecretStr | None,
-        base_url: str | None,
-    ) -> Link:
-        url, name = base_url or (settings.url if settings else ""), model or (settings.model if settings else "")
-        if settings is not None:
-            key = _key(vendor.name, api_key, settings.api_key if base_url is None else None)
-        else:
-            key = api_key.get_secret_value() if api_key is not None else ""
-        session = self._session if base_url is None else self._guarded
-        chat = OpenAiChat(session, vendor, url=url, model=name, api_key=key)
-        return Link(chat, self._breakers.get(vendor.name, name, key, url))
 
 
 @asynccontextmanager
@@ -258,13 +281,15 @@ def _note(stage: Stage, error: ProviderError, action: str) -> None:
     log.warning("analysis.provider_failed", provider=error.provider, reason=error.failure.value, action=action)
 
 
+def _custom(request_format: LlmRequestFormat, facts: CallFacts) -> MakeModel:
+    """A server of the user's own: it needs no settings of the installation, and perhaps no key."""
+    if request_format is LlmRequestFormat.CALL:
+        return partial(CallShapedChat, facts=facts)
+    return partial(OpenAiChat, quirks=quirks.CUSTOM)
+
+
 def _key(provider: str, own: SecretStr | None, installation: SecretStr | None) -> str:
     key = own or installation
     if key is None:
         raise ProviderError(provider, Failure.KEY, "no API key in the assistant, and none of the installation")
     return key.get_secret_value()
-
-
-def _not_available(provider: str) -> ProviderError:
-    """The one place for vendors of the contract that have no adapter yet."""
-    return ProviderError(provider, Failure.REFUSED, "not available in this version")

@@ -62,27 +62,46 @@ class ResembleSettings(Part):
     handshake_deadline_s: PositiveFloat = 2.0
 
 
-class OpenAiSettings(Part):
-    """OpenAI. Model names expire within months: check them against the vendor's list when upgrading."""
+class ModelSettings(Part):
+    """A vendor of language models. Model names expire within months: check them against the vendor's list."""
+
+    url: str
+    api_key: SecretStr | None = None
+    model: str
+
+
+class OpenAiSettings(ModelSettings):
+    """OpenAI."""
 
     url: str = "https://api.openai.com/v1"
-    api_key: SecretStr | None = None
     model: str = "gpt-6-luna"
 
 
-class GroqSettings(Part):
+class AnthropicSettings(ModelSettings):
+    """Anthropic."""
+
+    url: str = "https://api.anthropic.com"
+    model: str = "claude-haiku-5-5"
+
+
+class GeminiSettings(ModelSettings):
+    """Gemini. The flash-lite models think least before they speak."""
+
+    url: str = "https://generativelanguage.googleapis.com/v1beta"
+    model: str = "gemini-3.5-flash-lite"
+
+
+class GroqSettings(ModelSettings):
     """Groq."""
 
     url: str = "https://api.groq.com/openai/v1"
-    api_key: SecretStr | None = None
     model: str = "openai/gpt-oss-120b"
 
 
-class XaiSettings(Part):
+class XaiSettings(ModelSettings):
     """xAI."""
 
     url: str = "https://api.x.ai/v1"
-    api_key: SecretStr | None = None
     model: str = "grok-4.20-non-reasoning"
 
 
@@ -121,6 +140,8 @@ class ProvidersSettings(Part):
     inworld: InworldSettings = InworldSettings()
     resemble: ResembleSettings = ResembleSettings()
     openai: OpenAiSettings = OpenAiSettings()
+    anthropic: AnthropicSettings = AnthropicSettings()
+    gemini: GeminiSettings = GeminiSettings()
     groq: GroqSettings = GroqSettings()
     xai: XaiSettings = XaiSettings()
     listening: ListeningSettings = ListeningSettings()

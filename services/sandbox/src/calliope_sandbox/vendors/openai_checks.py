@@ -1,25 +1,16 @@
 """What OpenAI refuses in a chat completion request. Pure."""
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 from calliope_sandbox.vendors.openai_wire import error_body
+from calliope_sandbox.vendors.replies import Refusal
 
 _Json = dict[str, Any]
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _REASONING = re.compile(r"(gpt-5\.6|gpt-6|o\d)")
 _RANGES = {"temperature": (0, 2), "top_p": (0, 1), "frequency_penalty": (-2, 2), "presence_penalty": (-2, 2)}
 _MISSING_MODELS = ("no-such", "missing")
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An HTTP error of the API."""
-
-    status: int
-    body: _Json
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 def refuse_key(authorization: str | None, rejected: tuple[str, ...]) -> Refusal | None:

@@ -1,13 +1,13 @@
 """Chat completions on the wire: chunks, whole answers and errors as OpenAI sends them, and as others do. Pure."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from calliope_sandbox.answers import Answer
+from calliope_sandbox.answers import Fail
+from calliope_sandbox.vendors.replies import Reply, Usage
 
 VARIANTS = {
     "no_index": "tool calls without `index` (Gemini's compatibility layer, older Ollama)",
@@ -29,55 +29,9 @@ VARIANTS = {
     "comments": "comment lines between the events",
     "split_utf8": "writes cut inside characters and lines",
 }
-_TOKEN = re.compile(r"\s*\S+|\s+$")
+_KINDS = {401: "invalid_request_error", 429: "requests", 404: "invalid_request_error", 400: "invalid_request_error"}
+_CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded", 404: "model_not_found"}
 _Json = dict[str, Any]
-
-
-def tokens(text: str) -> list[str]:
-    """Text in pieces, one a word with the blank before it; joined they are the text again."""
-    return _TOKEN.findall(text)
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens, as counted here: a word each, a quarter of the characters for what was asked."""
-
-    prompt: int
-    completion: int
-
-    def as_json(self) -> _Json:
-        """As it stands in an answer."""
-        return {
-            "prompt_tokens": self.prompt,
-            "completion_tokens": self.completion,
-            "total_tokens": self.prompt + self.completion,
-            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-            "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer cut to what the request allows, ready to be written in any form."""
-
-    id: str
-    created: int
-    model: str
-    pieces: tuple[str, ...]
-    answer: Answer
-    usage: Usage
-    cut: bool = False
-
-    @property
-    def finish_reason(self) -> str:
-        """Why the answer ended."""
-        if self.answer.finish is not None:
-            return self.answer.finish
-        return "length" if self.cut else "tool_calls" if self.answer.tool_calls else "stop"
-
-    def call_id(self, number: int) -> str:
-        """Id of a tool call, the same in every form."""
-        return f"call_{self.id.removeprefix('chatcmpl-')}{number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +76,7 @@ class Stream:
     def closing(self) -> bytes:
         """Finish reason, usage, end mark."""
         out = b""
-        reason = self.reply.finish_reason
+        reason = _finish_reason(self.reply)
         if "empty_finish" in self.variants:
             reason = ""
         elif "stop_finish" in self.variants:
@@ -134,15 +88,15 @@ class Stream:
             out += self._chunk([], usage=self.reply.usage)
         return out if "no_done" in self.variants else out + self._event(b"[DONE]")
 
-    def error(self, body: _Json) -> bytes:
+    def failed(self, fail: Fail) -> bytes:
         """An error object inside the open stream."""
-        return self._event(orjson.dumps(body))
+        return self._event(orjson.dumps(failed_body(fail)))
 
     def _call(self, number: int, arguments: str) -> _Json:
         sent: Any = orjson.loads(arguments) if "object_arguments" in self.variants and arguments else arguments
         call: _Json = {
             "index": number,
-            "id": self.reply.call_id(number),
+            "id": _call_id(self.reply, number),
             "type": "function",
             "function": {"name": self.reply.answer.tool_calls[number].name, "arguments": sent},
         }
@@ -159,7 +113,7 @@ class Stream:
         self, choices: list[_Json], *, usage: Usage | None = None, first: bool = False, last: bool = False
     ) -> bytes:
         chunk: _Json = {
-            "id": self.reply.id,
+            "id": f"chatcmpl-{self.reply.id}",
             "object": "chat.completion.chunk",
             "created": self.reply.created,
             "model": self.reply.model,
@@ -168,17 +122,38 @@ class Stream:
             "choices": choices,
         }
         if usage is not None or "usage_everywhere" in self.variants:
-            chunk["usage"] = (usage or self.reply.usage).as_json()
+            chunk["usage"] = _usage(usage or self.reply.usage)
         elif self.include_usage:
             chunk["usage"] = None
         if "x_groq" in self.variants and (first or last):
-            chunk["x_groq"] = {"id": f"req_{self.reply.id}"} | ({"usage": self.reply.usage.as_json()} if last else {})
+            chunk["x_groq"] = {"id": f"req_{self.reply.id}"} | ({"usage": _usage(self.reply.usage)} if last else {})
         return self._event(orjson.dumps(chunk))
 
     def _event(self, data: bytes) -> bytes:
         line = b"\r\n" if "crlf" in self.variants else b"\n"
         comment = b": keep-alive" + line + line if "comments" in self.variants else b""
         return comment + b"data: " + data + line + line
+
+
+def _finish_reason(reply: Reply) -> str:
+    if reply.answer.finish is not None:
+        return reply.answer.finish
+    return "length" if reply.cut else "tool_calls" if reply.answer.tool_calls else "stop"
+
+
+def _call_id(reply: Reply, number: int) -> str:
+    """The same in every form."""
+    return f"call_{reply.id}{number}"
+
+
+def _usage(usage: Usage) -> _Json:
+    return {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "total_tokens": usage.prompt + usage.completion,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+    }
 
 
 def _choice(delta: _Json | None, finish_reason: str | None = None) -> _Json:
@@ -191,7 +166,7 @@ def whole(reply: Reply) -> bytes:
     if reply.answer.tool_calls:
         message["tool_calls"] = [
             {
-                "id": reply.call_id(number),
+                "id": _call_id(reply, number),
                 "type": "function",
                 "function": {"name": call.name, "arguments": call.arguments},
             }
@@ -199,12 +174,12 @@ def whole(reply: Reply) -> bytes:
         ]
     return orjson.dumps(
         {
-            "id": reply.id,
+            "id": f"chatcmpl-{reply.id}",
             "object": "chat.completion",
             "created": reply.created,
             "model": reply.model,
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reply.finish_reason}],
-            "usage": reply.usage.as_json(),
+            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": _finish_reason(reply)}],
+            "usage": _usage(reply.usage),
             "service_tier": "default",
             "system_fingerprint": "fp_sandbox",
         }
@@ -214,3 +189,10 @@ def whole(reply: Reply) -> bytes:
 def error_body(message: str, kind: str, *, code: str | None = None, param: str | None = None) -> _Json:
     """The error object of this API."""
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def failed_body(fail: Fail) -> _Json:
+    """The error object of a scripted failure."""
+    code = fail.code or _CODES.get(fail.status)
+    kind = fail.type or ("insufficient_quota" if code == "insufficient_quota" else None)
+    return error_body(fail.message, kind or _KINDS.get(fail.status, "server_error"), code=code)

@@ -56,6 +56,15 @@ class ToolSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What a model may be told about the call. Numbers are E.164, empty when unknown."""
+
+    carrier_call_id: str = ""
+    assistant_number: str = ""
+    customer_number: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LlmRequest:
     """One question to the model. `schema` asks for JSON of that shape instead of speech (work after the call)."""
 

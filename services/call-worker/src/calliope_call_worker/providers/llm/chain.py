@@ -219,7 +219,7 @@ class LlmChain:
 
     def _note(self, link: Link, exc: ProviderError) -> None:
         link.hopeless = link.hopeless or exc.fatal
-        if exc.failure is Failure.REFUSED:
+        if exc.failure in {Failure.REFUSED, Failure.DECLINED}:
             link.breaker.undecided()  # this request was refused; others may be fine
         else:
             link.breaker.failed(self._now(), retry_after_s=exc.retry_after_s)

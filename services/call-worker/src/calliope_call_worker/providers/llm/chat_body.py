@@ -6,6 +6,7 @@ from typing import Any, Final
 import orjson
 
 from calliope_call_worker.providers.llm.base import AssistantMessage, LlmRequest, Message, ToolCall, UserMessage
+from calliope_call_worker.providers.llm.history import settled
 from calliope_call_worker.providers.llm.quirks import Quirks
 
 MAX_ID: Final = 40  # OpenAI refuses longer tool call ids; other vendors make longer ones
@@ -24,23 +25,16 @@ def chat_body(request: LlmRequest, model: str, quirks: Quirks) -> bytes:
     refused = quirks.refuses | family.refuses
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": "system", "content": request.system}] if request.system else [],
+        "messages": chat_messages(request, quirks),
         "stream": True,
         "stream_options": dict(quirks.stream_options),
         quirks.token_limit: request.max_tokens,
         **{name: value for name, value in wanted.items() if value is not None and name not in refused},
     }
-    body["messages"] += [said for message in request.messages if (said := _message(message, quirks)) is not None]
     if family.reasoning_effort is not None:
         body["reasoning_effort"] = family.reasoning_effort
     if request.tools:
-        body["tools"] = [
-            {
-                "type": "function",
-                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-            }
-            for tool in request.tools
-        ]
+        body["tools"] = chat_tools(request)
     if request.schema is not None:
         body["response_format"] = {
             "type": "json_schema",
@@ -49,12 +43,29 @@ def chat_body(request: LlmRequest, model: str, quirks: Quirks) -> bytes:
     return orjson.dumps(body)
 
 
-def _message(message: Message, quirks: Quirks) -> dict[str, Any] | None:
+def chat_messages(request: LlmRequest, quirks: Quirks) -> list[dict[str, Any]]:
+    """The system prompt and the conversation."""
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    return [*system, *(_message(message, quirks) for message in settled(request.messages))]
+
+
+def chat_tools(request: LlmRequest) -> list[dict[str, Any]]:
+    """The tools that are offered."""
+    return [
+        {
+            "type": "function",
+            "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+        }
+        for tool in request.tools
+    ]
+
+
+def _message(message: Message, quirks: Quirks) -> dict[str, Any]:
     if isinstance(message, UserMessage):
         return {"role": "user", "content": message.text}
     if isinstance(message, AssistantMessage):
         if not message.tool_calls:
-            return {"role": "assistant", "content": message.text} if message.text else None
+            return {"role": "assistant", "content": message.text}
         calls = [_call(call, quirks) for call in message.tool_calls]
         return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
     return {"role": "tool", "tool_call_id": _short(message.tool_call_id), "content": message.content}

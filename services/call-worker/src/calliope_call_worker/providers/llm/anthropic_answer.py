@@ -1,0 +1,141 @@
+"""Reads the events of Anthropic's messages API into ours, and its errors into our classes. Pure."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
+from calliope_call_worker.providers.llm.anthropic_body import ANSWER_TOOL
+from calliope_call_worker.providers.llm.base import Finished, LlmEvent, Progress, TextDelta, ToolCall
+
+_REASONS: Final = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+}
+_FAILURES: Final = {
+    "authentication_error": Failure.KEY,
+    "permission_error": Failure.KEY,
+    "billing_error": Failure.QUOTA,
+    "rate_limit_error": Failure.RATE_LIMITED,
+    "timeout_error": Failure.DEADLINE,
+    "invalid_request_error": Failure.REFUSED,
+    "not_found_error": Failure.REFUSED,
+    "request_too_large": Failure.REFUSED,
+}
+_SPEND_LIMIT: Final = "enforced_spend_limit_reached"
+
+
+@dataclass(slots=True)
+class _Block:
+    """A tool call that is being written."""
+
+    id: str
+    name: str
+    arguments: str = ""
+
+
+class MessagesAnswer:
+    """One answer. Blocks are told apart by type, not by place: a thinking block may be first."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+        self._calls: dict[int, _Block] = {}
+        self._answered_by_tool: int | None = None
+        self._reason = ""
+        self._usage: dict[str, Any] = {}
+        self.over = False
+
+    def read(self, chunk: Any) -> LlmEvent | None:
+        """See `Answer`. Events of unknown types are skipped, as the vendor asks."""
+        try:
+            return self._read(chunk)
+        except (AttributeError, TypeError, KeyError, ValueError) as exc:
+            raise ProviderError(self._provider, Failure.MALFORMED, "an event could not be read") from exc
+
+    def ended(self) -> tuple[LlmEvent, ...]:
+        """See `Answer`. Usage is cumulative: the last that was told."""
+        calls = tuple(
+            ToolCall(call.id, call.name, call.arguments.strip() or "{}")
+            for index, call in sorted(self._calls.items())
+            if index != self._answered_by_tool
+        )
+        reason = "tool_calls" if calls else "stop" if self._answered_by_tool is not None else self._reason
+        return (*calls, Finished(reason or "stop", self._input_tokens(), self._count("output_tokens")))
+
+    def _read(self, event: Any) -> LlmEvent | None:
+        match event["type"]:
+            case "content_block_delta":
+                return self._delta(event["index"], event["delta"])
+            case "content_block_start":
+                return self._start(event["index"], event["content_block"])
+            case "message_start":
+                self._usage |= event["message"].get("usage") or {}
+            case "message_delta":
+                self._usage |= {name: count for name, count in (event.get("usage") or {}).items() if count is not None}
+                self._stopped(event["delta"])
+            case "message_stop":
+                self.over = True
+            case "error":
+                raise _error(self._provider, event.get("error"), None, None)
+        return None
+
+    def _start(self, index: int, block: dict[str, Any]) -> LlmEvent | None:
+        if block["type"] == "tool_use":
+            begun = block.get("input")
+            self._calls[index] = _Block(block["id"], block["name"], orjson.dumps(begun).decode() if begun else "")
+            if block["name"] == ANSWER_TOOL:
+                self._answered_by_tool = index
+            return Progress()
+        text = block.get("text") if block["type"] == "text" else None
+        return TextDelta(text) if text else None
+
+    def _delta(self, index: int, delta: dict[str, Any]) -> LlmEvent | None:
+        if delta["type"] == "text_delta":
+            return TextDelta(delta["text"]) if delta["text"] else None
+        if delta["type"] != "input_json_delta":
+            return None  # thinking, its signature, citations: never spoken
+        more = delta["partial_json"]
+        if index == self._answered_by_tool:
+            return TextDelta(more) if more else None
+        self._calls[index].arguments += more
+        return Progress()
+
+    def _stopped(self, delta: dict[str, Any]) -> None:
+        reason = delta.get("stop_reason")
+        if reason is None:
+            return
+        if reason == "refusal":
+            category = (delta.get("stop_details") or {}).get("category") or "no category"
+            raise ProviderError(self._provider, Failure.DECLINED, f"the model refuses to answer: {category}")
+        self._reason, self.over = _REASONS.get(reason, reason), True
+
+    def _input_tokens(self) -> int | None:
+        told = [self._count(f"{kind}input_tokens") for kind in ("", "cache_creation_", "cache_read_")]
+        return sum(count or 0 for count in told) if told[0] is not None else None
+
+    def _count(self, name: str) -> int | None:
+        count = self._usage.get(name)
+        return count if isinstance(count, int) else None
+
+
+def refusal(provider: str, status: int, body: Any, retry_after_s: float | None) -> ProviderError:
+    """An HTTP error. `body` is its JSON, or None."""
+    return _error(provider, body.get("error") if isinstance(body, dict) else None, status, retry_after_s)
+
+
+def _error(provider: str, error: Any, status: int | None, retry_after_s: float | None) -> ProviderError:
+    known = error if isinstance(error, dict) else {}
+    kind, details = str(known.get("type") or ""), known.get("details")
+    code = str(details.get("error_code") or "") if isinstance(details, dict) else ""
+    if code == _SPEND_LIMIT:
+        failure = Failure.QUOTA
+    else:
+        failure = _FAILURES.get(kind) or (failure_of_status(status) if status is not None else Failure.ERROR)
+    detail = " ".join(part for part in (str(status or ""), kind, code) if part)
+    if failure is Failure.REFUSED and isinstance(known.get("message"), str):
+        detail += f": {known['message'][:300]}"  # our own mistake; other messages may quote the caller or the key
+    return ProviderError(provider, failure, detail or "an error without words", retry_after_s=retry_after_s)

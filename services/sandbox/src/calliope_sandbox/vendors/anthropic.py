@@ -1,0 +1,86 @@
+"""Twin of Anthropic's messages API."""
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+
+from calliope_sandbox.answers import Answer, CallTool, Fail
+from calliope_sandbox.conversations import Conversation, from_messages_body
+from calliope_sandbox.knobs import LlmKnobs
+from calliope_sandbox.vendors.anthropic_checks import key_of, refuse_body, refuse_key
+from calliope_sandbox.vendors.anthropic_wire import Stream, failed_body, whole
+from calliope_sandbox.vendors.host import Host
+from calliope_sandbox.vendors.model_twin import ModelTwin, Wire
+from calliope_sandbox.vendors.replies import Limits, Refusal, Reply
+
+_Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """See `Dialect`."""
+
+    vendor: str = "anthropic"
+
+    def key(self, request: web.Request) -> str:
+        """See `Dialect`."""
+        return key_of(request.headers)
+
+    def refuse(self, request: web.Request, body: Any, knobs: LlmKnobs) -> Refusal | None:
+        """See `Dialect`."""
+        refusal = refuse_key(request.headers, knobs.rejected_keys)
+        return refusal or refuse_body(body, request.headers.get("anthropic-version"))
+
+    def conversation(self, request: web.Request, body: _Json) -> Conversation:
+        """See `Dialect`."""
+        call = request.headers.get("X-Call-Id") or (body.get("metadata") or {}).get("user_id") or ""
+        return from_messages_body(body, key=self.key(request), call=call)
+
+    def limits(self, body: _Json) -> Limits:
+        """See `Dialect`."""
+        return Limits(tuple(body.get("stop_sequences") or ()), body["max_tokens"])
+
+    def fit(self, body: _Json, answer: Answer) -> Answer:
+        """See `Dialect`. A forced tool is called with what the script says."""
+        choice = body.get("tool_choice") or {}
+        if choice.get("type") != "tool" or answer.tool_calls or answer.fail is not None or not answer.say:
+            return answer
+        return replace(answer, say="", tool_calls=(CallTool(choice["name"], answer.say),))
+
+    def streams(self, request: web.Request, body: _Json) -> bool:
+        """See `Dialect`."""
+        return bool(body.get("stream"))
+
+    def wire(self, body: _Json, reply: Reply, variants: frozenset[str]) -> Wire:
+        """See `Dialect`."""
+        return Stream(reply, variants)
+
+    def whole(self, request: web.Request, reply: Reply) -> bytes:
+        """See `Dialect`."""
+        return whole(reply)
+
+    def failure(self, fail: Fail) -> Refusal:
+        """See `Dialect`."""
+        headers = {} if fail.retry_after_s is None else {"retry-after": f"{fail.retry_after_s:g}"}
+        return Refusal(fail.status, failed_body(fail), headers)
+
+    def headers(self, knobs: LlmKnobs) -> dict[str, str]:
+        """See `Dialect`."""
+        headers = {"request-id": f"req_{uuid.uuid4().hex}"}
+        if knobs.rate_limit_headers:
+            reset = (datetime.now(UTC) + timedelta(seconds=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
+            for what, limit in (("requests", 4_000), ("input-tokens", 400_000), ("output-tokens", 80_000)):
+                headers |= {
+                    f"anthropic-ratelimit-{what}-limit": str(limit),
+                    f"anthropic-ratelimit-{what}-remaining": str(limit - 1),
+                    f"anthropic-ratelimit-{what}-reset": reset,
+                }
+        return headers
+
+
+def mount(app: web.Application, host: Host) -> None:
+    """Serve the API under /anthropic."""
+    app.router.add_post("/anthropic/v1/messages", ModelTwin(Messages(), host).answer)

@@ -1,0 +1,34 @@
+"""What a plan tells others about its call."""
+
+from typing import Any, cast
+
+import pytest
+
+from calliope.contracts.assistants import AssistantSpec
+from calliope.contracts.calls import Direction
+from calliope_call_worker.plan import CallPlan
+from calliope_call_worker.providers.llm.base import CallFacts
+
+OURS, THEIRS = "+15550100", "+15550199"
+
+
+@pytest.mark.parametrize(
+    ("direction", "from_number", "to_number"),
+    [(Direction.INBOUND, THEIRS, OURS), (Direction.OUTBOUND, OURS, THEIRS)],
+)
+def test_a_model_is_told_whose_number_is_whose(direction: Direction, from_number: str, to_number: str) -> None:
+    plan = CallPlan(
+        call_id="call_1",
+        organization_id="org_1",
+        assistant_id="asst_1",
+        assistant_revision=1,
+        spec=AssistantSpec.model_validate({"name": "Ann", "llm_provider_config": {"api_key": "k"}}),
+        direction=direction,
+        from_number=from_number,
+        to_number=to_number,
+        carrier=cast("Any", None),
+        account=cast("Any", None),
+        carrier_call_id="CA1",
+        token="t",
+    )
+    assert plan.facts == CallFacts("CA1", assistant_number=OURS, customer_number=THEIRS)
