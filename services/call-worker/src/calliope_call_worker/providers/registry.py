@@ -31,6 +31,7 @@ from calliope_call_worker.providers.settings import (
 )
 from calliope_call_worker.providers.stt.base import SpeechToText, SttOptions
 from calliope_call_worker.providers.stt.deepgram import Deepgram
+from calliope_call_worker.providers.stt.deepgram_flux import DeepgramFlux
 from calliope_call_worker.providers.stt.resilient import ResilientStt
 from calliope_call_worker.providers.tts.base import TextToSpeech
 from calliope_call_worker.providers.tts.deepgram import Aura
@@ -152,7 +153,8 @@ class Providers:
     def stt(self, spec: SttSettings) -> SpeechToText:
         """The recogniser. Raises: ProviderError."""
         settings = self._settings.deepgram
-        return Deepgram(self._session, settings, _key("deepgram", spec.api_key, settings.api_key))
+        vendor = DeepgramFlux if spec.is_flux else Deepgram
+        return vendor(self._session, settings, _key("deepgram", spec.api_key, settings.api_key))
 
     def chain(self, spec: AssistantSpec, failures: Failures, thinking: ThinkingSettings | None = None) -> LlmChain:
         """Primary and fallbacks; one that this version does not have is reported and left out.
@@ -248,8 +250,16 @@ def stt_options(spec: SttSettings, call_id: str) -> SttOptions:
         keyterms=spec.keyterms,
         punctuate=spec.punctuate,
         smart_format=spec.smart_format,
-        endpointing_ms=spec.endpointing,
+        numerals=spec.numerals,
+        profanity_filter=spec.profanity_filter,
+        filler_words=spec.filler_words,
+        redact=spec.redact,
+        endpointing_ms=spec.pause_ms,
         utterance_end_ms=spec.utterance_end_ms,
+        eot_threshold=spec.eot_threshold,
+        eager_eot_threshold=spec.eager_eot_threshold,
+        eot_timeout_ms=spec.eot_timeout_ms,
+        mip_opt_out=spec.mip_opt_out,
     )
 
 

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from calliope_call_worker.providers.stt.base import SpeechStarted, SttEvent, Transcript, UtteranceEnded, Word
+from calliope_call_worker.providers.stt.base import (
+    SpeechStarted,
+    SttEvent,
+    Transcript,
+    TurnResumed,
+    UtteranceEnded,
+    Word,
+)
 
 BYTES_PER_MS: Final = 8
 LONG_GAP_S: Final = 3.0  # reopening took so long that hearing everything again would put the recogniser far behind
@@ -82,6 +89,8 @@ class Continuity:
         match event:
             case Transcript():
                 return self._transcript(event)
+            case TurnResumed():
+                return event
             case SpeechStarted():
                 return event if not self._offset_ms else SpeechStarted(event.at_ms + self._offset_ms)
             case UtteranceEnded():

@@ -1,6 +1,8 @@
-"""Recognisers over a real socket."""
+"""What Deepgram's /v1/listen is asked, and how its messages become events."""
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiohttp import WSCloseCode
@@ -9,7 +11,7 @@ from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import DeepgramSettings
 from calliope_call_worker.providers.stt import deepgram
 from calliope_call_worker.providers.stt.base import SpeechStarted, SttOptions, Transcript, UtteranceEnded, Word
-from calliope_call_worker.providers.stt.deepgram import Deepgram
+from calliope_call_worker.providers.stt.deepgram import Deepgram, query
 from support.vendor_fakes import FakeDeepgram, serving
 from support.waiting import until
 
@@ -43,6 +45,33 @@ async def test_a_stream_asks_for_what_a_call_needs_and_says_goodbye() -> None:
     assert (query["extra"], query.getall("keyterm")) == ("call_id:call_1", ["Calliope", "two words"])
     assert fake.audio == b"\x55" * 160
     assert fake.texts == ['{"type":"Finalize"}', '{"type":"CloseStream"}']
+
+
+def asked(**changes: Any) -> list[tuple[str, str]]:
+    return query(replace(OPTIONS, **changes))
+
+
+@pytest.mark.parametrize(
+    ("option", "sent"),
+    [
+        ({"punctuate": True}, [("punctuate", "true")]),
+        ({"smart_format": True}, [("smart_format", "true"), ("no_delay", "true")]),
+        ({"numerals": True}, [("numerals", "true")]),
+        ({"profanity_filter": True}, [("profanity_filter", "true")]),
+        ({"filler_words": True}, [("filler_words", "true")]),
+        ({"mip_opt_out": True}, [("mip_opt_out", "true")]),
+        ({"redact": ("pci", "ssn")}, [("redact", "pci"), ("redact", "ssn")]),
+        ({"endpointing_ms": 450}, [("endpointing", "450")]),
+        ({"utterance_end_ms": 1_500}, [("utterance_end_ms", "1500")]),
+        ({"keywords": (("Acme", 2.5), ("Zoe", None))}, [("keywords", "Acme:2.5"), ("keywords", "Zoe")]),
+        ({"keyterms": ("two words",)}, [("keyterm", "two words")]),
+        ({"language": "multi"}, [("language", "multi")]),
+        ({"model": "nova-2-phonecall"}, [("model", "nova-2-phonecall")]),
+    ],
+)
+def test_an_option_reaches_the_vendor(option: dict[str, Any], sent: list[tuple[str, str]]) -> None:
+    plain = asked(punctuate=False, keyterms=())
+    assert [pair for pair in asked(**{"punctuate": False, "keyterms": ()} | option) if pair not in plain] == sent
 
 
 async def test_messages_become_events_with_times_in_ms() -> None:
