@@ -24,7 +24,7 @@ from calliope_call_worker.lines import LineCache, VoiceKey, prepare
 from calliope_call_worker.media import CarrierGoneError, MediaSocket
 from calliope_call_worker.pipeline import events as ev
 from calliope_call_worker.plan import CallPlan
-from calliope_call_worker.ports import Journal
+from calliope_call_worker.ports import Journal, Recorder
 from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.registry import CallProviders
 from calliope_call_worker.providers.stt.base import SttStream
@@ -68,6 +68,7 @@ class CallParts:
     lines: LineCache
     spawn: Spawn
     after_url: str
+    recorder: Recorder | None = None
 
 
 class Call:
@@ -78,7 +79,9 @@ class Call:
         self._parts = parts
         self._loop = asyncio.get_running_loop()
         self._clock = CallClock(self._loop.time())
-        self._dialogue = Dialogue(plan, parts.settings.call, parts.journal, parts.providers, self._clock, self._end)
+        self._dialogue = Dialogue(
+            plan, parts.settings.call, parts.journal, parts.providers, self._clock, self._end, parts.recorder
+        )
         self._toolbox = Toolbox(plan.call_id, plan.spec.tools_settings, parts.http_tools, parts.journal, parts.spawn)
         self._media: MediaSocket | None = None
         self._attached = asyncio.Event()

@@ -11,10 +11,11 @@ from calliope_call_worker.clock import CallClock
 from calliope_call_worker.conversation import Conversation
 from calliope_call_worker.errors import JournalFullError
 from calliope_call_worker.pipeline import events as ev
+from calliope_call_worker.pipeline.replay import record, settings_record
 from calliope_call_worker.pipeline.turn_settings import TurnSettings
 from calliope_call_worker.pipeline.turns import TurnMachine
 from calliope_call_worker.plan import CallPlan
-from calliope_call_worker.ports import Journal
+from calliope_call_worker.ports import Journal, Recorder
 from calliope_call_worker.providers.registry import CallProviders
 from calliope_call_worker.providers.stt.base import SpeechStarted, SttEvent, Transcript, TurnResumed, UtteranceEnded
 from calliope_call_worker.reply import Reply
@@ -37,6 +38,7 @@ class Dialogue:
         providers: CallProviders,
         clock: CallClock,
         end: Callable[[EndReason, str], None],
+        recorder: Recorder | None = None,
     ) -> None:
         self._plan = plan
         self._journal = journal
@@ -44,7 +46,11 @@ class Dialogue:
         self._clock = clock
         self._end = end
         self._loop = asyncio.get_running_loop()
-        self._machine = TurnMachine(turn_settings(plan, settings))
+        self._recorder = recorder
+        limits = turn_settings(plan, settings)
+        self._machine = TurnMachine(limits)
+        if recorder is not None:
+            recorder.record(settings_record(limits))
         self._replies: dict[str, tuple[Reply, asyncio.Event, asyncio.Task[None]]] = {}
         self._spawn: Spawn | None = None
         self._speaker: Speaker | None = None
@@ -118,7 +124,10 @@ class Dialogue:
             case _:
                 pass
         try:
-            for decision in self._machine.decide(event, now):
+            decisions = self._machine.decide(event, now)
+            if self._recorder is not None:
+                self._recorder.record(record(event, now, decisions))
+            for decision in decisions:
                 self._do(decision, now)
         except JournalFullError as exc:
             self._end(EndReason.FAILED, str(exc))
