@@ -195,7 +195,7 @@ async def test_what_our_side_adds_to_a_recognisers_answer(
         listening = tasks.create_task(listen(stream), name="listen")
         for number in range(100):
             await say(stream, voice(f"say {number}"))
-            while len(arrived_s) <= number or len(twin.streams[0]["finals"]) <= number:
+            while len(arrived_s) <= number or len(twin.streams[0]["finals"]) <= number:  # noqa: ASYNC110 - polls measure
                 await asyncio.sleep(0)
         listening.cancel()
     sent_s = [final["sent_at_s"] for final in twin.streams[0]["finals"]]
