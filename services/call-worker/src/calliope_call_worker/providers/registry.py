@@ -3,8 +3,8 @@
 The shared parts (connections, breakers) live as long as the worker; a call's parts are made per call and hold nothing.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -102,6 +102,22 @@ class Failures:
         return report
 
 
+class StageError(ProviderError):
+    """A stage of a call cannot be had at all."""
+
+    def __init__(self, stage: Stage, error: ProviderError) -> None:
+        super().__init__(error.provider, error.failure, error.detail, retry_after_s=error.retry_after_s)
+        self.stage = stage
+
+
+@contextmanager
+def _needed(stage: Stage) -> Iterator[None]:
+    try:
+        yield
+    except ProviderError as exc:
+        raise StageError(stage, exc) from exc
+
+
 @dataclass(frozen=True, slots=True)
 class CallProviders:
     """What one call hears, thinks and speaks with."""
@@ -127,15 +143,21 @@ class Providers:
         self._breakers = Breakers(failures_to_open=thinking.breaker_failures, cool_down_s=thinking.breaker_cool_down_s)
 
     def for_call(self, spec: AssistantSpec, call_id: str) -> CallProviders:
-        """The providers of a document. Raises: ProviderError, when one that is needed cannot be had."""
+        """The providers of a document. Raises: StageError, when one that is needed cannot be had."""
         failures = Failures()
         settings = self._settings
         voice = spec.tts_settings
+        with _needed(Stage.STT):
+            stt = ResilientStt(self.stt(spec.stt_settings), settings.listening, failures.of(Stage.STT))
+        with _needed(Stage.LLM):
+            llm = self.chain(spec, failures)
+        with _needed(Stage.TTS):
+            tts = ResilientTts(self._voices(spec, failures), settings.speaking, failures.of(Stage.TTS))
         return CallProviders(
-            stt=ResilientStt(self.stt(spec.stt_settings), settings.listening, failures.of(Stage.STT)),
+            stt=stt,
             stt_options=stt_options(spec.stt_settings, call_id),
-            llm=self.chain(spec, failures),
-            tts=ResilientTts(self._voices(spec, failures), settings.speaking, failures.of(Stage.TTS)),
+            llm=llm,
+            tts=tts,
             voice_key=VoiceKey(
                 voice.provider, voice.voice_id or "", voice.model_dump_json(exclude={"api_key", "fallbacks"})
             ),
