@@ -34,6 +34,40 @@ async def heard_of(stream: SttStream, text: str) -> str:
     return await anext(utterances(stream))
 
 
+COMMON = {"numerals": True, "profanity_filter": True, "redact": ["numbers"], "mip_opt_out": True}
+NOVA = {"smart_format": True, "filler_words": True, "endpointing": 450, "utterance_end_ms": 1_500}
+TURNS = {"eot_threshold": 0.8, "eager_eot_threshold": 0.5, "eot_timeout_ms": 4_000}
+
+
+@pytest.mark.parametrize(
+    ("document", "asked"),
+    [
+        (
+            {"model": "nova-3", "language": "multi", "keyterms": ["Acme"], **COMMON, **NOVA},
+            {"language": "multi", "keyterm": "Acme", "filler_words": "true", "endpointing": "450", "no_delay": "true"},
+        ),
+        (
+            {"model": "nova-2-phonecall", "keywords": [{"keyword": "Acme", "intensifier": 2}], **COMMON, **NOVA},
+            {"language": "en-US", "keywords": "Acme:2", "utterance_end_ms": "1500", "smart_format": "true"},
+        ),
+        (
+            {"model": "flux-general-multi", "language": "es", "keyterms": ["Acme"], **COMMON, **TURNS},
+            {"language_hint": "es", "keyterm": "Acme"} | {name: f"{value:g}" for name, value in TURNS.items()},
+        ),
+    ],
+)
+async def test_a_document_is_asked_for_as_it_is_and_taken(
+    twin: HearingSandbox, document: dict[str, Any], asked: dict[str, str]
+) -> None:
+    model = str(document["model"])
+    async with twin.recogniser(model).open(options(**document)) as stream:
+        assert await heard_of(stream, "Hello?") == "Hello?"
+    (recorded,) = twin.streams
+    common = {"model": model, "numerals": "true", "profanity_filter": "true", "redact": "numbers"}
+    assert {**asked, **common, "mip_opt_out": "true"}.items() <= recorded["query"].items()
+    assert recorded["call"] == "call_1"
+
+
 @every_model
 async def test_a_whole_utterance_is_heard_with_its_words_in_time(twin: HearingSandbox, model: str) -> None:
     async with twin.recogniser(model).open(options(model)) as stream:

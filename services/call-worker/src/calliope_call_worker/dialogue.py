@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from calliope.contracts.assistants import AssistantSpec
 from calliope.contracts.calls import EndReason, Interrupted, TurnKind, TurnStarted
 from calliope_call_worker import phrases
 from calliope_call_worker.answerer import Answerer
@@ -47,7 +48,7 @@ class Dialogue:
         self._end = end
         self._loop = asyncio.get_running_loop()
         self._recorder = recorder
-        limits = turn_settings(plan, settings)
+        limits = turn_settings(plan.spec, settings)
         self._machine = TurnMachine(limits)
         if recorder is not None:
             recorder.record(settings_record(limits))
@@ -263,9 +264,8 @@ class Dialogue:
             self._timer = None
 
 
-def turn_settings(plan: CallPlan, settings: CallSettings) -> TurnSettings:
+def turn_settings(spec: AssistantSpec, settings: CallSettings) -> TurnSettings:
     """The document's wishes and the worker's patience, as the turn machine wants them."""
-    spec = plan.spec
     ceiling_s = settings.interim_ceiling_s
     if spec.stt_settings.is_flux:  # nothing is final before the turn is over: its own timeout comes first
         ceiling_s = max(ceiling_s, (spec.stt_settings.eot_timeout_ms or FLUX_TURN_MS) / 1_000 + FLUX_GRACE_S)

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from aiohttp import WSMsgType
 
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import DeepgramSettings
@@ -134,6 +135,17 @@ async def test_a_turn_is_ended_on_demand() -> None:
     async with a_stream(fake) as stream:
         await stream.finalize()
         await until(lambda: fake.texts == ['{"type":"ForceEndTurn"}'])
+
+
+async def test_a_close_without_a_status_that_nobody_asked_for_is_an_error() -> None:
+    """The vendor ends every stream so: taking it for the normal end would leave the call deaf."""
+    fake = FakeDeepgram()
+    async with a_stream(fake) as stream:
+        assert fake.socket is not None
+        await cast("Any", fake.socket)._writer.send_frame(b"", WSMsgType.CLOSE)
+        with pytest.raises(ProviderError, match="1005") as caught:
+            await anext(aiter(stream.events()))
+    assert caught.value.failure is Failure.DROPPED
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from calliope_call_worker.providers.wire import close_socket, open_socket, trans
 NAME: Final = "deepgram"
 MAX_UNSENT_BYTES: Final = 16_000  # 2 s of audio that the network does not take: this stream will not catch up
 _CLOSE: Final = '{"type":"CloseStream"}'
-_NO_STATUS: Final = 1005  # RFC 6455: a close frame without a code; aiohttp shows it as 0
+_NO_STATUS: Final = 1005  # RFC 6455: a close frame without a code; aiohttp shows it as 0, and then as 1000
 
 
 async def connect(
@@ -74,7 +74,8 @@ class DeepgramSocket:
             elif message.type is not WSMsgType.BINARY:
                 break
         if not self._closing:
-            raise self._ended(str(message.extra or ""))
+            code = message.data if message.type is WSMsgType.CLOSE else self._socket.close_code
+            raise _ended(code or _NO_STATUS, str(message.extra or ""))
 
     async def close(self) -> None:
         """Say that it is over, so that no half-open stream counts against the account's limit."""
@@ -88,7 +89,7 @@ class DeepgramSocket:
             raise ProviderError(NAME, Failure.DROPPED, "the connection is closed") from exc
         self.sent_at = self._now()
 
-    def _ended(self, reason: str) -> ProviderError:
-        code = self._socket.close_code or _NO_STATUS
-        failure = Failure.MALFORMED if reason.startswith("DATA-") else Failure.DROPPED
-        return ProviderError(NAME, failure, f"the stream ended unasked: {code} {reason[:100]}".strip())
+
+def _ended(code: int, reason: str) -> ProviderError:
+    failure = Failure.MALFORMED if reason.startswith("DATA-") else Failure.DROPPED
+    return ProviderError(NAME, failure, f"the stream ended unasked: {code} {reason[:100]}".strip())
