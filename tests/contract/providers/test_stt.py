@@ -12,7 +12,7 @@ import pytest
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import ListeningSettings
 from calliope_call_worker.providers.stt import resilient
-from calliope_call_worker.providers.stt.base import SttStream, Transcript
+from calliope_call_worker.providers.stt.base import SttStream, Transcript, TurnResumed
 from calliope_call_worker.providers.stt.resilient import ResilientStt
 from support.hearing import HearingSandbox, a_hearing_sandbox, options, say, utterances, voice
 
@@ -108,6 +108,23 @@ async def test_one_utterance_after_another_is_heard(twin: HearingSandbox, model:
         for text in ("Hello?", "A table, please.", "For two."):
             await say(stream, voice(text))
             assert await anext(heard) == text
+
+
+async def test_an_eager_end_is_told_and_taken_back_before_other_words(twin: HearingSandbox) -> None:
+    asked = options("flux-general-en", eager_eot_threshold=0.3, eot_threshold=0.9)
+    async with twin.recogniser(asked.model).open(asked) as stream:
+        await say(stream, voice("I need   a table"))  # three blanks: some confidence in the end, not enough
+        told: list[str] = []
+        async for event in stream.events():
+            match event:
+                case TurnResumed():
+                    told.append("resumed")
+                case Transcript(is_final=True):
+                    told.append(f"final {event.text}")
+                    break
+                case Transcript(eager=True):
+                    told.append(f"eager {event.text}")
+    assert told == ["eager I need", "resumed", "eager I need a table", "final I need a table"]
 
 
 @every_model

@@ -204,6 +204,12 @@ def test_an_eager_interim_is_thought_about_at_once() -> None:
     assert talk.tell(ev.Interim("a table", 0, 900, eager=True), 1.0) == (ev.Prepare("r1", "a table"),)
 
 
+def test_words_that_stand_already_are_thought_about_when_they_turn_eager() -> None:
+    talk = Talk(prepare=True).answered()
+    assert talk.tell(ev.Interim("a table", 0, 900), 1.0) == ()
+    assert talk.tell(ev.Interim("a table", 0, 950, eager=True), 1.05) == (ev.Prepare("r1", "a table"),)
+
+
 def test_a_caller_who_goes_on_is_not_answered_with_what_was_prepared() -> None:
     talk = Talk(prepare=True).answered()
     talk.tell(ev.Interim("a table", 0, 900, eager=True), 1.0)
