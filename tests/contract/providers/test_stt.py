@@ -11,10 +11,10 @@ import pytest
 
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import ListeningSettings
-from calliope_call_worker.providers.stt import resilient
+from calliope_call_worker.providers.stt import deepgram_flux, resilient
 from calliope_call_worker.providers.stt.base import SttStream, Transcript, TurnResumed
 from calliope_call_worker.providers.stt.resilient import ResilientStt
-from support.hearing import HearingSandbox, a_hearing_sandbox, options, say, utterances, voice
+from support.hearing import PAUSE, HearingSandbox, a_hearing_sandbox, options, say, utterances, voice
 
 MODELS = ["nova-3", "nova-2", "flux-general-en"]
 RUNS = 50
@@ -125,6 +125,16 @@ async def test_an_eager_end_is_told_and_taken_back_before_other_words(twin: Hear
                 case Transcript(eager=True):
                     told.append(f"eager {event.text}")
     assert told == ["eager I need", "resumed", "eager I need a table", "final I need a table"]
+
+
+async def test_a_turn_ends_although_the_carrier_stops_sending(
+    twin: HearingSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hold, mute, DTX: this vendor's clock is the audio, and a turn that never ends is never answered."""
+    monkeypatch.setattr(deepgram_flux, "FEED_S", 0.05)
+    async with twin.recogniser("flux-general-en").open(options("flux-general-en")) as stream:
+        await say(stream, voice("Hello there.").removesuffix(PAUSE))
+        assert await anext(utterances(stream)) == "Hello there."
 
 
 @every_model
