@@ -119,6 +119,10 @@ class WholeCall:
     tasks: asyncio.TaskGroup
     running: "asyncio.Task[None] | None" = field(default=None)
 
+    def answer(self) -> None:
+        """Media flows."""
+        self.call.attach(self.media, MediaStarted("MZ1", "CA1", {}))
+
     def facts(self, kind: type[Message]) -> list[Any]:
         """Facts of one kind."""
         return [fact for fact in self.journal.facts if isinstance(fact, kind)]
@@ -142,9 +146,10 @@ async def a_call(
     tts: TwinTts | None = None,
     recorder: Recorder | None = None,
     plays_at_once: bool = True,
+    answered: bool = True,
     **document: Any,
 ) -> AsyncIterator[WholeCall]:
-    """A call whose media flows. `document` changes the assistant."""
+    """A call whose media flows, unless it still rings. `document` changes the assistant."""
     spec = AssistantSpec.model_validate({"name": "Ann", "llm_provider_config": {"api_key": "k"}, **document})
     stt, tts, failures = stt or TwinStt(), tts or TwinTts("twin"), Failures()
     thinking = ThinkingSettings()
@@ -178,7 +183,8 @@ async def a_call(
         failures.listen(call.provider_failed)
         media = TwinMedia(plays_at_once=plays_at_once)
         whole = WholeCall(call, stt, tts, media, journal, tasks, tasks.create_task(call.run(), name="call.run"))
-        call.attach(media, MediaStarted("MZ1", "CA1", {}))
+        if answered:
+            whole.answer()
         try:
             yield whole
         finally:

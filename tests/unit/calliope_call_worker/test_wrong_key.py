@@ -40,6 +40,16 @@ async def test_of_the_recogniser() -> None:
     assert not {"key", "401", "deepgram"} & set(words_of(call).split())
 
 
+async def test_of_the_recogniser_while_the_phone_still_rings() -> None:
+    async with a_call(stt=TwinStt(a_wrong_key("deepgram")), answered=False, llm_settings=GREETING) as call:
+        await until(lambda: told(call))
+        call.answer()
+        await call.over()
+    assert words_of(call).startswith("good day.")
+    assert "technical problem" in words_of(call)
+    assert [end.reason for end in call.facts(CallEnded)] == [EndReason.PROVIDER_FAILED]
+
+
 async def test_of_the_model() -> None:
     async with a_call(answers=[Failure.KEY], llm_settings=GREETING) as call:
         await call.hears(HELLO)

@@ -85,6 +85,7 @@ class Call:
         self._toolbox = Toolbox(plan.call_id, plan.spec.tools_settings, parts.http_tools, parts.journal, parts.spawn)
         self._media: MediaSocket | None = None
         self._attached = asyncio.Event()
+        self._conversing = asyncio.Event()
         self._voice: asyncio.Future[VoiceSession] = self._loop.create_future()
         self._stt: SttStream | None = None
         self._early = bytearray()
@@ -178,6 +179,7 @@ class Call:
         except ProviderError as exc:
             log.warning("call.deaf", call_id=self.plan.call_id, error=str(exc))
             self._detail = "nobody hears the caller"
+            await self._conversing.wait()  # while the phone still rings nobody can be told
             self._dialogue.tell(ev.EndRequested(EndReason.PROVIDER_FAILED, say=True))
 
     async def _converse(self, tasks: asyncio.TaskGroup) -> None:
@@ -193,6 +195,7 @@ class Call:
         tasks.create_task(self._write(self._media), name="call.write")
         speaker = Speaker(self._media, self._dialogue.tell, max_lead_s=self._parts.settings.media.max_lead_s)
         self._dialogue.begin(speaker, self._answerer(speaker), lambda work, name: tasks.create_task(work, name=name))
+        self._conversing.set()
         await self._read(self._media, speaker)
 
     def _answerer(self, speaker: Speaker) -> Answerer:
