@@ -14,7 +14,8 @@ from calliope_call_worker.providers.settings import ListeningSettings
 from calliope_call_worker.providers.stt import deepgram_flux, resilient
 from calliope_call_worker.providers.stt.base import SttStream, Transcript, TurnResumed
 from calliope_call_worker.providers.stt.resilient import ResilientStt
-from support.hearing import PAUSE, HearingSandbox, a_hearing_sandbox, options, say, utterances, voice
+from support.hearing import PACE_MS, PAUSE, HearingSandbox, a_hearing_sandbox, options, say, utterances, voice
+from support.waiting import until
 
 MODELS = ["nova-3", "nova-2", "flux-general-en"]
 RUNS = 50
@@ -242,6 +243,22 @@ async def test_a_connection_lost_at_any_moment_loses_and_doubles_nothing(
 
 
 @every_model
+async def test_of_a_long_turn_the_words_too_old_to_be_heard_again_are_kept(
+    twin: HearingSandbox, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resilient, "DELAYS_S", (0.0,) * 5)
+    audio, cut_at = voice(WORDS), len(voice(WORDS)) // 2
+    stt = ResilientStt(twin.recogniser(model), ListeningSettings(replay_s=0.5), lambda *_: None)
+    async with asyncio.timeout(10), stt.open(options(model)) as stream:
+        await say(stream, audio[:cut_at])
+        await _until_heard(twin, cut_at)
+        twin.cut()
+        await until(lambda: len(twin.streams) == 2)
+        await say(stream, audio[cut_at:] + voice("stop"))
+        assert await _finals_until(stream, "stop") == f"{WORDS} stop"
+
+
+@every_model
 async def test_what_our_side_adds_to_a_recognisers_answer(
     twin: HearingSandbox, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -271,6 +288,12 @@ async def _until_final(stream: SttStream) -> AsyncIterator[Transcript]:
             yield event
             if event.speech_final and re.search(r"\w", event.text):
                 return
+
+
+async def _until_heard(twin: HearingSandbox, count: int) -> None:
+    """Until so much audio is nearly all in the words that the twin told."""
+    words = len(WORDS[: count // (8 * PACE_MS) - 10].split()) - 1
+    await until(lambda: any(len(told["text"].split()) >= words for told in twin.streams[0]["interims"]))
 
 
 async def _finals_until(stream: SttStream, last: str) -> str:
