@@ -40,6 +40,7 @@ NOVA = {"smart_format": True, "filler_words": True, "endpointing": 450, "utteran
 TURNS = {"eot_threshold": 0.8, "eager_eot_threshold": 0.5, "eot_timeout_ms": 4_000}
 
 
+@pytest.mark.promise("P2")
 @pytest.mark.parametrize(
     ("document", "asked"),
     [

@@ -53,7 +53,9 @@ class RecordingsSettings(Part):
 
     folder: Path | None = Field(default=None, description="One file a call, for `replay`; absent: none are kept.")
     max_call_bytes: PositiveInt = Field(default=8 * 1024 * 1024, description="Some hours of talk.")
-    write_every_s: PositiveFloat = 0.5
+    write_every_s: PositiveFloat = Field(
+        default=0.5, description="How long lines wait for others; a worker that is killed loses them."
+    )
 
 
 class TwilioSettings(Part):
