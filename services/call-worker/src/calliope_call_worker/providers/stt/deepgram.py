@@ -97,10 +97,6 @@ class DeepgramStream:
 def query(options: SttOptions) -> list[tuple[str, str]]:
     """The query of /v1/listen; lists are repeated keys."""
     flags = {
-        "interim_results": True,
-        "vad_events": True,
-        "punctuate": options.punctuate,
-        "smart_format": options.smart_format,
         "no_delay": options.smart_format,  # else finals wait for the rest of a number
         "numerals": options.numerals,
         "profanity_filter": options.profanity_filter,
@@ -118,6 +114,10 @@ def query(options: SttOptions) -> list[tuple[str, str]]:
         ("channels", "1"),
         ("endpointing", str(options.endpointing_ms)),
         ("utterance_end_ms", str(options.utterance_end_ms)),
+        ("interim_results", "true"),
+        ("vad_events", "true"),
+        ("punctuate", str(options.punctuate).lower()),
+        ("smart_format", str(options.smart_format).lower()),
         *((name, "true") for name, on in flags.items() if on),
         *(("redact", kind) for kind in options.redact),
         *boosts,
