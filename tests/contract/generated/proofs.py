@@ -11,6 +11,8 @@ _CALL_SHAPED: Final = "tests/contract/providers/test_llm.py::test_a_document_dec
 _WISHES: Final = "tests/unit/calliope_call_worker/test_wishes.py"
 _VOICE: Final = f"{_WISHES}::test_a_voice_speaks_as_the_document_wishes"
 _WORDS: Final = f"{_WISHES}::test_words_to_listen_for_are_told_to_older_models_with_their_weight"
+_HEARD: Final = "tests/contract/providers/test_stt.py::test_a_document_is_asked_for_as_it_is_and_taken"
+_REPLAYED: Final = "tests/e2e/test_hearing.py::test_a_call_is_heard_answered_recorded_and_decided_the_same_again"
 _TURNS: Final = f"{_WISHES}::test_turn_taking_follows_the_document"
 _BARGE_IN: Final = "tests/unit/calliope_call_worker/test_barge_in.py"
 _REFUSED: Final = "tests/unit/calliope/test_documents.py::test_a_wrong_combination_is_refused_and_names_the_field"
@@ -53,8 +55,16 @@ PROOFS: Final[dict[str, tuple[str, ...]]] = {
     "stt_settings.keyterms": (_CALL,),
     "stt_settings.punctuate": (_CALL,),
     "stt_settings.smart_format": (_CALL,),
+    "stt_settings.numerals": (_HEARD,),
+    "stt_settings.profanity_filter": (_HEARD,),
+    "stt_settings.filler_words": (_HEARD,),
+    "stt_settings.redact": (_HEARD,),
     "stt_settings.endpointing": (_CALL,),
     "stt_settings.utterance_end_ms": (_CALL,),
+    "stt_settings.eot_threshold": (_HEARD,),
+    "stt_settings.eager_eot_threshold": (_HEARD,),
+    "stt_settings.eot_timeout_ms": (_HEARD,),
+    "stt_settings.mip_opt_out": (_HEARD,),
     "stt_settings.api_key": (
         f"{_WISHES}::test_a_recogniser_is_paid_with_the_documents_own_key_before_the_installations",
     ),
@@ -107,6 +117,7 @@ PROOFS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "sms_webhook_url": ("tests/integration/webhooks/test_deliveries.py::test_messages_go_to_the_sms_hook_only",),
     "rag_settings.enabled": (_REFUSED,),
+    "journal_inputs": (_REPLAYED,),
 }
 
 NOT_YET: Final = {
@@ -130,6 +141,5 @@ NOT_YET: Final = {
     "telnyx_config.public_key",
     # Accepted and kept, without any effect.
     "messaging_service_sid",
-    "journal_inputs",
 }
 """Fields that no test proves. A field leaves this list with its test, never enters it without a reason."""

@@ -123,3 +123,31 @@ def test_the_longest_transcript_fits_one_answer() -> None:
     turns = range(1, 1_501)
     events = [an_event(n, "turn_committed", turn=n, kind="reply", assistant_text="word " * 40) for n in turns]
     assert len(record_of("call_9", events).model_dump_json().encode()) < 256 * 1024
+
+
+def a_failure(sequence: int, **changes: Any) -> Event:
+    failed = {"stage": "llm", "provider": "openai", "reason": "key", "detail": "refused with 401"}
+    return an_event(sequence, "provider_failed", **failed | changes)
+
+
+def test_a_provider_that_failed_is_a_problem_of_the_call_told_once() -> None:
+    events = [
+        an_event(1, "started", **STARTED),
+        a_failure(2, action="asks groq"),
+        a_failure(3, action="gives up", detail="refused with 403"),
+        a_failure(4, stage="stt", provider="deepgram", reason="dropped"),
+    ]
+    wrong_key, dropped = record_of("call_9", events).problems
+    assert (wrong_key.stage, wrong_key.provider, wrong_key.reason, wrong_key.count) == ("llm", "openai", "key", 2)
+    assert (wrong_key.detail, wrong_key.action) == ("refused with 403", "gives up")
+    assert (wrong_key.first_at, wrong_key.last_at) == (events[1].time, events[2].time)
+    assert (dropped.stage, dropped.count) == ("stt", 1)
+
+
+def test_a_call_without_failures_has_no_problems() -> None:
+    assert record_of("call_9", whole_call()).problems == ()
+
+
+def test_a_record_stays_small_however_many_ways_there_are_to_fail() -> None:
+    events = [a_failure(at, provider=f"p{at}", detail="x" * 500) for at in range(1, 200)]
+    assert len(record_of("call_9", events).problems) == 20

@@ -76,6 +76,7 @@ def test_what_is_no_recording_is_refused(line: str) -> None:
         ev.MediaStarted(welcome=False, elapsed_s=1.5),
         ev.Interim("hi", 0, 10, word_starts_ms=(1.5, 2.5), audio_ms=9.0, eager=True),
         ev.UtteranceEnd(),
+        ev.TurnResumed(),
         ev.ToolsRunning("r1", False),
         ev.Tick(),
     ],

@@ -204,6 +204,36 @@ def test_an_eager_interim_is_thought_about_at_once() -> None:
     assert talk.tell(ev.Interim("a table", 0, 900, eager=True), 1.0) == (ev.Prepare("r1", "a table"),)
 
 
+def test_words_that_stand_already_are_thought_about_when_they_turn_eager() -> None:
+    talk = Talk(prepare=True).answered()
+    assert talk.tell(ev.Interim("a table", 0, 900), 1.0) == ()
+    assert talk.tell(ev.Interim("a table", 0, 950, eager=True), 1.05) == (ev.Prepare("r1", "a table"),)
+
+
+def test_a_caller_who_goes_on_is_not_answered_with_what_was_prepared() -> None:
+    talk = Talk(prepare=True).answered()
+    talk.tell(ev.Interim("a table", 0, 900, eager=True), 1.0)
+    assert talk.tell(ev.TurnResumed(), 1.2) == (ev.Discard("r1"),)
+    assert talk.tell(ev.Interim("a table for two", 0, 1_900, eager=True), 2.0) == (ev.Prepare("r2", "a table for two"),)
+    assert talk.tell(ev.Final("A table for two.", 0, 2_000, speech_final=True), 2.1) == (
+        ev.Commit("r2", 1, "A table for two.", "speech_final", prepared=True),
+    )
+
+
+def test_a_turn_that_is_resumed_without_new_words_is_given_time_again() -> None:
+    talk = Talk(prepare=True).answered()
+    talk.tell(ev.Interim("a table", 0, 900, eager=True), 1.0)
+    talk.tell(ev.TurnResumed(), 3.5)
+    assert talk.tick(4.1) == (ev.Prepare("r2", "a table"),)
+    assert talk.machine.deadline == 3.5 + TurnSettings().interim_ceiling_s
+
+
+def test_a_turn_resumed_out_of_nowhere_means_nothing() -> None:
+    talk = Talk(prepare=True).answered()
+    assert talk.tell(ev.TurnResumed(), 1.0) == ()
+    assert commits(talk.says("Hello.", 2.0, speech_final=True)) == ["Hello."]
+
+
 def test_a_turn_has_a_limited_number_of_thoughts() -> None:
     talk = Talk(TurnSettings(prepare_after_s=0.1, max_preparations=2)).answered()
     for at, text in enumerate(("one", "one two", "one two three")):

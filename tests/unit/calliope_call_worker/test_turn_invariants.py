@@ -20,6 +20,7 @@ STEPS = st.lists(
             + ["final"] * 3
             + ["speech_final"] * 4
             + ["again", "stale_interim", "utterance_end", "utterance_end_unknown", "gap"]
+            + ["eager", "eager", "resumed"]
             + ["audible"] * 4
             + ["paused", "done", "done", "failed", "tools_on", "tools_off", "stale_reply"]
             + ["dtmf", "hash", "deadline", "deadline", "wait"]
@@ -89,6 +90,10 @@ class World:
                 self.now += 0.2 * n
                 self.last_word_ms = self.now * 1_000
                 return ev.Interim(" ".join(self.window), self.window_from_ms, self.last_word_ms)
+            case "eager":
+                return ev.Interim(" ".join(self.window), self.window_from_ms, self.last_word_ms, eager=True)
+            case "resumed":
+                return ev.TurnResumed()
             case "final" | "speech_final":
                 final = ev.Final(
                     " ".join(self.window).capitalize(),

@@ -10,14 +10,12 @@ from aiohttp import ClientSession, web
 from pydantic import SecretStr
 
 from calliope.contracts.assistants import AssistantSpec, CustomTool
-from calliope.contracts.calls import Direction
 from calliope.settings import EgressSettings
 from calliope_call_worker.dialogue import turn_settings
-from calliope_call_worker.plan import CallPlan, account_for
+from calliope_call_worker.plan import account_for
 from calliope_call_worker.providers.registry import open_providers
 from calliope_call_worker.providers.settings import DeepgramSettings, ElevenLabsSettings, ProvidersSettings
 from calliope_call_worker.providers.telephony.base import CarrierAccount
-from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.settings import CallSettings, CarriersSettings
 from calliope_call_worker.tools.http import HttpTools
 from support.vendor_fakes import FakeDeepgram, FakeElevenLabs, serving
@@ -118,21 +116,7 @@ async def test_words_to_listen_for_are_told_to_older_models_with_their_weight() 
     ],
 )
 def test_turn_taking_follows_the_document(wishes: dict[str, Any], name: str, value: float) -> None:
-    plan = CallPlan(
-        call_id="call_1",
-        organization_id="org_1",
-        assistant_id="asst_1",
-        assistant_revision=1,
-        spec=a_spec(**wishes),
-        direction=Direction.INBOUND,
-        from_number="+15550001111",
-        to_number="+15550002222",
-        carrier=Twilio(),
-        account=CarrierAccount(SID, "token"),
-        carrier_call_id="CA1",
-        token="t",
-    )
-    assert getattr(turn_settings(plan, CallSettings()), name) == value
+    assert getattr(turn_settings(a_spec(**wishes), CallSettings()), name) == value
 
 
 @pytest.mark.promise("P2")

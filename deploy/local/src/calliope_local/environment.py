@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Final
 
 from calliope_local.keys import LocalKeys
@@ -34,8 +35,10 @@ class Ports:
 PORT_NAMES: Final = tuple(port.name for port in fields(Ports))
 
 
-def environments(ports: Ports, keys: LocalKeys, *, log_format: str = "console") -> dict[str, dict[str, str]]:
-    """Variables by process name."""
+def environments(
+    ports: Ports, keys: LocalKeys, *, recordings: Path, log_format: str = "console"
+) -> dict[str, dict[str, str]]:
+    """Variables by process name; `recordings` is where calls with `journal_inputs` leave their files."""
     base = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
     shared = base | {
         "CALLIOPE_ENVIRONMENT": "local",
@@ -70,6 +73,7 @@ def environments(ports: Ports, keys: LocalKeys, *, log_format: str = "console") 
         | {
             "CALLIOPE_PUBLIC_URL": ports.url("gateway"),
             "CALLIOPE_SEALING__PRIVATE_KEYS": f'["{keys.calls_private}"]',
+            "CALLIOPE_RECORDINGS__FOLDER": str(recordings),
         },
         "gateway": shared | _http(ports.gateway),
     }

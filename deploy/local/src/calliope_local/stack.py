@@ -164,7 +164,8 @@ class LocalStack:
 
     def _launch(self, name: str) -> Process:
         kind = self._kind(name)
-        variables = environments(self.ports, self.keys)[kind] | self._extra.get(kind, {}) | self._extra.get(name, {})
+        made = environments(self.ports, self.keys, recordings=self.folder / "recordings")
+        variables = made[kind] | self._extra.get(kind, {}) | self._extra.get(name, {})
         if name in self._more_workers:
             variables["CALLIOPE_HTTP__PORT"] = str(self._port(name))
         command = programs.command(kind, self.folder, self.ports)

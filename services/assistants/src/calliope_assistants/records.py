@@ -9,9 +9,11 @@ from calliope.contracts.base import Event, Message
 from calliope.contracts.calls import (
     CallAnalyzed,
     CallEnded,
+    CallProblem,
     CallRecord,
     CallStarted,
     CallStatus,
+    ProviderFailed,
     TranscriptLine,
     TurnCommitted,
     TurnStarted,
@@ -22,6 +24,8 @@ MAX_RECORD_BYTES: Final = 220_000
 """Of transcript and events together: an answer on the bus is at most 256 KiB."""
 MAX_TRANSCRIPT_BYTES: Final = 150_000
 """Some three hours of talk; what is said after that is in the events."""
+MAX_PROBLEMS: Final = 20
+"""Ways to fail, not failures: each is told once, with its count."""
 
 FactT = TypeVar("FactT", bound=Message)
 
@@ -40,6 +44,7 @@ def record_of(call_id: str, events: Iterable[Event], *, after: int = 0) -> CallR
             "id": call_id,
             "organization_id": ordered[0].organization if ordered else "unknown",
             **facts,
+            "problems": _problems(ordered),
             "transcript": transcript,
             "events": shown,
             "more_events_after": shown[-1].sequence if more else None,
@@ -101,6 +106,29 @@ def _transcript(events: Iterable[Event]) -> list[TranscriptLine]:
                 )
             )
     return lines
+
+
+def _problems(events: Iterable[Event]) -> list[CallProblem]:
+    """Providers that failed, in the order in which each failed first in its way."""
+    problems: dict[tuple[str, str, str], CallProblem] = {}
+    for event in events:
+        if event.name != "provider_failed" or (failed := _read(event, ProviderFailed)) is None:
+            continue
+        kind = (failed.stage, failed.provider, failed.reason)
+        known = problems.get(kind)
+        if known is None and len(problems) >= MAX_PROBLEMS:
+            continue
+        problems[kind] = CallProblem(
+            stage=failed.stage,
+            provider=failed.provider,
+            reason=failed.reason,
+            detail=failed.detail,
+            action=failed.action,
+            count=known.count + 1 if known else 1,
+            first_at=known.first_at if known else event.time,
+            last_at=event.time,
+        )
+    return list(problems.values())
 
 
 def _contiguous(events: list[Event]) -> int:

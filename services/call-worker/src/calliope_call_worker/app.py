@@ -21,6 +21,7 @@ from calliope_call_worker.adapters.directory import BusDirectory
 from calliope_call_worker.adapters.journal import NatsJournals
 from calliope_call_worker.adapters.lease import NatsLeases
 from calliope_call_worker.adapters.pins import KeepingDirectory, NatsPins
+from calliope_call_worker.adapters.recordings import FileRecordings
 from calliope_call_worker.analysis.analyst import Analyst
 from calliope_call_worker.analysis.checking import Check, schema_checker
 from calliope_call_worker.analysis.job import AnalysisJob
@@ -63,6 +64,7 @@ class Worker:
         opener = Opener(key.get_secret_value() for key in settings.sealing.private_keys)
         journals = NatsJournals(bus, self._spawn)
         directory = BusDirectory(CommandClient(bus))
+        self.recordings = FileRecordings(settings.recordings)
         self._accept = answer_carriers(
             bus,
             Intake(
@@ -130,7 +132,7 @@ class Worker:
             await call.abandon()
 
     async def _start(self, plan: CallPlan, journal: Journal) -> None:
-        """Raises: ProviderError, when a provider that the call needs cannot be had."""
+        """Raises: StageError, when a provider that the call needs cannot be had."""
         parts = self._parts(plan, journal)
         call = Call(plan, parts)
         parts.providers.failures.listen(call.provider_failed)
@@ -147,6 +149,7 @@ class Worker:
             lines=self._lines,
             spawn=self._spawn,
             after_url=f"{self._settings.public_url}/telephony/{plan.carrier.name}{RESUME}{plan.call_id}",
+            recorder=self.recordings.open(plan.call_id) if plan.spec.journal_inputs else None,
         )
 
     async def _run(self, call: Call) -> None:
@@ -199,6 +202,7 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
         stack.push_async_callback(stop, bus)
         async with asyncio.TaskGroup() as tasks:
             worker = Worker(settings, bus, outside, tasks)
+            await worker.recordings.prepare()
             async with _serving(worker, bus, settings) as health:
                 await start(bus)
                 background = [
@@ -208,12 +212,14 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
                     tasks.create_task(worker.keep_slots(), name="slots.keep"),
                     tasks.create_task(worker.pins.run(), name="pins.write"),
                     tasks.create_task(worker.analysis.run(), name="analysis.work"),
+                    tasks.create_task(worker.recordings.run(), name="recordings.write"),
                 ]
                 log.info("worker.ready", worker_id=worker.worker_id, slots=settings.slots)
                 yield worker
                 await worker.drain(settings.shutdown_timeout_s)
                 for task in background:
                     task.cancel()
+            await worker.recordings.flush()
             tasks.create_task(_last_facts(), name="worker.last_facts")
 
 

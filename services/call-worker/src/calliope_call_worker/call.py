@@ -24,7 +24,7 @@ from calliope_call_worker.lines import LineCache, VoiceKey, prepare
 from calliope_call_worker.media import CarrierGoneError, MediaSocket
 from calliope_call_worker.pipeline import events as ev
 from calliope_call_worker.plan import CallPlan
-from calliope_call_worker.ports import Journal
+from calliope_call_worker.ports import Journal, Recorder
 from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.registry import CallProviders
 from calliope_call_worker.providers.stt.base import SttStream
@@ -68,6 +68,7 @@ class CallParts:
     lines: LineCache
     spawn: Spawn
     after_url: str
+    recorder: Recorder | None = None
 
 
 class Call:
@@ -78,10 +79,13 @@ class Call:
         self._parts = parts
         self._loop = asyncio.get_running_loop()
         self._clock = CallClock(self._loop.time())
-        self._dialogue = Dialogue(plan, parts.settings.call, parts.journal, parts.providers, self._clock, self._end)
+        self._dialogue = Dialogue(
+            plan, parts.settings.call, parts.journal, parts.providers, self._clock, self._end, parts.recorder
+        )
         self._toolbox = Toolbox(plan.call_id, plan.spec.tools_settings, parts.http_tools, parts.journal, parts.spawn)
         self._media: MediaSocket | None = None
         self._attached = asyncio.Event()
+        self._conversing = asyncio.Event()
         self._voice: asyncio.Future[VoiceSession] = self._loop.create_future()
         self._stt: SttStream | None = None
         self._early = bytearray()
@@ -175,6 +179,7 @@ class Call:
         except ProviderError as exc:
             log.warning("call.deaf", call_id=self.plan.call_id, error=str(exc))
             self._detail = "nobody hears the caller"
+            await self._conversing.wait()  # while the phone still rings nobody can be told
             self._dialogue.tell(ev.EndRequested(EndReason.PROVIDER_FAILED, say=True))
 
     async def _converse(self, tasks: asyncio.TaskGroup) -> None:
@@ -190,6 +195,7 @@ class Call:
         tasks.create_task(self._write(self._media), name="call.write")
         speaker = Speaker(self._media, self._dialogue.tell, max_lead_s=self._parts.settings.media.max_lead_s)
         self._dialogue.begin(speaker, self._answerer(speaker), lambda work, name: tasks.create_task(work, name=name))
+        self._conversing.set()
         await self._read(self._media, speaker)
 
     def _answerer(self, speaker: Speaker) -> Answerer:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
+from calliope.contracts.assistants import AssistantSpec
 from calliope.contracts.calls import EndReason, Interrupted, TurnKind, TurnStarted
 from calliope_call_worker import phrases
 from calliope_call_worker.answerer import Answerer
@@ -11,16 +12,19 @@ from calliope_call_worker.clock import CallClock
 from calliope_call_worker.conversation import Conversation
 from calliope_call_worker.errors import JournalFullError
 from calliope_call_worker.pipeline import events as ev
+from calliope_call_worker.pipeline.replay import record, settings_record
 from calliope_call_worker.pipeline.turn_settings import TurnSettings
 from calliope_call_worker.pipeline.turns import TurnMachine
 from calliope_call_worker.plan import CallPlan
-from calliope_call_worker.ports import Journal
+from calliope_call_worker.ports import Journal, Recorder
 from calliope_call_worker.providers.registry import CallProviders
-from calliope_call_worker.providers.stt.base import SpeechStarted, SttEvent, Transcript, UtteranceEnded
+from calliope_call_worker.providers.stt.base import SpeechStarted, SttEvent, Transcript, TurnResumed, UtteranceEnded
 from calliope_call_worker.reply import Reply
 from calliope_call_worker.settings import CallSettings
 from calliope_call_worker.speaker import Speaker
 
+FLUX_TURN_MS: Final = 5_000  # the vendor's own default of `eot_timeout_ms`
+FLUX_GRACE_S: Final = 0.5
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 
 
@@ -35,6 +39,7 @@ class Dialogue:
         providers: CallProviders,
         clock: CallClock,
         end: Callable[[EndReason, str], None],
+        recorder: Recorder | None = None,
     ) -> None:
         self._plan = plan
         self._journal = journal
@@ -42,7 +47,11 @@ class Dialogue:
         self._clock = clock
         self._end = end
         self._loop = asyncio.get_running_loop()
-        self._machine = TurnMachine(turn_settings(plan, settings))
+        self._recorder = recorder
+        limits = turn_settings(plan.spec, settings)
+        self._machine = TurnMachine(limits)
+        if recorder is not None:
+            recorder.record(settings_record(limits))
         self._replies: dict[str, tuple[Reply, asyncio.Event, asyncio.Task[None]]] = {}
         self._spawn: Spawn | None = None
         self._speaker: Speaker | None = None
@@ -95,7 +104,9 @@ class Dialogue:
                     self._final_at = now
                     self.tell(ev.Final(*window, speech_final=event.speech_final))
                 else:
-                    self.tell(ev.Interim(*window))
+                    self.tell(ev.Interim(*window, eager=event.eager))
+            case TurnResumed():
+                self.tell(ev.TurnResumed())
             case UtteranceEnded():
                 self.tell(ev.UtteranceEnd(event.last_word_end_ms))
             case SpeechStarted():
@@ -114,7 +125,10 @@ class Dialogue:
             case _:
                 pass
         try:
-            for decision in self._machine.decide(event, now):
+            decisions = self._machine.decide(event, now)
+            if self._recorder is not None:
+                self._recorder.record(record(event, now, decisions))
+            for decision in decisions:
                 self._do(decision, now)
         except JournalFullError as exc:
             self._end(EndReason.FAILED, str(exc))
@@ -250,9 +264,11 @@ class Dialogue:
             self._timer = None
 
 
-def turn_settings(plan: CallPlan, settings: CallSettings) -> TurnSettings:
+def turn_settings(spec: AssistantSpec, settings: CallSettings) -> TurnSettings:
     """The document's wishes and the worker's patience, as the turn machine wants them."""
-    spec = plan.spec
+    ceiling_s = settings.interim_ceiling_s
+    if spec.stt_settings.is_flux:  # nothing is final before the turn is over: its own timeout comes first
+        ceiling_s = max(ceiling_s, (spec.stt_settings.eot_timeout_ms or FLUX_TURN_MS) / 1_000 + FLUX_GRACE_S)
     return TurnSettings(
         interruption_threshold=spec.interruption_settings.interruption_threshold,
         min_speaking_time_s=spec.interruption_settings.min_speaking_time,
@@ -260,7 +276,7 @@ def turn_settings(plan: CallPlan, settings: CallSettings) -> TurnSettings:
         idle_timeout_s=float(spec.idle_timeout) if spec.idle_timeout else None,
         max_idle_messages=spec.max_idle_messages,
         end_of_turn_s=settings.end_of_turn_s,
-        interim_ceiling_s=settings.interim_ceiling_s,
+        interim_ceiling_s=ceiling_s,
         prepare_after_s=settings.prepare_after_s or None,
         max_call_s=float(spec.max_call_duration),
     )

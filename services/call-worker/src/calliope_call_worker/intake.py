@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from calliope.contracts.assistants import LlmProvider, PinnedAssistant
+from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.base import Event
 from calliope.contracts.calls import (
     CallEnded,
@@ -18,7 +18,6 @@ from calliope.contracts.calls import (
     EndReason,
     ProviderFailed,
     Resumed,
-    Stage,
 )
 from calliope.errors import PermanentError
 from calliope.ids import derived_id
@@ -27,7 +26,7 @@ from calliope_call_worker.continuation import continuation
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.plan import CallPlan, account_for, open_spec
 from calliope_call_worker.ports import Directory, Journal, Journals, Leases
-from calliope_call_worker.providers.errors import ProviderError
+from calliope_call_worker.providers.registry import StageError
 from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount, MediaAnswer, VoiceHook
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import WorkerSettings
@@ -115,9 +114,9 @@ class Intake:
         """Start the call; without the providers it needs, the carrier's own voice says so, and the record why."""
         try:
             await self._start(plan, journal)
-        except ProviderError as exc:
+        except StageError as exc:
             failed = ProviderFailed(
-                stage=Stage.LLM if exc.provider in set(LlmProvider) else Stage.TTS,
+                stage=exc.stage,
                 provider=exc.provider,
                 reason=exc.failure.value,
                 detail=exc.detail,

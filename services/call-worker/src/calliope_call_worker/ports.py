@@ -1,7 +1,7 @@
 """What calls need of the rest of the house."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from calliope.contracts.assistants import PinnedAssistant, ResolvedNumber
 from calliope.contracts.base import Event, Message
@@ -51,6 +51,20 @@ class Journals(Protocol):
 
     async def reopen(self, facts: tuple[Event, ...], last: int, first: Message) -> Journal:
         """Go on after these facts with `first`. Raises: OwnershipError, when somebody wrote since."""
+
+
+class Recorder(Protocol):
+    """Keeps what turn taking of one call saw and decided, to replay it offline."""
+
+    def record(self, line: Mapping[str, Any]) -> None:
+        """Keep one more line of `pipeline.replay`. Returns at once and never fails; the call is what matters."""
+
+
+class Recordings(Protocol):
+    """Opens recordings."""
+
+    def open(self, call_id: str) -> Recorder | None:
+        """The recording of a call; None, when this installation keeps none."""
 
 
 class Leases(Protocol):

@@ -1,5 +1,7 @@
 """Settings of the call-worker."""
 
+from pathlib import Path
+
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
 
 from calliope.settings import EgressSettings, HttpSettings, Part, ServiceSettings
@@ -46,6 +48,16 @@ class AnalysisSettings(Part):
     heartbeat_s: PositiveFloat = Field(default=8.0, description="Below a third of the durable's `ack_wait`.")
 
 
+class RecordingsSettings(Part):
+    """Where calls with `journal_inputs` leave what their turn taking saw; the files hold callers' words."""
+
+    folder: Path | None = Field(default=None, description="One file a call, for `replay`; absent: none are kept.")
+    max_call_bytes: PositiveInt = Field(default=8 * 1024 * 1024, description="Some hours of talk.")
+    write_every_s: PositiveFloat = Field(
+        default=0.5, description="How long lines wait for others; a worker that is killed loses them."
+    )
+
+
 class TwilioSettings(Part):
     """Twilio, and the installation's own account for assistants that bring none."""
 
@@ -76,6 +88,7 @@ class WorkerSettings(ServiceSettings):
     media: MediaSettings = MediaSettings()
     call: CallSettings = CallSettings()
     analysis: AnalysisSettings = AnalysisSettings()
+    recordings: RecordingsSettings = RecordingsSettings()
     sealing: SealingSettings = SealingSettings()
     providers: ProvidersSettings = ProvidersSettings()
     carriers: CarriersSettings = CarriersSettings()

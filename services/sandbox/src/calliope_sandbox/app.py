@@ -14,6 +14,7 @@ from calliope_sandbox.records import Records
 from calliope_sandbox.vendors import (
     anthropic,
     deepgram,
+    deepgram_flux,
     deepgram_speak,
     elevenlabs,
     gemini,
@@ -30,6 +31,7 @@ Mount = Callable[[web.Application, Host], None]
 # A new vendor is its file and a line here.
 VENDORS: Final[dict[str, Mount]] = {
     "deepgram": deepgram.mount,
+    "deepgram_flux": deepgram_flux.mount,
     "deepgram_speak": deepgram_speak.mount,
     "elevenlabs": elevenlabs.mount,
     "inworld": inworld.mount,
@@ -40,8 +42,8 @@ VENDORS: Final[dict[str, Mount]] = {
     "twilio": twilio.mount,
     "webhooks": webhooks.mount,
 }
-# Vendors that share a module answer faults under their own names.
-FAULTY: Final = frozenset({*VENDORS, "groq", "xai"})
+# Vendors that share a module answer faults under their own names; both of Deepgram's recognisers under one.
+FAULTY: Final = frozenset({*VENDORS, "groq", "xai"} - {"deepgram_flux"})
 MAX_BODY: Final = 4 * 1024 * 1024
 
 

@@ -21,6 +21,8 @@ class DeepgramKnobs:
     silence_result_ms: float = 5_000.0
     idle_s: float = 10.0
     finalize_answers: str = "text"  # or empty (the text came just before it), or nothing
+    update_ms: float = 250.0  # flux: between updates of a turn
+    sure_ms: float = 300.0  # flux: silence that makes its confidence in the end of a turn whole
     keep_speech_final: bool = True
     repeat_speech_started: bool = False
     real_time_cap: float = 0.0  # 1.25 as at the vendor; 0 takes audio as fast as it comes

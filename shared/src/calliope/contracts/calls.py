@@ -327,6 +327,19 @@ class TranscriptLine(Message):
     interrupted: bool = False
 
 
+class CallProblem(Message):
+    """A provider that failed during a call, in one way, however often: what a developer has to look into."""
+
+    stage: Stage
+    provider: str
+    reason: str = Field(description="As in `call.provider_failed`: `key` is a wrong key, `quota` an empty account.")
+    detail: str = Field(default="", description="What the provider said, the last time.")
+    action: str = Field(default="", description="What was done about it, the last time.")
+    count: PositiveInt = 1
+    first_at: Moment
+    last_at: Moment
+
+
 class CallRecord(Message):
     """What the API shows of a call: a projection of its events, rebuilt from them byte for byte."""
 
@@ -356,6 +369,7 @@ class CallRecord(Message):
         default=None,
         description="What `custom_settings` of the assistant ask for, valid against its `structured_data_schema`.",
     )
+    problems: tuple[CallProblem, ...] = Field(default=(), description="Of one call's record; not in lists of calls.")
     transcript: tuple[TranscriptLine, ...] = ()
     events: tuple[Event, ...] = ()
     more_events_after: int | None = Field(default=None, description="Ask again with `?after=` this sequence.")

@@ -1,5 +1,6 @@
 """One audio clock over several connections."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 from calliope_call_worker.providers.stt.base import SpeechStarted, Transcript, UtteranceEnded, Word
@@ -93,6 +94,39 @@ def test_silence_before_the_words_is_not_replayed() -> None:
     audio.add(SILENCE * 5 + VOICE)
     assert audio.reconnected(0.1) == 1_300
     assert audio.continued(final("x", 300, 800)) == final("x", 5_000, 5_500)
+
+
+def interim(*words: Word) -> Transcript:
+    return Transcript(" ".join(word.text for word in words), False, False, 0, words[-1].end_ms, words)
+
+
+def test_words_too_old_to_be_heard_again_stay_as_they_were_heard() -> None:
+    audio = a_continuity()
+    audio.add(VOICE * 12)
+    early, across, late = Word("one", 500, 900), Word("two", 1_800, 2_300), Word("three", 2_400, 2_900)
+    audio.continued(interim(early, across, late))
+    assert audio.reconnected(0.1) == 10_000
+    assert audio.out_of_reach() == Transcript("one two", True, False, 0, 2_000, (early, across))
+    heard = audio.continued(final("wo three", 0, 1_000, Word("wo", 0, 300), Word("three", 400, 900)))
+    assert heard == Transcript("three", True, False, 2_000, 3_000, (late,))
+
+
+def test_words_that_will_be_heard_again_are_not_said_twice() -> None:
+    audio = a_continuity()
+    audio.add(VOICE * 3)
+    audio.continued(final("one", 0, 1_000, Word("one", 100, 900)))
+    audio.continued(replace(interim(Word("two", 1_100, 1_900)), start_ms=1_000))
+    audio.reconnected(0.1)
+    assert audio.out_of_reach() is None
+
+
+def test_words_without_times_are_kept_whole_when_some_are_out_of_reach() -> None:
+    audio = a_continuity()
+    audio.add(VOICE * 12)
+    audio.continued(Transcript("one two three", False, False, 0, 12_000, eager=True))
+    audio.reconnected(0.1)
+    assert audio.out_of_reach() == Transcript("one two three", True, False, 0, 12_000)
+    assert audio.out_of_reach() is None
 
 
 def test_audio_that_came_while_there_was_no_connection_is_sent_once() -> None:

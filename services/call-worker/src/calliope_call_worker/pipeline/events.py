@@ -51,6 +51,11 @@ class UtteranceEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnResumed:
+    """The recogniser takes an `eager` interim back: the caller goes on."""
+
+
+@dataclass(frozen=True, slots=True)
 class SttGap:
     """The recogniser was lost and is being reopened: what is standing may take longer to be finalised."""
 
@@ -123,6 +128,7 @@ Input = (
     | Interim
     | Final
     | UtteranceEnd
+    | TurnResumed
     | SttGap
     | ReplyAudible
     | ReplyPaused

@@ -76,6 +76,8 @@ def _take_in(s: TurnState, event: ev.Input) -> None:
             _on_final(s, event)
         case ev.UtteranceEnd():
             _on_utterance_end(s, event)
+        case ev.TurnResumed():
+            _on_turn_resumed(s)
         case ev.SttGap():
             s.heard_at = s.now
         case ev.Dtmf():
@@ -156,6 +158,14 @@ def _on_utterance_end(s: TurnState, event: ev.UtteranceEnd) -> None:
     went_on = last is not None and last >= 0 and any(p.start_ms is not None and p.start_ms >= last for p in s.utterance)
     if s.open and not went_on:
         s.utterance_over("utterance_end")
+
+
+def _on_turn_resumed(s: TurnState) -> None:
+    """Words are on their way: whoever thinks about those known so far thinks in vain."""
+    s.eager = False
+    s.discard()
+    if s.open:
+        s.heard_at = s.changed_at = s.silence_since = s.now
 
 
 def _on_digit(s: TurnState, digit: str) -> None:

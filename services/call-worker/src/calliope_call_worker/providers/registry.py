@@ -3,8 +3,8 @@
 The shared parts (connections, breakers) live as long as the worker; a call's parts are made per call and hold nothing.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -39,6 +39,7 @@ from calliope_call_worker.providers.llm.openai import OpenAiChat
 from calliope_call_worker.providers.settings import ModelSettings, ProvidersSettings, ThinkingSettings
 from calliope_call_worker.providers.stt.base import SpeechToText, SttOptions
 from calliope_call_worker.providers.stt.deepgram import Deepgram
+from calliope_call_worker.providers.stt.deepgram_flux import DeepgramFlux
 from calliope_call_worker.providers.stt.resilient import ResilientStt
 from calliope_call_worker.providers.tts.base import TextToSpeech
 from calliope_call_worker.providers.tts.deepgram import Aura
@@ -134,6 +135,22 @@ class Failures:
         return report
 
 
+class StageError(ProviderError):
+    """A stage of a call cannot be had at all."""
+
+    def __init__(self, stage: Stage, error: ProviderError) -> None:
+        super().__init__(error.provider, error.failure, error.detail, retry_after_s=error.retry_after_s)
+        self.stage = stage
+
+
+@contextmanager
+def _needed(stage: Stage) -> Iterator[None]:
+    try:
+        yield
+    except ProviderError as exc:
+        raise StageError(stage, exc) from exc
+
+
 @dataclass(frozen=True, slots=True)
 class CallProviders:
     """What one call hears, thinks and speaks with."""
@@ -159,15 +176,21 @@ class Providers:
         self._breakers = Breakers(failures_to_open=thinking.breaker_failures, cool_down_s=thinking.breaker_cool_down_s)
 
     def for_call(self, spec: AssistantSpec, call_id: str, facts: CallFacts | None = None) -> CallProviders:
-        """The providers of a document. Raises: ProviderError, when one that is needed cannot be had."""
+        """The providers of a document. Raises: StageError, when one that is needed cannot be had."""
         failures = Failures()
         settings = self._settings
         voice = spec.tts_settings
+        with _needed(Stage.STT):
+            stt = ResilientStt(self.stt(spec.stt_settings), settings.listening, failures.of(Stage.STT))
+        with _needed(Stage.LLM):
+            llm = self.chain(spec, failures, facts=facts)
+        with _needed(Stage.TTS):
+            tts = ResilientTts(self._voices(spec, failures), settings.speaking, failures.of(Stage.TTS))
         return CallProviders(
-            stt=ResilientStt(self.stt(spec.stt_settings), settings.listening, failures.of(Stage.STT)),
+            stt=stt,
             stt_options=stt_options(spec.stt_settings, call_id),
-            llm=self.chain(spec, failures, facts=facts),
-            tts=ResilientTts(self._voices(spec, failures), settings.speaking, failures.of(Stage.TTS)),
+            llm=llm,
+            tts=tts,
             voice_key=VoiceKey(
                 voice.provider, voice.voice_id or "", voice.model_dump_json(exclude={"api_key", "fallbacks"})
             ),
@@ -185,7 +208,8 @@ class Providers:
     def stt(self, spec: SttSettings) -> SpeechToText:
         """The recogniser. Raises: ProviderError."""
         settings = self._settings.deepgram
-        return Deepgram(self._session, settings, _key("deepgram", spec.api_key, settings.api_key))
+        vendor = DeepgramFlux if spec.is_flux else Deepgram
+        return vendor(self._session, settings, _key("deepgram", spec.api_key, settings.api_key))
 
     def chain(
         self,
@@ -271,8 +295,16 @@ def stt_options(spec: SttSettings, call_id: str) -> SttOptions:
         keyterms=spec.keyterms,
         punctuate=spec.punctuate,
         smart_format=spec.smart_format,
-        endpointing_ms=spec.endpointing,
+        numerals=spec.numerals,
+        profanity_filter=spec.profanity_filter,
+        filler_words=spec.filler_words,
+        redact=spec.redact,
+        endpointing_ms=spec.pause_ms,
         utterance_end_ms=spec.utterance_end_ms,
+        eot_threshold=spec.eot_threshold,
+        eager_eot_threshold=spec.eager_eot_threshold,
+        eot_timeout_ms=spec.eot_timeout_ms,
+        mip_opt_out=spec.mip_opt_out,
     )
 
 

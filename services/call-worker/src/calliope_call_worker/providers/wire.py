@@ -65,6 +65,14 @@ async def close_socket(socket: ClientWebSocketResponse, *farewell: str) -> None:
         transport = transport_of(socket)
         if transport is not None and not transport.is_closing():
             transport.abort()
+        _release(socket)
+
+
+def _release(socket: ClientWebSocketResponse) -> None:
+    """After a reset aiohttp's own `close` leaves the connection checked out of its pool for good."""
+    response = getattr(socket, "_response", None)
+    if isinstance(response, aiohttp.ClientResponse):
+        response.close()
 
 
 def transport_of(socket: ClientWebSocketResponse) -> asyncio.WriteTransport | None:

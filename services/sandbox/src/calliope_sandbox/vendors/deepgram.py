@@ -4,23 +4,21 @@ import asyncio
 import hashlib
 import random
 import time
-import uuid
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from calliope_sandbox.knobs import DeepgramKnobs
 from calliope_sandbox.recognition import ArrivalClock, Emission, Recognition, RecognitionOptions
-from calliope_sandbox.tone_speech import RATE_HZ, Listener, encode
-from calliope_sandbox.vendors.deepgram_auth import key_of, refusal
-from calliope_sandbox.vendors.deepgram_query import BadQuery, ListenQuery, keyterms_fit, parse
-from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket, refused
+from calliope_sandbox.tone_speech import Listener
+from calliope_sandbox.vendors.deepgram_door import admit, as_mulaw, upgraded
+from calliope_sandbox.vendors.deepgram_query import ListenQuery, keyterms_fit, parse
+from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket
 
 _Json = dict[str, Any]
 _MAX_WAITING = 10_000
@@ -98,7 +96,7 @@ class ListenSession:
         return False
 
     def _hear(self, audio: bytes) -> None:
-        words = self.listener.feed(self._as_mulaw(audio))
+        words = self.listener.feed(as_mulaw(audio, self.query))
         position_ms = self.listener.position_ms
         self.arrivals.arrived(position_ms, self.heard_at_s)
         self._queue(
@@ -106,12 +104,6 @@ class ListenSession:
                 words, partial=self.listener.partial, position_ms=position_ms, silence_ms=self.listener.silence_ms
             )
         )
-
-    def _as_mulaw(self, audio: bytes) -> bytes:
-        if self.query.encoding == "mulaw":
-            return audio
-        samples = np.frombuffer(audio[: len(audio) // 2 * 2], "<i2")[:: self.query.sample_rate // RATE_HZ]
-        return encode(samples.astype(np.float64))
 
     def _command(self, text: str) -> bool:
         """Whether the client ends the stream."""
@@ -157,7 +149,8 @@ class ListenSession:
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
             try:
-                await self.socket.send(emission.message)
+                for message in self._as_knobs_want(emission.message):
+                    await self.socket.send(message)
             except ConnectionResetError:
                 return
             if emission.message.get("is_final") is False:
@@ -177,6 +170,12 @@ class ListenSession:
                         "sent_at_s": time.monotonic(),
                     }
                 )
+
+    def _as_knobs_want(self, message: _Json) -> list[_Json]:
+        """What clients have to live with: an end of speech that is not told, a hint that is told twice."""
+        if message.get("speech_final") and not self.knobs.keep_speech_final:
+            return [message | {"speech_final": False}]
+        return [message] * (2 if message["type"] == "SpeechStarted" and self.knobs.repeat_speech_started else 1)
 
     async def _watch_idleness(self) -> None:
         while True:
@@ -200,24 +199,11 @@ class ListenSession:
 
 async def listen(request: web.Request, host: Host) -> web.StreamResponse:
     """GET /v1/listen, upgraded."""
-    request_id = str(uuid.uuid4())
-    key, knobs = key_of(request), host.knobs.deepgram
-    if not key or key.startswith(knobs.rejected_keys):
-        return refusal(401, "INVALID_AUTH", "Invalid credentials.", request_id)
-    try:
-        query = parse(request.query)
-    except BadQuery as exc:
-        return refusal(400, "Bad Request", str(exc), request_id)
-    try:
-        trouble = await refused(host, "deepgram", request, call=query.call, key=key)
-    except DroppedError:
-        return web.Response(status=500)
-    if trouble is not None and trouble.action == "refuse":
-        code = "TOO_MANY_REQUESTS" if trouble.status == 429 else trouble.code or "INTERNAL"
-        return refusal(trouble.status, code, trouble.reason, request_id)
-    ws = web.WebSocketResponse(max_msg_size=1024 * 1024, compress=False)
-    ws.headers["dg-request-id"] = request_id
-    await ws.prepare(request)
+    admitted = await admit(request, host, parse)
+    if isinstance(admitted, web.Response):
+        return admitted
+    request_id, key, query = admitted.request_id, admitted.key, admitted.query
+    ws = await upgraded(request, request_id)
     record: _Json = {
         "request_id": request_id,
         "call": query.call,
@@ -228,7 +214,7 @@ async def listen(request: web.Request, host: Host) -> web.StreamResponse:
     host.record("deepgram", record)
     error = {"type": "Error", "variant": "InternalError", "description": "injected fault"}
     socket = TroubledSocket(ws, request, host, "deepgram", key, error, call=query.call)
-    session = ListenSession(socket, ws, query, knobs, request_id, record)
+    session = ListenSession(socket, ws, query, host.knobs.deepgram, request_id, record)
     try:
         await session.run()
     except* (ConnectionResetError, DroppedError):

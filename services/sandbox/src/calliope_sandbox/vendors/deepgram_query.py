@@ -86,7 +86,7 @@ def parse(query: MultiMapping[str]) -> ListenQuery:
     """Read the query. Raises: BadQuery."""
     model, language = _model(query)
     flags = {name: _boolean(query, name) for name in _BOOLEANS}
-    encoding, sample_rate = _audio(query)
+    encoding, sample_rate = audio_format(query)
     return ListenQuery(
         model=model,
         language=language,
@@ -97,7 +97,7 @@ def parse(query: MultiMapping[str]) -> ListenQuery:
         utterance_end_ms=_utterance_end(query, interim_results=flags["interim_results"]),
         flags=flags,
         keyterms=_boosted(query, model),
-        tags=_tags(query),
+        tags=read_tags(query),
         extra=dict(pair.split(":", 1) for pair in query.getall("extra", []) if ":" in pair),
     )
 
@@ -122,7 +122,8 @@ def _model(query: MultiMapping[str]) -> tuple[str, str]:
     return model, language
 
 
-def _audio(query: MultiMapping[str]) -> tuple[str, int]:
+def audio_format(query: MultiMapping[str]) -> tuple[str, int]:
+    """Encoding and samples a second. Raises: BadQuery."""
     encoding = query.get("encoding")
     if encoding is None:
         raise BadQuery("encoding and sample_rate are required for raw audio; this twin hears no containers.")
@@ -188,7 +189,8 @@ def _boosted(query: MultiMapping[str], model: str) -> tuple[str, ...]:
     return keyterms
 
 
-def _tags(query: MultiMapping[str]) -> tuple[str, ...]:
+def read_tags(query: MultiMapping[str]) -> tuple[str, ...]:
+    """Raises: BadQuery, when one is too long."""
     tags = tuple(query.getall("tag", []))
     if any(len(tag) > _MAX_TAG for tag in tags):
         raise BadQuery("A tag may have 128 characters at most.")

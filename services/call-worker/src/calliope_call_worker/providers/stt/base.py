@@ -20,6 +20,8 @@ class Transcript:
     """Words of the window [start_ms, end_ms). Interims of a window replace each other; a final will not change.
 
     `speech_final`: the recogniser saw the pause that ends an utterance; it may come with empty text.
+    `eager`: of an interim, that the utterance may be over with it: what comes is `speech_final` with these words, or
+    `TurnResumed`.
     """
 
     text: str
@@ -28,6 +30,12 @@ class Transcript:
     start_ms: float
     end_ms: float
     words: tuple[Word, ...] = ()
+    eager: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResumed:
+    """The caller goes on although an `eager` transcript said that the utterance may be over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class UtteranceEnded:
     last_word_end_ms: float
 
 
-SttEvent = Transcript | SpeechStarted | UtteranceEnded
+SttEvent = Transcript | TurnResumed | SpeechStarted | UtteranceEnded
 
 
 class SttStream(Protocol):
@@ -65,7 +73,7 @@ class SttStream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SttOptions:
-    """What one call asks of the recogniser."""
+    """What one call asks of the recogniser. An adapter sends what its models know; the document refuses the rest."""
 
     call_id: str
     model: str
@@ -74,8 +82,16 @@ class SttOptions:
     keyterms: tuple[str, ...] = ()
     punctuate: bool = True
     smart_format: bool = False
+    numerals: bool = False
+    profanity_filter: bool = False
+    filler_words: bool = False
+    redact: tuple[str, ...] = ()
     endpointing_ms: int = 300
     utterance_end_ms: int = 1_000
+    eot_threshold: float | None = None
+    eager_eot_threshold: float | None = None
+    eot_timeout_ms: int | None = None
+    mip_opt_out: bool = False
     extra: dict[str, str] = field(default_factory=dict)
 
 

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from calliope_call_worker.providers.stt.base import SpeechStarted, SttEvent, Transcript, UtteranceEnded, Word
+from calliope_call_worker.providers.stt.base import (
+    SpeechStarted,
+    SttEvent,
+    Transcript,
+    TurnResumed,
+    UtteranceEnded,
+    Word,
+)
 
 BYTES_PER_MS: Final = 8
 LONG_GAP_S: Final = 3.0  # reopening took so long that hearing everything again would put the recogniser far behind
@@ -36,6 +43,7 @@ class Continuity:
         self._final_ms = 0.0
         self._final_word_ms = 0.0
         self._replayed_from_ms: float | None = None
+        self._standing: Transcript | None = None
 
     @property
     def sent_ms(self) -> float:
@@ -77,11 +85,31 @@ class Continuity:
         self._offset_ms = self._replayed_from_ms = self._kept_from / BYTES_PER_MS
         return len(self._kept) / BYTES_PER_MS
 
+    def out_of_reach(self) -> Transcript | None:
+        """Right after `reconnected`: words that stood before what is replayed. Nobody hears them again: they are final.
+
+        It matters where nothing is final for as long as a turn lasts, and after a long gap.
+        """
+        standing, self._standing = self._standing, None
+        from_ms = self._kept_from / BYTES_PER_MS
+        if standing is None or standing.start_ms >= from_ms:
+            return None
+        words = tuple([word for word in standing.words if word.start_ms < from_ms])
+        if standing.words:
+            if not words:
+                return None
+            standing = replace(standing, text=" ".join(word.text for word in words), words=words, end_ms=from_ms)
+            self._final_word_ms = max(self._final_word_ms, words[-1].end_ms)
+        self._final_ms = max(self._final_ms, from_ms)
+        return replace(standing, is_final=True, speech_final=False, eager=False)
+
     def continued(self, event: SttEvent) -> SttEvent | None:
         """The event on the call's clock, without words that were final before; None when nothing is left of it."""
         match event:
             case Transcript():
                 return self._transcript(event)
+            case TurnResumed():
+                return event
             case SpeechStarted():
                 return event if not self._offset_ms else SpeechStarted(event.at_ms + self._offset_ms)
             case UtteranceEnded():
@@ -101,6 +129,8 @@ class Continuity:
                 self._final_word_ms = max(self._final_word_ms, heard.words[-1].end_ms)
                 self._replayed_from_ms = None  # from here on the connection says only new things
             self._forget(int(self._final_ms * BYTES_PER_MS) - self._kept_from)
+        if heard.is_final or heard.text:
+            self._standing = None if heard.is_final else heard
         return heard
 
     def _forget(self, count: int) -> None:

@@ -145,6 +145,9 @@ class ResilientStream:
         """What the connection before did not turn into certain words; nothing new gets in between."""
         if self._first.done():
             self._audio.reconnected(self._loop.time() - self._lost_at)
+            if (words := self._audio.out_of_reach()) is not None:
+                self._waiting.append(words)
+                self._news.set()
         self._watch.reopened()
         while piece := self._audio.next_unsent(REPLAY_BYTES):
             await stream.send(piece)

@@ -1,0 +1,228 @@
+"""Twin of Deepgram's turn-taking recogniser, /v2/listen: the same ear as /v1/listen, told in turns."""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import orjson
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from calliope_sandbox.knobs import DeepgramKnobs
+from calliope_sandbox.recognition import ArrivalClock, Emission
+from calliope_sandbox.tone_speech import Listener
+from calliope_sandbox.turn_recognition import TurnOptions, TurnRecognition
+from calliope_sandbox.vendors.deepgram_door import Admitted, admit, as_mulaw, upgraded
+from calliope_sandbox.vendors.deepgram_flux_query import FluxQuery, Thresholds, hints, parse, terms
+from calliope_sandbox.vendors.deepgram_query import BadQuery
+from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket
+
+_Json = dict[str, Any]
+_MAX_WAITING = 10_000
+"""Messages waiting to be sent; a client that reads none of so many is cut off."""
+_MAX_INTERIMS = 500
+_SLICE = 160  # bytes: 20 ms, so that a pause inside a long frame is seen
+
+
+class FatalError(Exception):
+    """The vendor says `Error` and hangs up."""
+
+
+@dataclass(slots=True)
+class FluxSession:
+    """One open stream."""
+
+    socket: TroubledSocket
+    ws: web.WebSocketResponse
+    admitted: Admitted[FluxQuery]
+    knobs: DeepgramKnobs
+    record: _Json
+    listener: Listener = field(default_factory=Listener)
+    arrivals: ArrivalClock = field(default_factory=ArrivalClock)
+    out: asyncio.Queue[tuple[float, Emission] | None] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING))
+    heard_at_s: float = field(default_factory=time.monotonic)
+    sequence: int = 0
+    thresholds: Thresholds = field(init=False)
+    keyterms: tuple[str, ...] = field(init=False)
+    hints: tuple[str, ...] = field(init=False)
+    recognition: TurnRecognition = field(init=False)
+
+    def __post_init__(self) -> None:
+        query = self.admitted.query
+        self.thresholds, self.keyterms, self.hints = query.thresholds, query.keyterms, query.language_hints
+        self.recognition = TurnRecognition(self._options(), languages=self._languages())
+
+    async def run(self) -> None:
+        """Serve the stream until one side ends it."""
+        self._queue([Emission({"type": "Connected"})])
+        async with asyncio.TaskGroup() as tasks:
+            sender = tasks.create_task(self._send(), name="deepgram.flux.send")
+            watch = tasks.create_task(self._watch_idleness(), name="deepgram.flux.idle")
+            try:
+                finished = await self._read()
+            finally:
+                watch.cancel()
+                self.out.put_nowait(None)
+            await sender
+        if finished and not self.ws.closed:
+            await close_without_status(self.ws)
+
+    async def _read(self) -> bool:
+        """True, when the client asked for the end."""
+        async for message in self.ws:
+            self.heard_at_s = time.monotonic()
+            if message.type is WSMsgType.BINARY:
+                self._hear(as_mulaw(message.data, self.admitted.query))
+            elif message.type is WSMsgType.TEXT:
+                try:
+                    over = self._command(message.data)
+                except FatalError as exc:
+                    error = {"type": "Error", "code": "UNPARSABLE_CLIENT_MESSAGE", "description": str(exc)}
+                    self._queue([Emission(error)])
+                    return True
+                if over:
+                    self._queue(self.recognition.close())
+                    return True
+        return False
+
+    def _hear(self, audio: bytes) -> None:
+        for start in range(0, len(audio), _SLICE):
+            words = self.listener.feed(audio[start : start + _SLICE])
+            position_ms = self.listener.position_ms
+            self.arrivals.arrived(position_ms, self.heard_at_s)
+            self._queue(
+                self.recognition.hear(
+                    words, partial=self.listener.partial, position_ms=position_ms, silence_ms=self.listener.silence_ms
+                )
+            )
+
+    def _command(self, text: str) -> bool:
+        """Whether the client ends the stream. Raises: FatalError, for what this protocol does not know."""
+        try:
+            command = orjson.loads(text)
+            kind = command["type"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            kind, command = None, {}
+        match kind:
+            case "CloseStream":
+                return True
+            case "ForceEndTurn":
+                self._queue(self.recognition.force_end())
+            case "Configure":
+                self._queue([Emission(self._configure(command))])
+            case _:
+                raise FatalError("The message could not be understood.")
+        return False
+
+    def _configure(self, command: _Json) -> _Json:
+        """All or nothing; lists replace, what is missing stays."""
+        try:
+            thresholds = self.thresholds.changed(command.get("thresholds") or {})
+            keyterms = terms(command["keyterms"]) if "keyterms" in command else self.keyterms
+            hinted = (
+                hints(command["language_hints"], self.admitted.query.model) if "language_hints" in command else None
+            )
+        except BadQuery as exc:
+            return {"type": "ConfigureFailure", "code": "INVALID_CONFIGURATION", "description": str(exc)}
+        self.thresholds, self.keyterms = thresholds, keyterms
+        self.hints = self.hints if hinted is None else hinted
+        self.recognition.options, self.recognition.languages = self._options(), self._languages()
+        success = {"type": "ConfigureSuccess", "thresholds": thresholds.shown(), "keyterms": list(keyterms)}
+        return success | ({"language_hints": list(self.hints)} if self.hints else {})
+
+    def _options(self) -> TurnOptions:
+        return TurnOptions(
+            eot_threshold=self.thresholds.eot_threshold,
+            eager_eot_threshold=self.thresholds.eager_eot_threshold,
+            eot_timeout_ms=self.thresholds.eot_timeout_ms,
+            update_ms=self.knobs.update_ms,
+            sure_ms=self.knobs.sure_ms,
+        )
+
+    def _languages(self) -> _Json:
+        return {"languages_hinted": list(self.hints)} if self.hints else {}
+
+    def _queue(self, emissions: Iterable[Emission]) -> None:
+        for emission in emissions:
+            wait_ms = self.knobs.final_ms + random.uniform(0, self.knobs.final_jitter_ms) if emission.late else 0.0  # noqa: S311
+            self.out.put_nowait((time.monotonic() + wait_ms / 1_000, emission))
+
+    async def _send(self) -> None:
+        """In order and numbered; what comes late holds back what is behind it, as one stream does."""
+        while (item := await self.out.get()) is not None:
+            due_at_s, emission = item
+            wait_s = due_at_s - time.monotonic()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            message = {"request_id": self.admitted.request_id, **emission.message, "sequence_id": self.sequence}
+            self.sequence += 1
+            try:
+                await self.socket.send(message)
+            except ConnectionResetError:
+                return
+            self._note(emission)
+
+    def _note(self, emission: Emission) -> None:
+        message, sent_at_s, voiced_ms = emission.message, time.monotonic(), emission.voiced_until_ms
+        if message.get("event") == "EndOfTurn":
+            arrived_at_s = None if voiced_ms is None else self.arrivals.of(voiced_ms)
+            final = {"text": message["transcript"], "voiced_until_ms": voiced_ms, "voice_arrived_at_s": arrived_at_s}
+            self.record["finals"].append(final | {"sent_at_s": sent_at_s})
+        elif message["type"] == "TurnInfo":
+            self.record["interims"].append({"text": message["transcript"], "sent_at_s": sent_at_s})
+
+    async def _watch_idleness(self) -> None:
+        while True:
+            left_s = self.knobs.idle_s - (time.monotonic() - self.heard_at_s)
+            if left_s <= 0:
+                await self.ws.close(code=WSCloseCode.INTERNAL_ERROR, message=b"NET-0001: no audio within 10 seconds")
+                return
+            await asyncio.sleep(left_s)
+
+
+async def close_without_status(ws: web.WebSocketResponse) -> None:
+    """A close frame with an empty body, as this vendor sends; aiohttp has no public way to say nothing."""
+    writer = cast("Any", ws)._writer
+    await writer.send_frame(b"", WSMsgType.CLOSE)
+    while not ws.closed:
+        message = await ws.receive()
+        if message.type in {WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}:
+            return
+
+
+async def listen(request: web.Request, host: Host) -> web.StreamResponse:
+    """GET /v2/listen, upgraded."""
+    admitted = await admit(request, host, parse)
+    if isinstance(admitted, web.Response):
+        return admitted
+    ws = await upgraded(request, admitted.request_id)
+    call = admitted.query.call
+    record: _Json = {
+        "request_id": admitted.request_id,
+        "call": call,
+        "query": dict(request.query),
+        "finals": [],
+        "interims": deque(maxlen=_MAX_INTERIMS),
+    }
+    host.record("deepgram", record)
+    error = {"type": "Error", "code": "INTERNAL_SERVER_ERROR", "description": "injected fault", "sequence_id": 0}
+    socket = TroubledSocket(ws, request, host, "deepgram", admitted.key, error, call=call)
+    session = FluxSession(socket, ws, admitted, host.knobs.deepgram, record)
+    try:
+        await session.run()
+    except* (ConnectionResetError, DroppedError):
+        record["dropped"] = True
+    record["audio_ms"] = session.listener.position_ms
+    return ws
+
+
+def mount(app: web.Application, host: Host) -> None:
+    """Serve under /deepgram."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await listen(request, host)
+
+    app.router.add_get("/deepgram/v2/listen", handle)

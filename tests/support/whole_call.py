@@ -1,0 +1,213 @@
+"""One whole call over in-memory twins: the test is the recogniser and the carrier, and reads the journal."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from aiohttp import ClientSession
+
+from calliope.contracts.assistants import AssistantSpec
+from calliope.contracts.base import Message
+from calliope.contracts.calls import Direction, Stage
+from calliope_call_worker.call import Call, CallParts
+from calliope_call_worker.lines import LineCache, VoiceKey
+from calliope_call_worker.media import MediaSocket
+from calliope_call_worker.plan import CallPlan
+from calliope_call_worker.ports import Journal, Recorder
+from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.llm.base import Finished, TextDelta
+from calliope_call_worker.providers.llm.breaker import Breakers
+from calliope_call_worker.providers.llm.chain import Link, LlmChain
+from calliope_call_worker.providers.registry import CallProviders, Failures, stt_options
+from calliope_call_worker.providers.settings import ListeningSettings, SpeakingSettings, ThinkingSettings
+from calliope_call_worker.providers.stt.base import SttEvent
+from calliope_call_worker.providers.stt.resilient import ResilientStt
+from calliope_call_worker.providers.telephony.base import (
+    CarrierAccount,
+    CarrierApi,
+    MediaEvent,
+    MediaMark,
+    MediaStarted,
+    MediaStopped,
+)
+from calliope_call_worker.providers.telephony.twilio import Twilio
+from calliope_call_worker.providers.tts.resilient import ResilientTts
+from calliope_call_worker.settings import WorkerSettings
+from calliope_call_worker.tools.http import HttpTools
+from support.models import ScriptedModel, Step
+from support.recognisers import TwinStt
+from support.voices import TwinTts
+from support.waiting import until
+
+ANSWER: Sequence[Step] = (TextDelta("We are open. "), Finished("stop"))
+
+
+class TwinJournal:
+    """See `Journal`."""
+
+    on_lost = None
+
+    def __init__(self) -> None:
+        self.facts: list[Message] = []
+
+    def append(self, fact: Message) -> None:
+        """See `Journal`."""
+        self.facts.append(fact)
+
+    async def flush(self, timeout_s: float) -> bool:
+        """See `Journal`."""
+        return True
+
+
+class TwinMedia(MediaSocket):
+    """See `MediaSocket`. Marks come back at once, or when the test has them played."""
+
+    def __init__(self, *, plays_at_once: bool = True) -> None:
+        self.plays_at_once = plays_at_once
+        self._in: asyncio.Queue[MediaEvent] = asyncio.Queue()
+        self._unplayed: list[str] = []
+
+    def send_audio(self, payload: bytes) -> None:
+        """See `MediaSocket`."""
+
+    def send_mark(self, name: str) -> None:
+        """See `MediaSocket`."""
+        self._unplayed.append(name)
+        if self.plays_at_once:
+            self.play()
+
+    def play(self) -> None:
+        """All audio so far was heard."""
+        for name in self._unplayed:
+            self._in.put_nowait(MediaMark(name))
+        self._unplayed.clear()
+
+    def clear(self) -> None:
+        """See `MediaSocket`."""
+        self.play()
+
+    def hang_up(self) -> None:
+        """The caller hangs up."""
+        self._in.put_nowait(MediaStopped())
+
+    async def drain(self) -> None:
+        """See `MediaSocket`."""
+
+    async def receive(self) -> MediaEvent | None:
+        """See `MediaSocket`."""
+        return await self._in.get()
+
+
+class TwinCarrier:
+    """See `CarrierApi`."""
+
+    async def hang_up(self, account: CarrierAccount, carrier_call_id: str) -> None:
+        """See `CarrierApi`."""
+
+
+@dataclass(slots=True)
+class WholeCall:
+    """A call that runs, and everything around it."""
+
+    call: Call
+    stt: TwinStt
+    tts: TwinTts
+    media: TwinMedia
+    journal: TwinJournal
+    tasks: asyncio.TaskGroup
+    running: "asyncio.Task[None] | None" = field(default=None)
+
+    def answer(self) -> None:
+        """Media flows."""
+        self.call.attach(self.media, MediaStarted("MZ1", "CA1", {}))
+
+    def facts(self, kind: type[Message]) -> list[Any]:
+        """Facts of one kind."""
+        return [fact for fact in self.journal.facts if isinstance(fact, kind)]
+
+    async def hears(self, *events: SttEvent) -> None:
+        """The recogniser says this."""
+        await until(lambda: self.stt.connections)
+        self.stt.connections[-1].hears(*events)
+
+    async def over(self) -> None:
+        """Until the call has ended."""
+        if self.running is not None:
+            await asyncio.wait_for(self.running, 10)
+
+
+@asynccontextmanager
+async def a_call(
+    *,
+    answers: Sequence[Step] = ANSWER,
+    stt: TwinStt | None = None,
+    tts: TwinTts | None = None,
+    recorder: Recorder | None = None,
+    plays_at_once: bool = True,
+    answered: bool = True,
+    **document: Any,
+) -> AsyncIterator[WholeCall]:
+    """A call whose media flows, unless it still rings. `document` changes the assistant."""
+    spec = AssistantSpec.model_validate({"name": "Ann", "llm_provider_config": {"api_key": "k"}, **document})
+    stt, tts, failures = stt or TwinStt(), tts or TwinTts("twin"), Failures()
+    thinking = ThinkingSettings()
+    breaker = Breakers(failures_to_open=3, cool_down_s=15.0).get("model", "model-1", "k", "")
+    link = Link(ScriptedModel("model", answers), breaker)
+    async with asyncio.TaskGroup() as tasks, ClientSession() as session:
+
+        def spawn(work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
+            return tasks.create_task(work, name=name)
+
+        journal = TwinJournal()
+        parts = CallParts(
+            settings=WorkerSettings(),
+            journal=cast("Journal", journal),
+            providers=CallProviders(
+                stt=ResilientStt(stt, ListeningSettings(), failures.of(Stage.STT)),
+                stt_options=stt_options(spec.stt_settings, "call_1"),
+                llm=LlmChain([link], thinking, failures.of(Stage.LLM)),
+                tts=ResilientTts([tts], SpeakingSettings(), failures.of(Stage.TTS)),
+                voice_key=VoiceKey("twin", "v", ""),
+                failures=failures,
+            ),
+            carrier_api=cast("CarrierApi", TwinCarrier()),
+            http_tools=HttpTools(session),
+            lines=LineCache(),
+            spawn=spawn,
+            after_url="",
+            recorder=recorder,
+        )
+        call = Call(_a_plan(spec), parts)
+        failures.listen(call.provider_failed)
+        media = TwinMedia(plays_at_once=plays_at_once)
+        whole = WholeCall(call, stt, tts, media, journal, tasks, tasks.create_task(call.run(), name="call.run"))
+        if answered:
+            whole.answer()
+        try:
+            yield whole
+        finally:
+            media.hang_up()
+
+
+def a_wrong_key(provider: str) -> ProviderError:
+    """As a vendor tells it."""
+    return ProviderError(provider, Failure.KEY, "refused with 401 INVALID_AUTH")
+
+
+def _a_plan(spec: AssistantSpec) -> CallPlan:
+    return CallPlan(
+        call_id="call_1",
+        organization_id="org_1",
+        assistant_id="asst_1",
+        assistant_revision=1,
+        spec=spec,
+        direction=Direction.INBOUND,
+        from_number="+15550001",
+        to_number="+15550002",
+        carrier=Twilio(),
+        account=CarrierAccount("AC1", "t"),
+        carrier_call_id="CA1",
+        token="t",
+    )
