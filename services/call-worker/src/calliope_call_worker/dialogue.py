@@ -49,6 +49,7 @@ class Dialogue:
         self._answerer: Answerer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._unanswered = ""
         self._last_word_at: float | None = None
         self._final_at: float | None = None
         self.conversation = Conversation(max_characters=settings.history_characters)
@@ -128,6 +129,8 @@ class Dialogue:
             task.cancel()
             if gate.is_set():
                 self._commit(reply_id, interrupted=True)
+        if self._unanswered:
+            self._commit_unanswered(self._unanswered)
 
     def abandon(self) -> None:
         """Nothing is decided, said or written any more: somebody else goes on."""
@@ -154,7 +157,8 @@ class Dialogue:
                 self._drop(reply_id)
             case ev.Interrupt(reply_id):
                 self._interrupt(reply_id, now)
-            case ev.EndCall(reason):
+            case ev.EndCall(reason, unanswered):
+                self._unanswered = unanswered
                 self._end(EndReason(reason), "")
             case ev.Note():
                 pass
@@ -171,6 +175,16 @@ class Dialogue:
         if self._speaker is not None:
             self._speaker.begin(commit.reply_id)
         gate.set()
+
+    def _commit_unanswered(self, text: str) -> None:
+        """The caller's last words: nobody is there to answer them, but they were said."""
+        now = self._loop.time()
+        self.turns = self._machine.turns + 1
+        reply = self._new_reply("unanswered", TurnKind.REPLY, self.turns, text)
+        reply.moments.last_word, reply.moments.final = self._last_word_at, self._final_at
+        reply.moments.committed = reply.moments.done = now
+        self._journal.append(TurnStarted(turn=self.turns, text=text, at_ms=self._clock.ms(now)))
+        self._journal.append(reply.committed("", interrupted=False, ms=self._clock.ms))
 
     def _answer(self, reply_id: str, turn: int, text: str) -> None:
         gate = asyncio.Event()

@@ -11,7 +11,17 @@ from calliope_sandbox.faults import FaultError, Faults
 from calliope_sandbox.knobs import KnobError, Knobs
 from calliope_sandbox.llm_scripts import ScriptError, ScriptStore
 from calliope_sandbox.records import Records
-from calliope_sandbox.vendors import deepgram, deepgram_speak, elevenlabs, inworld, openai, resemble, twilio, webhooks
+from calliope_sandbox.vendors import (
+    deepgram,
+    deepgram_speak,
+    elevenlabs,
+    inworld,
+    openai,
+    resemble,
+    tools,
+    twilio,
+    webhooks,
+)
 from calliope_sandbox.vendors.host import Host, Trouble
 
 Mount = Callable[[web.Application, Host], None]
@@ -24,6 +34,7 @@ VENDORS: Final[dict[str, Mount]] = {
     "inworld": inworld.mount,
     "openai": openai.mount,
     "resemble": resemble.mount,
+    "tools": tools.mount,
     "twilio": twilio.mount,
     "webhooks": webhooks.mount,
 }

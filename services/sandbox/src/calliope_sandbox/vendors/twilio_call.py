@@ -66,6 +66,7 @@ class PhoneCall:
     ended_by: str | None = None
     stream: MediaStream | None = None
     streams: int = 0
+    first_audio_ms: list[float | None] = field(default_factory=list)
     answered_at_s: float | None = None
     ended_at_s: float | None = None
     twiml: list[str] = field(default_factory=list)
@@ -121,6 +122,7 @@ class PhoneCall:
             "failed": self.failed or self.person.caller.failed,
             "ended_by": self.ended_by,
             "streams": self.streams,
+            "first_audio_ms": self.first_audio_ms,
             "twiml": self.twiml,
             "dials": self.dials,
             "steps": [asdict(step) for step in self.person.caller.outcomes],
@@ -205,6 +207,7 @@ class PhoneCall:
         finally:
             self.stream = None
             self.gaps_ms.extend(stream.buffer.gaps_ms)
+            self.first_audio_ms.append(stream.first_audio_ms)
             self.problems.extend(stream.problems)
             self._tell({"type": "stream_ended", "close_code": stream.close_code})
 

@@ -1,0 +1,94 @@
+"""Calls played side by side on one stack: what a caller does and a model answers, and afterwards what both saw."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from calliope_local.stack import LocalStack
+from support.house import House, Json, a_document, facts, visiting
+
+_NUMBERS: Final = itertools.count(1)
+PACE: Final = 40
+"""Milliseconds a character, on both sides: as fast as every word is still clearly heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A call to come. `rules` are the model's; Names in `tools` are the sandbox's."""
+
+    script: Sequence[Json]
+    rules: Sequence[Json] = ()
+    document: Mapping[str, Any] = field(default_factory=dict)
+    tools: Mapping[str, Json] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A call that is over: as its caller saw it, as the API tells it, and what the model and the tools were asked."""
+
+    call: Json
+    record: Json
+    asked: list[list[Json]]
+    tools: list[Json]
+
+    @property
+    def users(self) -> list[str]:
+        """The caller's turns in the transcript."""
+        return [line["text"] for line in self.record["transcript"] if line["role"] == "user"]
+
+    @property
+    def assistant(self) -> list[str]:
+        """The assistant's lines in the transcript."""
+        return [line["text"] for line in self.record["transcript"] if line["role"] == "assistant"]
+
+    @property
+    def heard(self) -> str:
+        """Every word that reached the caller's ear."""
+        return " ".join(word["text"] for word in self.call["heard_words"])
+
+    @property
+    def lines(self) -> list[Json]:
+        """What the caller heard, line by line."""
+        return [line for line in self.call["lines"] if line["side"] == "assistant"]
+
+    def facts(self, name: str) -> list[Json]:
+        """Data of the call's events of that name."""
+        return facts(self.record, name)
+
+
+async def play(house: House, scene: Scene) -> Seen:
+    """One call, with a model and tools of its own."""
+    tag = f"actor-{os.getpid()}-{next(_NUMBERS)}-x"
+    document = a_document(**scene.document)
+    document["llm_settings"] = {**document["llm_settings"], "system_prompt": f"You are {tag}."}
+    if scene.rules:
+        script = {"name": tag, "system": tag, "rules": list(scene.rules)}
+        await house.sandbox("POST", "/sandbox/llm/scripts", script)
+    for name, answer in scene.tools.items():
+        await house.sandbox("PUT", f"/sandbox/tools/{name}", answer)
+    line = await house.phone_line(document)
+    call, record = await house.call(line, scene.script, **{"char_ms": PACE, **scene.options})
+    requests = [entry["request"] for entry in await house.sandbox("GET", "/sandbox/records/llm")]
+    tools = [entry for name in scene.tools for entry in await house.sandbox("GET", f"/sandbox/records/tools?name={name}")]
+    asked = [request["messages"] for request in requests if tag in str(request["messages"][0])]
+    return Seen(call, record, asked, sorted(tools, key=lambda entry: float(entry["at_monotonic_s"])))
+
+
+def played(stack: LocalStack, scenes: Mapping[str, Scene], *, knobs: Json | None = None) -> dict[str, Seen]:
+    """All of them at the same time; a caller who could not follow the script is an error of the test."""
+
+    async def play_all() -> dict[str, Seen]:
+        async with visiting(stack) as house:
+            await house.sandbox("PATCH", "/sandbox/knobs", knobs or {"elevenlabs": {"char_ms": PACE}})
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    running = {name: tasks.create_task(play(house, scene)) for name, scene in scenes.items()}
+            finally:
+                await house.sandbox("POST", "/sandbox/reset")
+            return {name: task.result() for name, task in running.items()}
+
+    return asyncio.run(play_all())
