@@ -41,7 +41,13 @@ SCENES = {
         patience(3, 0.3, 0.5),
     ),
     "backchannel at last": Scene(
-        [*READY, TELL, {"interrupt": {"after_words": 4, "say": "uh huh"}}, {"wait_for": "to the end"}, {"hang_up": True}],
+        [
+            *READY,
+            TELL,
+            {"interrupt": {"after_words": 4, "say": "uh huh"}},
+            {"wait_for": "to the end"},
+            {"hang_up": True},
+        ],
         rules(),
         patience(3, 0.3, 0.5),
     ),

@@ -62,7 +62,7 @@ class Seen:
 
 async def play(house: House, scene: Scene) -> Seen:
     """One call, with a model and tools of its own."""
-    tag = f"actor-{os.getpid()}-{next(_NUMBERS)}-x"
+    tag = f"{unique('actor')}-x"
     document = a_document(**scene.document)
     document["llm_settings"] = {**document["llm_settings"], "system_prompt": f"You are {tag}."}
     if scene.rules:
@@ -73,17 +73,28 @@ async def play(house: House, scene: Scene) -> Seen:
     line = await house.phone_line(document)
     call, record = await house.call(line, scene.script, **{"char_ms": PACE, **scene.options})
     requests = [entry["request"] for entry in await house.sandbox("GET", "/sandbox/records/llm")]
-    tools = [entry for name in scene.tools for entry in await house.sandbox("GET", f"/sandbox/records/tools?name={name}")]
+    tools = [
+        entry for name in scene.tools for entry in await house.sandbox("GET", f"/sandbox/records/tools?name={name}")
+    ]
     asked = [request["messages"] for request in requests if tag in str(request["messages"][0])]
     return Seen(call, record, asked, sorted(tools, key=lambda entry: float(entry["at_monotonic_s"])))
 
 
-def played(stack: LocalStack, scenes: Mapping[str, Scene], *, knobs: Json | None = None) -> dict[str, Seen]:
-    """All of them at the same time; a caller who could not follow the script is an error of the test."""
+def unique(name: str) -> str:
+    """A name that no other scene has."""
+    return f"{name}-{os.getpid()}-{next(_NUMBERS)}"
+
+
+def played(
+    stack: LocalStack, scenes: Mapping[str, Scene], *, before: Sequence[tuple[str, str, Json]] = ()
+) -> dict[str, Seen]:
+    """All of them at the same time; `before` are requests that set the sandbox up."""
 
     async def play_all() -> dict[str, Seen]:
         async with visiting(stack) as house:
-            await house.sandbox("PATCH", "/sandbox/knobs", knobs or {"elevenlabs": {"char_ms": PACE}})
+            await house.sandbox("PATCH", "/sandbox/knobs", {"elevenlabs": {"char_ms": PACE}})
+            for method, path, body in before:
+                await house.sandbox(method, path, body)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     running = {name: tasks.create_task(play(house, scene)) for name, scene in scenes.items()}

@@ -55,7 +55,7 @@ class Tools:
         entry = {
             "name": name,
             "method": request.method,
-            "headers": dict(request.headers),
+            "headers": {name.lower(): value for name, value in request.headers.items()},
             "query": dict(request.query),
             "body": _parsed(await request.read()),
             "at_monotonic_s": time.monotonic(),
