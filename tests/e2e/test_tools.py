@@ -1,49 +1,36 @@
 """Tools in a call, through all services: what the model may do, what the caller hears meanwhile, what is written."""
 
 import json
-from urllib.parse import quote
 
 import pytest
 
 from calliope_local.stack import LocalStack
 from support.house import GREETING, House, Json, a_document, names
-from support.scenes import Scene, Seen, play, played, unique
+from support.scenes import Scene, Seen, call_of, played, unique
 
 READY: list[Json] = [{"wait_for": "Anna"}, {"wait_for_silence_ms": 300}]
-DESK, BUSY_DESK, NOBODY = "+15557770001", "+15557770002", "+15557770003"
 HOLD_ON = "Let me look that up for you."
 TOLD: Json = {"after_tool": True, "say": "It says {tool_result}."}
 SO = "Certainly it is so."
-
-
-def call_of(name: str, **arguments: object) -> Json:
-    return {"name": name, "arguments": arguments}
 
 
 def ask(*more: Json, until: str = "It says", words: str = "look it up") -> list[Json]:
     return [*READY, {"say": words}, *more, {"wait_for": until}, {"wait_for_silence_ms": 300}, {"hang_up": True}]
 
 
-class Lookup:
-    """A custom tool of the sandbox with a name of its own."""
-
-    def __init__(self, **answer: object) -> None:
-        self.name = unique("lookup")
-        self.answer = answer
-
-    def definition(self, sandbox: str, **more: object) -> Json:
-        return {
-            "name": "lookup",
-            "description": "Looks something up.",
-            "url": f"{sandbox}/tools/{self.name}",
-            "parameters": {
-                "type": "object",
-                "properties": {"day": {"type": "string"}, "seats": {"type": "integer", "minimum": 1}},
-                "required": ["day"],
-                "additionalProperties": False,
-            },
-            **more,
-        }
+def definition(url: str, **more: object) -> Json:
+    return {
+        "name": "lookup",
+        "description": "Looks something up.",
+        "url": url,
+        "parameters": {
+            "type": "object",
+            "properties": {"day": {"type": "string"}, "seats": {"type": "integer", "minimum": 1}},
+            "required": ["day"],
+            "additionalProperties": False,
+        },
+        **more,
+    }
 
 
 def looking_up(
@@ -54,46 +41,24 @@ def looking_up(
     built_in: Json | None = None,
     **more: object,
 ) -> Scene:
-    tool = Lookup()
+    tool = unique("lookup")
     return Scene(
         script,
         rules or [TOLD, {"tool_calls": [call_of("lookup", day="Monday", seats=4)]}],
         {
-            "tools_settings": {"custom_tools": [tool.definition(sandbox, **more)], **(built_in or {})},
+            "tools_settings": {"custom_tools": [definition(f"{sandbox}/tools/{tool}", **more)], **(built_in or {})},
             "interruption_settings": {
                 "interruption_threshold": 2,
                 "min_speaking_time": 0.2,
                 "interruption_cooldown": 0,
             },
         },
-        {tool.name: answer or {"body": "open at nine"}},
-    )
-
-
-def transferring(number: str, say: str = "", *, until: list[Json], custom: str | None = None, times: int = 1) -> Scene:
-    offer = {"enabled": True, "transfer_numbers": [DESK, BUSY_DESK], "custom_message": custom}
-    return Scene(
-        [*READY, {"say": "a person please"}, *until],
-        [
-            {"after_tool": True, "say": SO},
-            {"say": say, "tool_calls": [call_of("transfer_call", destination=number)] * times},
-        ],
-        {"tools_settings": {"transfer_call": offer}},
-    )
-
-
-def ending(say: str, custom: str | None, *more: Json) -> Scene:
-    return Scene(
-        [*READY, {"say": "that is all"}, {"expect_hang_up": True}],
-        [{"say": say, "tool_calls": [call_of("end_call"), *more]}],
-        {"tools_settings": {"end_call": {"enabled": True, "custom_message": custom}}},
+        {tool: answer or {"body": "open at nine"}},
     )
 
 
 def scenes(sandbox: str) -> dict[str, Scene]:
     lookup = call_of("lookup", day="Monday", seats=4)
-    dropped: list[Json] = [{"expect_hang_up": True}]
-    hears: list[Json] = [{"wait_for": "it is so"}, {"hang_up": True}]
     return {
         "plain": looking_up(sandbox, ask(), auth_token="t0ps3cret", headers={"X-Shop": "7"}),
         "with GET": looking_up(sandbox, ask(), method="GET"),
@@ -142,25 +107,23 @@ def scenes(sandbox: str) -> dict[str, Scene]:
             answer={"body": "open at nine", "delay_ms": 3_000},
             speak_while_running=HOLD_ON,
         ),
-        "end with words": ending("Thank you for calling, and good night to you.", None),
-        "end with a custom line": ending("", "It was a pleasure to serve you. Goodbye."),
-        "end without words": ending("", None),
-        "end twice": ending("Good night.", None, call_of("end_call")),
-        "transfer": transferring(DESK, until=dropped, custom="I will put you through to the front desk."),
-        "transfer with words": transferring(DESK, "Please hold the line.", until=dropped),
-        "transfer twice in one answer": transferring(DESK, until=dropped, times=2),
-        "transfer to a stranger": transferring(NOBODY, until=hears),
-        "transfer to a busy desk": transferring(BUSY_DESK, until=dropped),
+        "tools for ever": looking_up(
+            sandbox,
+            ask(until="say that again"),
+            {"tool_calls": [lookup]},
+        ),
+        "end beside a tool": looking_up(
+            sandbox,
+            [*READY, {"say": "book it and bye"}, {"expect_hang_up": True}],
+            {"say": "It is booked. Goodbye.", "tool_calls": [lookup, call_of("end_call")]},
+            built_in={"end_call": {"enabled": True}},
+        ),
     }
 
 
 @pytest.fixture(scope="module")
 def seen(stack: LocalStack) -> dict[str, Seen]:
-    return played(
-        stack,
-        scenes(stack.address("sandbox")),
-        before=[("PUT", f"/sandbox/twilio/dialled/{quote(BUSY_DESK)}", {"outcome": "busy"})],
-    )
+    return played(stack, scenes(stack.address("sandbox")))
 
 
 def test_every_caller_could_follow_the_script(seen: dict[str, Seen]) -> None:
@@ -193,7 +156,7 @@ def test_the_effect_is_written_before_and_after_and_told_to_the_model(seen: dict
         True,
         "open at nine",
     )
-    assert results(talk) == ["open at nine"]
+    assert talk.results == ["open at nine"]
 
 
 def test_GET_sends_the_arguments_as_query(seen: dict[str, Seen]) -> None:  # noqa: N802 - the method's name
@@ -210,7 +173,7 @@ def test_a_call_that_does_not_fit_is_told_to_the_model_and_has_no_effect(
     talk = seen[name]
 
     assert (talk.tools, talk.facts("tool_started")) == ([], [])
-    assert words in results(talk)[0]
+    assert words in talk.results[0]
     assert talk.assistant[1].startswith("It says")
 
 
@@ -230,11 +193,11 @@ def test_a_slow_tool_is_given_up_and_never_asked_again(seen: dict[str, Seen]) ->
 
     assert len(talk.tools) == 1
     assert talk.facts("tool_finished")[0]["ok"] is False
-    assert results(talk) == ["the tool did not answer within 0.5 seconds"]
+    assert talk.results == ["the tool did not answer within 0.5 seconds"]
 
 
 def test_a_broken_tool_is_told_to_the_model_with_its_status(seen: dict[str, Seen]) -> None:
-    assert results(seen["broken"]) == ["the tool answered with status 500: out of order"]
+    assert seen["broken"].results == ["the tool answered with status 500: out of order"]
     assert len(seen["broken"].tools) == 1
 
 
@@ -243,7 +206,7 @@ def test_several_calls_of_one_answer_each_get_their_result(seen: dict[str, Seen]
 
     assert sorted(str(asked["body"]["day"]) for asked in talk.tools) == ["Monday", "Sunday"]
     assert len({started["idempotency_key"] for started in talk.facts("tool_started")}) == 2
-    assert results(talk) == ["open at nine"] * 2
+    assert talk.results == ["open at nine"] * 2
 
 
 def test_a_model_may_use_tools_one_after_the_other(seen: dict[str, Seen]) -> None:
@@ -262,7 +225,7 @@ def test_a_caller_who_speaks_while_a_tool_runs_neither_cancels_nor_repeats_it(se
     (finished,) = talk.facts("tool_finished")
     assert finished["ok"]
     assert talk.users == ["look it up", "please be quick about it"]
-    assert "open at nine" in results(talk)
+    assert "open at nine" in talk.results
 
 
 def test_a_caller_who_hangs_up_does_not_undo_a_tool_and_its_outcome_is_in_the_turn(seen: dict[str, Seen]) -> None:
@@ -275,71 +238,20 @@ def test_a_caller_who_hangs_up_does_not_undo_a_tool_and_its_outcome_is_in_the_tu
     assert turn["assistant_text"] == HOLD_ON
 
 
-@pytest.mark.parametrize(
-    ("name", "line"),
-    [
-        ("end with words", "Thank you for calling, and good night to you."),
-        ("end with a custom line", "It was a pleasure to serve you. Goodbye."),
-        ("end without words", "Thank you for calling. Goodbye."),
-        ("end twice", "Good night."),
-    ],
-)
-def test_the_goodbye_is_heard_to_its_end_before_the_line_drops(seen: dict[str, Seen], name: str, line: str) -> None:
-    talk = seen[name]
+def test_a_model_that_only_calls_tools_does_not_leave_the_caller_in_silence(seen: dict[str, Seen]) -> None:
+    talk = seen["tools for ever"]
 
-    assert talk.heard == f"{GREETING} {line}"
-    assert talk.assistant == [GREETING, line]
-    assert (talk.record["ended_reason"], talk.call["ended_by"]) == ("assistant_ended", "product")
+    assert len(talk.tools) == len(talk.asked) == 6
+    assert talk.assistant == [GREETING, "I am sorry, I have a technical problem. Please say that again."]
 
 
-@pytest.mark.parametrize(
-    ("name", "line"),
-    [
-        ("transfer", "I will put you through to the front desk."),
-        ("transfer with words", "Please hold the line."),
-        ("transfer twice in one answer", "One moment please, I am connecting you."),
-    ],
-)
-def test_a_transfer_goes_to_the_listed_number_after_its_words_were_heard(
-    seen: dict[str, Seen], name: str, line: str
-) -> None:
-    talk = seen[name]
+def test_a_tool_called_beside_the_end_of_the_call_is_run_once(seen: dict[str, Seen]) -> None:
+    talk = seen["end beside a tool"]
 
-    assert talk.call["dials"] == [{"number": DESK, "outcome": "completed"}]
-    assert talk.heard == f"{GREETING} {line}"
-    assert talk.record["ended_reason"] == "transferred"
-    assert [started["to_number"] for started in talk.facts("transfer_started")] == [DESK]
-    answers = [message for message in talk.facts("turn_committed")[-1]["messages"] if message["role"] == "tool"]
-    assert answers[0]["content"] == "the caller is being connected"
-
-
-def test_a_number_that_is_not_listed_is_never_dialled_whatever_the_model_says(seen: dict[str, Seen]) -> None:
-    talk = seen["transfer to a stranger"]
-
-    assert (talk.call["dials"], talk.facts("transfer_started")) == ([], [])
-    assert NOBODY in results(talk)[0]
-    assert talk.assistant[-1].endswith(SO)
-
-
-def test_a_transfer_that_nobody_takes_is_told_to_the_caller(seen: dict[str, Seen]) -> None:
-    talk = seen["transfer to a busy desk"]
-
-    assert talk.call["dials"] == [{"number": BUSY_DESK, "outcome": "busy"}]
-    assert talk.heard.endswith("sorry, nobody could take your call. Please call again later.")
-
-
-async def test_a_transfer_that_the_carrier_refuses_is_told_to_the_model_who_speaks(house: House) -> None:
-    fault = {"vendor": "twilio", "kind": "refuse", "status": 500}
-    await house.sandbox("POST", "/sandbox/faults", fault)
-    scene = transferring(DESK, until=[{"wait_for": "it is so"}, {"hang_up": True}], times=2)
-
-    talk = await play(house, scene)
-
-    assert talk.call["dials"] == []
-    assert results(talk)[0] == "the transfer failed; nobody could be reached"
-    assert talk.assistant[-1].endswith(SO)
-    assert [failed["stage"] for failed in talk.facts("provider_failed")] == ["carrier"]
-    assert talk.record["ended_reason"] == "caller_hung_up"
+    assert len(talk.tools) == 1
+    assert talk.heard == f"{GREETING} It is booked. Goodbye."
+    assert [finished["name"] for finished in talk.facts("tool_finished")] == ["lookup", "end_call"]
+    assert talk.record["ended_reason"] == "assistant_ended"
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "http://10.0.0.7/x", "http://[fd00::1]/x"])
@@ -350,8 +262,3 @@ async def test_a_tool_cannot_point_into_a_private_network(house: House, url: str
 
     assert refused.status == 422
     assert "url" in json.dumps(refused.body)
-
-
-def results(talk: Seen) -> list[str]:
-    """What tools answered, as the model was told in the last request."""
-    return [message["content"] for message in talk.asked[-1] if message["role"] == "tool"]

@@ -1,13 +1,13 @@
 """What the record says was heard of each reply against what the caller's ear decoded from its audio. Pure."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from support.house import Json, facts
 
-CLOCKS_APART_MS: Final = 100.0
-"""The caller counts from the answer, the record from the media's start, which is later; replies are farther apart."""
 DAMAGED_END: Final = 1
 """Characters at the end of what was cut that the ear may get wrong: half a tone is no tone."""
 
@@ -27,11 +27,12 @@ class Comparison:
 
 
 def compare(call: Json, record: Json, said: Mapping[str, str]) -> list[Comparison]:
-    """Every reply that was audible. `said` is the whole text of each kind of turn."""
+    """Every reply that was audible, a welcome first. `said` is the whole text of each kind of turn."""
     turns = [turn for turn in facts(record, "turn_committed") if turn["timings"]["first_audio_sent_ms"] is not None]
     heard: list[list[str]] = [[] for _ in turns]
+    begins = _begins(turns, call["heard_words"][0]["start_ms"])
     for word in call["heard_words"]:
-        heard[_owner(turns, word["start_ms"])].append(word["text"])
+        heard[bisect_right(begins, word["start_ms"]) - 1].append(word["text"])
     return [_compared(turn, said[turn["kind"]], words) for turn, words in zip(turns, heard, strict=True)]
 
 
@@ -51,11 +52,15 @@ def words_heard(text: str, heard: Sequence[str]) -> int:
     return count
 
 
-def _owner(turns: Sequence[Json], start_ms: float) -> int:
-    """The last turn that had begun by then."""
-    begun = [turn["timings"]["first_audio_sent_ms"] - CLOCKS_APART_MS <= start_ms for turn in turns]
-    assert any(begun), f"a word at {start_ms} ms belongs to no turn"
-    return max(at for at, yes in enumerate(begun) if yes)
+def _begins(turns: Sequence[Json], first_word_ms: float) -> list[float]:
+    """From when on, by the caller's clock, a word belongs to each turn: half way between two turns.
+
+    The caller counts from the answer, the record from the media's start: the first word of all shows the difference.
+    """
+    moments = [turn["timings"] for turn in turns]
+    apart_ms = first_word_ms - moments[0]["first_audio_sent_ms"]
+    between = [(one["done_ms"] + other["first_audio_sent_ms"]) / 2 for one, other in pairwise(moments)]
+    return [float("-inf"), *(at + apart_ms for at in between)]
 
 
 def _compared(turn: Json, text: str, heard: Sequence[str]) -> Comparison:

@@ -13,6 +13,8 @@ from support.house import House, Json, a_document, facts, visiting
 _NUMBERS: Final = itertools.count(1)
 PACE: Final = 40
 """Milliseconds a character, on both sides: as fast as every word is still clearly heard."""
+VOICE: Final = ("josh", "TxGEqnHWrfWFTfGW9XjX")
+"""Who speaks at this pace, so that no line of it is kept for anybody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,25 @@ class Seen:
         """What the caller heard, line by line."""
         return [line for line in self.call["lines"] if line["side"] == "assistant"]
 
+    @property
+    def results(self) -> list[str]:
+        """What tools answered, as the model was told in the last request."""
+        return [message["content"] for message in self.asked[-1] if message["role"] == "tool"]
+
     def facts(self, name: str) -> list[Json]:
         """Data of the call's events of that name."""
         return facts(self.record, name)
 
 
+def call_of(tool: str, **arguments: object) -> Json:
+    """A tool call of a scripted model."""
+    return {"name": tool, "arguments": arguments}
+
+
 async def play(house: House, scene: Scene) -> Seen:
     """One call, with a model and tools of its own."""
     tag = f"{unique('actor')}-x"
-    document = a_document(**scene.document)
+    document = {"tts_settings": {"provider": "elevenlabs", "voice_id": VOICE[0]}, **a_document(**scene.document)}
     document["llm_settings"] = {**document["llm_settings"], "system_prompt": f"You are {tag}."}
     if scene.rules:
         script = {"name": tag, "system": tag, "rules": list(scene.rules)}
@@ -92,7 +104,7 @@ def played(
 
     async def play_all() -> dict[str, Seen]:
         async with visiting(stack) as house:
-            await house.sandbox("PATCH", "/sandbox/knobs", {"elevenlabs": {"char_ms": PACE}})
+            await house.sandbox("PATCH", "/sandbox/knobs", {"elevenlabs": {"voice_char_ms": {VOICE[1]: PACE}}})
             for method, path, body in before:
                 await house.sandbox(method, path, body)
             try:

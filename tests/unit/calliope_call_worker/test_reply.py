@@ -62,6 +62,12 @@ def test_a_welcome_has_no_words_of_the_caller() -> None:
     assert reply.messages("Hello! ") == (AssistantMessage("Hello!"),)
 
 
+def test_an_apology_keeps_the_words_that_it_could_not_answer() -> None:
+    reply = Reply("r1", TurnKind.APOLOGY, 1, "When are you open?")
+    reply.rounds = [Round("I am sorry. ")]
+    assert reply.messages("I am sorry. ") == (UserMessage("When are you open?"), AssistantMessage("I am sorry."))
+
+
 def test_moments_are_told_on_the_call_clock() -> None:
     reply = a_reply()
     reply.moments.stamp("llm_asked", 10.0)

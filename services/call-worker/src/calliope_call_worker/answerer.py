@@ -121,7 +121,7 @@ class Answerer:
             if not await self._round(reply, gate):
                 return
             reply.rounds.append(Round())
-        log.warning("reply.too_many_rounds", rounds=self._parts.tool_rounds)
+        raise ModelFailedError(f"{self._parts.tool_rounds} rounds of tools and no answer")
 
     async def _round(self, reply: Reply, gate: asyncio.Event) -> bool:
         """One answer of the model, spoken, and its tools; whether the model wants to go on."""

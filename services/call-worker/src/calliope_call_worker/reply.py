@@ -91,13 +91,18 @@ class Reply:
     rounds: list[Round] = field(default_factory=lambda: [Round()])
 
     @property
+    def user_text(self) -> str:
+        """The caller's words that it answers, if only with an apology."""
+        return self.text if self.kind in {TurnKind.REPLY, TurnKind.APOLOGY} else ""
+
+    @property
     def said(self) -> str:
         """Everything given to the voice so far."""
         return "".join(part.said for part in self.rounds)
 
     def messages(self, heard: str, outcome: Outcome = never_begun) -> Turn:
         """The turn for the history: of the assistant's words only what was heard, of its tools everything."""
-        messages: list[Message] = [UserMessage(self.text)] if self.kind is TurnKind.REPLY and self.text else []
+        messages: list[Message] = [UserMessage(self.user_text)] if self.user_text else []
         left = len(heard)
         for part in self.rounds:
             text = part.said[:left]
@@ -120,7 +125,7 @@ class Reply:
         return TurnCommitted(
             turn=self.turn,
             kind=self.kind,
-            user_text=self.text if self.kind is TurnKind.REPLY else "",
+            user_text=self.user_text,
             assistant_text=heard.strip(),
             interrupted=interrupted,
             timings=self.moments.timings(ms),
