@@ -9,7 +9,7 @@ ASSISTANT ?=
 VOICE ?=
 ARGS ?=
 
-.PHONY: help demo up down check test test-chaos bench snapshots lock clean
+.PHONY: help demo up down check test test-chaos test-heard bench snapshots lock clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -41,6 +41,9 @@ test: $(READY) ## all tests
 
 test-chaos: $(READY) ## the promises while something is killed; minutes
 	$(BIN)/python -m pytest -q tests/chaos -m chaos $(ARGS)
+
+test-heard: $(READY) ## a thousand interruptions: what was heard against what the record says; minutes
+	$(BIN)/python -m pytest -q -s tests/e2e/test_heard_text.py --interruptions 1000 $(ARGS)
 
 bench: $(READY) ## measure concurrent calls on one core; minutes
 	$(BIN)/python -m calliope_local bench $(ARGS)

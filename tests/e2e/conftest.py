@@ -19,3 +19,7 @@ async def house(stack: LocalStack) -> AsyncIterator[House]:
     async with visiting(stack) as house:
         yield house
         await house.sandbox("POST", "/sandbox/reset")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--interruptions", type=int, default=60, help="how often test_heard_text.py cuts in")

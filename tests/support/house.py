@@ -98,6 +98,13 @@ class House:
         call: Json = await self.sandbox("GET", f"/sandbox/twilio/calls/{sid}?wait_s={within_s:g}")
         return call
 
+    async def answered(self, sid: str, *, within_s: float = 20.0) -> None:
+        """Until the call's media flows."""
+        deadline = time.monotonic() + within_s
+        while not (await self.sandbox("GET", f"/sandbox/twilio/calls/{sid}"))["streams"]:
+            assert time.monotonic() < deadline, f"no media of {sid}"
+            await asyncio.sleep(0.05)
+
     async def record(self, line: PhoneLine, sid: str, *, within_s: float = 20.0) -> Json:
         """The call record, once it has ended."""
         deadline = time.monotonic() + within_s

@@ -47,10 +47,25 @@ def test_a_tool_that_did_not_run_has_a_result_that_says_so() -> None:
     assert reply.messages("")[-1] == ToolResult("t1", "lookup", "not run: the caller interrupted")
 
 
+def test_a_call_whose_effect_has_begun_gets_what_came_of_it() -> None:
+    reply = a_reply()
+    reply.rounds[0].results.clear()
+
+    last = reply.messages("", lambda turn, call_id: f"{call_id} of turn {turn}")[-1]
+
+    assert last == ToolResult("t1", "lookup", "t1 of turn 1")
+
+
 def test_a_welcome_has_no_words_of_the_caller() -> None:
     reply = Reply("r1", TurnKind.WELCOME, 0, "Hello!")
     reply.rounds = [Round("Hello! ")]
     assert reply.messages("Hello! ") == (AssistantMessage("Hello!"),)
+
+
+def test_an_apology_keeps_the_words_that_it_could_not_answer() -> None:
+    reply = Reply("r1", TurnKind.APOLOGY, 1, "When are you open?")
+    reply.rounds = [Round("I am sorry. ")]
+    assert reply.messages("I am sorry. ") == (UserMessage("When are you open?"), AssistantMessage("I am sorry."))
 
 
 def test_moments_are_told_on_the_call_clock() -> None:

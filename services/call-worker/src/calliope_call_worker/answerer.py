@@ -40,6 +40,7 @@ log = structlog.get_logger(__name__)
 
 HEARD_S: Final = 30.0
 MAX_FAILED_TURNS: Final = 2
+ONCE: Final = "not run: one call to end or to hand over is enough"
 
 
 class ModelFailedError(Exception):
@@ -120,7 +121,7 @@ class Answerer:
             if not await self._round(reply, gate):
                 return
             reply.rounds.append(Round())
-        log.warning("reply.too_many_rounds", rounds=self._parts.tool_rounds)
+        raise ModelFailedError(f"{self._parts.tool_rounds} rounds of tools and no answer")
 
     async def _round(self, reply: Reply, gate: asyncio.Event) -> bool:
         """One answer of the model, spoken, and its tools; whether the model wants to go on."""
@@ -160,6 +161,8 @@ class Answerer:
             await parts.speaker.until_played(HEARD_S)
             answer = await parts.toolbox.grant(reply.turn, wish.call, parts.transfer(wish.destination or ""))
         part.results.append(ToolResult(wish.call.id, wish.call.name, answer.text))
+        told = {result.tool_call_id for result in part.results}
+        part.results.extend(ToolResult(call.id, call.name, ONCE) for call in part.calls if call.id not in told)
         return not answer.ok
 
     @contextmanager

@@ -79,10 +79,17 @@ class Call:
         self._parts = parts
         self._loop = asyncio.get_running_loop()
         self._clock = CallClock(self._loop.time())
-        self._dialogue = Dialogue(
-            plan, parts.settings.call, parts.journal, parts.providers, self._clock, self._end, parts.recorder
-        )
         self._toolbox = Toolbox(plan.call_id, plan.spec.tools_settings, parts.http_tools, parts.journal, parts.spawn)
+        self._dialogue = Dialogue(
+            plan,
+            parts.settings.call,
+            parts.journal,
+            parts.providers,
+            self._clock,
+            self._toolbox.outcome,
+            self._end,
+            parts.recorder,
+        )
         self._media: MediaSocket | None = None
         self._attached = asyncio.Event()
         self._conversing = asyncio.Event()
@@ -170,9 +177,9 @@ class Call:
         """Open the recogniser at once, while the phone still rings, and follow what it hears."""
         try:
             async with self._parts.providers.stt.open(self._parts.providers.stt_options) as stream:
-                if self._early:
-                    await stream.send(bytes(self._early))
-                    self._early.clear()
+                while self._early:  # more may come while this is sent
+                    early, self._early = bytes(self._early), bytearray()
+                    await stream.send(early)
                 self._stt = stream
                 async for event in stream.events():
                     self._dialogue.heard(event)
@@ -321,8 +328,9 @@ class Call:
         """The last facts, then the carrier. Nothing is said any more."""
         if self._abandoned or self._reason is None:
             return
-        self._dialogue.close()
+        self._dialogue.stop()
         await self._toolbox.finish(TOOLS_S)
+        self._dialogue.close()
         duration_ms = self._clock.ms(self._loop.time()) if self._media is not None else 0.0
         self._parts.journal.append(
             CallEnded(reason=self._reason, duration_ms=duration_ms, detail=self._detail, turns=self._dialogue.turns)

@@ -19,7 +19,7 @@ from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal, Recorder
 from calliope_call_worker.providers.registry import CallProviders
 from calliope_call_worker.providers.stt.base import SpeechStarted, SttEvent, Transcript, TurnResumed, UtteranceEnded
-from calliope_call_worker.reply import Reply
+from calliope_call_worker.reply import Outcome, Reply
 from calliope_call_worker.settings import CallSettings
 from calliope_call_worker.speaker import Speaker
 
@@ -38,6 +38,7 @@ class Dialogue:
         journal: Journal,
         providers: CallProviders,
         clock: CallClock,
+        outcome: Outcome,
         end: Callable[[EndReason, str], None],
         recorder: Recorder | None = None,
     ) -> None:
@@ -45,6 +46,7 @@ class Dialogue:
         self._journal = journal
         self._providers = providers
         self._clock = clock
+        self._outcome = outcome
         self._end = end
         self._loop = asyncio.get_running_loop()
         self._recorder = recorder
@@ -58,6 +60,8 @@ class Dialogue:
         self._answerer: Answerer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._unanswered = ""
+        self._heard_at_last: dict[str, str] = {}
         self._last_word_at: float | None = None
         self._final_at: float | None = None
         self.conversation = Conversation(max_characters=settings.history_characters)
@@ -134,21 +138,27 @@ class Dialogue:
             self._end(EndReason.FAILED, str(exc))
         self._arm()
 
-    def close(self) -> None:
-        """Nothing is decided or said any more; what was heard until now is committed."""
+    def stop(self) -> None:
+        """Nothing is decided, said or heard any more."""
         self._closed = True
         self._disarm()
-        for reply_id, (_, gate, task) in list(self._replies.items()):
+        for reply_id, (reply, _, task) in self._replies.items():
             task.cancel()
+            reply.moments.stamp("done", self._loop.time())
+            if self._speaker is not None:
+                self._heard_at_last[reply_id] = self._speaker.heard(reply_id).text
+
+    def close(self) -> None:
+        """After `stop`, when effects have come to their end: what was heard until then is committed."""
+        for reply_id, (_, gate, _) in list(self._replies.items()):
             if gate.is_set():
-                self._commit(reply_id, interrupted=True)
+                self._commit(reply_id, interrupted=True, heard=self._heard_at_last.get(reply_id, ""))
+        if self._unanswered:
+            self._commit_unanswered(self._unanswered)
 
     def abandon(self) -> None:
         """Nothing is decided, said or written any more: somebody else goes on."""
-        self._closed = True
-        self._disarm()
-        for _, _, task in self._replies.values():
-            task.cancel()
+        self.stop()
 
     def _do(self, decision: ev.Decision, now: float) -> None:
         match decision:
@@ -168,7 +178,8 @@ class Dialogue:
                 self._drop(reply_id)
             case ev.Interrupt(reply_id):
                 self._interrupt(reply_id, now)
-            case ev.EndCall(reason):
+            case ev.EndCall(reason, unanswered):
+                self._unanswered = unanswered
                 self._end(EndReason(reason), "")
             case ev.Note():
                 pass
@@ -185,6 +196,16 @@ class Dialogue:
         if self._speaker is not None:
             self._speaker.begin(commit.reply_id)
         gate.set()
+
+    def _commit_unanswered(self, text: str) -> None:
+        """The caller's last words: nobody is there to answer them, but they were said."""
+        now = self._loop.time()
+        self.turns = self._machine.turns + 1
+        reply = self._new_reply("unanswered", TurnKind.REPLY, self.turns, text)
+        reply.moments.last_word, reply.moments.final = self._last_word_at, self._final_at
+        reply.moments.committed = reply.moments.done = now
+        self._journal.append(TurnStarted(turn=self.turns, text=text, at_ms=self._clock.ms(now)))
+        self._journal.append(reply.committed("", self._outcome, interrupted=False, ms=self._clock.ms))
 
     def _answer(self, reply_id: str, turn: int, text: str) -> None:
         gate = asyncio.Event()
@@ -244,9 +265,9 @@ class Dialogue:
         text = found.text if heard is None else heard
         reply.usage.stt_audio_ms = round(self._clock.audio_ms, 1)
         self.goodbye_heard |= reply.kind is TurnKind.GOODBYE and bool(text)
-        self.conversation.commit(reply.messages(text))
+        self.conversation.commit(reply.messages(text, self._outcome))
         cut_short = interrupted and text.strip() != reply.said.strip()
-        self._journal.append(reply.committed(text, interrupted=cut_short, ms=self._clock.ms))
+        self._journal.append(reply.committed(text, self._outcome, interrupted=cut_short, ms=self._clock.ms))
 
     def _arm(self) -> None:
         self._disarm()

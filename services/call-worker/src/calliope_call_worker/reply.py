@@ -2,10 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from calliope.contracts.calls import TurnCommitted, TurnKind, TurnTimings, TurnUsage
 from calliope_call_worker.conversation import Turn, to_json
 from calliope_call_worker.providers.llm.base import AssistantMessage, Message, ToolCall, ToolResult, UserMessage
+
+NOT_RUN: Final = "not run: the caller interrupted"
+Outcome = Callable[[int, str], str | None]
+"""Turn and id of a tool call: what came of it, None when it was never begun."""
+
+
+def never_begun(turn: int, tool_call_id: str) -> None:
+    """No tool was run."""
 
 
 @dataclass(slots=True)
@@ -82,13 +91,18 @@ class Reply:
     rounds: list[Round] = field(default_factory=lambda: [Round()])
 
     @property
+    def user_text(self) -> str:
+        """The caller's words that it answers, if only with an apology."""
+        return self.text if self.kind in {TurnKind.REPLY, TurnKind.APOLOGY} else ""
+
+    @property
     def said(self) -> str:
         """Everything given to the voice so far."""
         return "".join(part.said for part in self.rounds)
 
-    def messages(self, heard: str) -> Turn:
+    def messages(self, heard: str, outcome: Outcome = never_begun) -> Turn:
         """The turn for the history: of the assistant's words only what was heard, of its tools everything."""
-        messages: list[Message] = [UserMessage(self.text)] if self.kind is TurnKind.REPLY and self.text else []
+        messages: list[Message] = [UserMessage(self.user_text)] if self.user_text else []
         left = len(heard)
         for part in self.rounds:
             text = part.said[:left]
@@ -98,21 +112,23 @@ class Reply:
             answered = {result.tool_call_id for result in part.results}
             messages.extend(part.results)
             messages.extend(
-                ToolResult(call.id, call.name, "not run: the caller interrupted")
+                ToolResult(call.id, call.name, outcome(self.turn, call.id) or NOT_RUN)
                 for call in part.calls
                 if call.id not in answered
             )
         return tuple(messages)
 
-    def committed(self, heard: str, *, interrupted: bool, ms: Callable[[float], float]) -> TurnCommitted:
+    def committed(
+        self, heard: str, outcome: Outcome = never_begun, *, interrupted: bool, ms: Callable[[float], float]
+    ) -> TurnCommitted:
         """The fact that this turn is over."""
         return TurnCommitted(
             turn=self.turn,
             kind=self.kind,
-            user_text=self.text if self.kind is TurnKind.REPLY else "",
+            user_text=self.user_text,
             assistant_text=heard.strip(),
             interrupted=interrupted,
             timings=self.moments.timings(ms),
             usage=self.usage.contract(),
-            messages=tuple(to_json(message) for message in self.messages(heard)),
+            messages=tuple(to_json(message) for message in self.messages(heard, outcome)),
         )

@@ -21,6 +21,7 @@ from calliope_sandbox.vendors import (
     inworld,
     openai,
     resemble,
+    tools,
     twilio,
     webhooks,
 )
@@ -39,6 +40,7 @@ VENDORS: Final[dict[str, Mount]] = {
     "anthropic": anthropic.mount,
     "gemini": gemini.mount,
     "resemble": resemble.mount,
+    "tools": tools.mount,
     "twilio": twilio.mount,
     "webhooks": webhooks.mount,
 }

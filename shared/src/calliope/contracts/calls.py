@@ -189,6 +189,26 @@ class TurnTimings(Message):
         return _gap(self.last_word_ms, self.first_audio_sent_ms)
 
     @property
+    def waterfall(self) -> dict[str, float]:
+        """The parts of `response_ms` in order, by what was waited for; each begins where the one before ended."""
+        at, parts = self.last_word_ms, dict[str, float]()
+        if at is None:
+            return parts
+        for name, end in (
+            ("recogniser", self.final_ms),
+            ("end_of_turn", self.committed_ms),
+            ("request", self.llm_asked_ms),
+            ("first_token", self.first_token_ms),
+            ("first_text", self.tts_asked_ms),
+            ("voice", self.first_tts_byte_ms),
+            ("sending", self.first_audio_sent_ms),
+        ):
+            if end is not None:
+                parts[name] = max(0.0, end - at)
+                at = max(at, end)
+        return parts
+
+    @property
     def provider_wait_ms(self) -> float | None:
         """How much of `response_ms` was waiting for recogniser, model and voice. Overlaps are counted once."""
         spans = [

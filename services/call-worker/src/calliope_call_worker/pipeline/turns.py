@@ -36,6 +36,11 @@ class TurnMachine:
         return self._state.live.id if self._state.live else None
 
     @property
+    def turns(self) -> int:
+        """The caller's turns that stand; one that was withdrawn does not."""
+        return self._state.turns
+
+    @property
     def waiting_text(self) -> str:
         """Words of the caller that no turn holds."""
         return self._state.ear.text

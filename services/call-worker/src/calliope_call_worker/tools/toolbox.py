@@ -20,6 +20,7 @@ from calliope_call_worker.tools.http import HttpTools, ToolAnswer
 log = structlog.get_logger(__name__)
 
 JOURNAL_S: Final = 0.5  # how long an effect waits for its fact; the bus away must not be dead air
+UNKNOWN: Final = "it has begun; what came of it is not known"
 Spawn = Callable[[Coroutine[Any, Any, ToolAnswer], str], "asyncio.Task[ToolAnswer]"]
 
 
@@ -47,6 +48,11 @@ class Toolbox:
         self._spawn = spawn
         self._schemas = {spec.name: spec.parameters for spec in offered(tools)}
         self._running: set[asyncio.Task[ToolAnswer]] = set()
+        self._outcomes: dict[tuple[int, str], str] = {}
+
+    def outcome(self, turn: int, tool_call_id: str) -> str | None:
+        """What came of an effect; None when it was never begun."""
+        return self._outcomes.get((turn, tool_call_id))
 
     def check(self, call: ToolCall) -> tuple[dict[str, Any], None] | tuple[None, str]:
         """The arguments, or what is wrong with the call in words for the model."""
@@ -97,6 +103,7 @@ class Toolbox:
         self._journal.append(
             ToolStarted(turn=turn, tool_call_id=call.id, name=call.name, arguments=arguments or {}, idempotency_key=key)
         )
+        self._outcomes[turn, call.id] = UNKNOWN
         await self._journal.flush(JOURNAL_S)
         began = time.perf_counter()
         try:
@@ -104,6 +111,7 @@ class Toolbox:
         except Exception:
             log.exception("tool.crashed", tool=call.name, call_id=self._call_id)
             answer = ToolAnswer(ok=False, text="the tool failed")
+        self._outcomes[turn, call.id] = answer.text
         self._journal.append(
             ToolFinished(
                 turn=turn,

@@ -67,7 +67,7 @@ class Exchanges:
         return _json({"outcome": outcome})
 
     async def place(self, request: web.Request) -> web.Response:
-        """Somebody calls: {from, to, script, char_ms?, deaf?}."""
+        """Somebody calls: {from, to, script, char_ms?, deaf?, ring_ms?}."""
         document = await _document(request)
         number = self._numbers.get(str(document.get("to")))
         if number is None:
@@ -77,7 +77,8 @@ class Exchanges:
         except ScriptError as exc:
             return _json({"error": str(exc)}, 400)
         person = Person(steps, char_ms=int(document.get("char_ms", 60)), deaf=bool(document.get("deaf", False)))
-        call = PhoneCall(self._host, number, str(document.get("from", "+15550001111")), person, self._dialled)
+        caller, ring_ms = str(document.get("from", "+15550001111")), float(document.get("ring_ms", 0))
+        call = PhoneCall(self._host, number, caller, person, self._dialled, ring_ms)
         self._calls[call.sid] = call
         while len(self._calls) > MAX_CALLS:
             self._calls.popitem(last=False)

@@ -24,6 +24,7 @@ HOOK_S: Final = 15.0  # Twilio's hard cap
 HOOK_TRIES: Final = 2  # one retry, for connections that fail
 MAX_DOCUMENTS: Final = 100  # a redirect loop ends here
 MAX_TOLD: Final = 2_000
+LAST_FRAMES_S: Final = 0.08  # until the last word of Twilio's own voice has passed the caller's ear
 TALK_MS: Final = 200.0  # how long a transferred call goes on
 _ANSWERING: Final = frozenset({"Connect", "Say", "Pause", "Dial"})
 
@@ -60,12 +61,14 @@ class PhoneCall:
     caller_number: str
     person: Person
     dialled: Mapping[str, str]
+    ring_ms: float = 0.0
     sid: str = field(default_factory=lambda: "CA" + secrets.token_hex(16))
     status: str = "ringing"
     failed: str | None = None
     ended_by: str | None = None
     stream: MediaStream | None = None
     streams: int = 0
+    first_audio_ms: list[float | None] = field(default_factory=list)
     answered_at_s: float | None = None
     ended_at_s: float | None = None
     twiml: list[str] = field(default_factory=list)
@@ -121,6 +124,7 @@ class PhoneCall:
             "failed": self.failed or self.person.caller.failed,
             "ended_by": self.ended_by,
             "streams": self.streams,
+            "first_audio_ms": self.first_audio_ms,
             "twiml": self.twiml,
             "dials": self.dials,
             "steps": [asdict(step) for step in self.person.caller.outcomes],
@@ -144,6 +148,7 @@ class PhoneCall:
         while verbs and not self.over:
             verb, *verbs = verbs
             if verb.name in _ANSWERING and self.answered_at_s is None:
+                await self._pause(self.ring_ms / 1_000)
                 self.status, self.answered_at_s = "in-progress", time.monotonic()
                 self._answered.set()
             following = await self._verb(session, verb)
@@ -205,6 +210,7 @@ class PhoneCall:
         finally:
             self.stream = None
             self.gaps_ms.extend(stream.buffer.gaps_ms)
+            self.first_audio_ms.append(stream.first_audio_ms)
             self.problems.extend(stream.problems)
             self._tell({"type": "stream_ended", "close_code": stream.close_code})
 
@@ -226,7 +232,7 @@ class PhoneCall:
         stream.buffer.add(audio)
         self.stream = stream
         try:
-            await self._pause(len(audio) / 8_000)
+            await self._pause(len(audio) / 8_000 + LAST_FRAMES_S)
         finally:
             self.stream = None
 

@@ -37,6 +37,7 @@ class MediaStream:
     buffer: CarrierBuffer = field(default_factory=CarrierBuffer)
     on_clear: Callable[[], None] = lambda: None
     on_audio: Callable[[], None] = lambda: None
+    first_audio_ms: float | None = None  # since `start` was sent
     close_code: int | None = None
     problems: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_NOTES))
     _socket: aiohttp.ClientWebSocketResponse | None = None
@@ -106,6 +107,8 @@ class MediaStream:
     async def _take(self, message: dict[str, Any]) -> None:
         match message["event"]:
             case "media":
+                if self.first_audio_ms is None:
+                    self.first_audio_ms = (time.monotonic() - self._began_s) * 1_000
                 self.on_audio()
                 self.buffer.add(binascii.a2b_base64(message["media"]["payload"]))
             case "mark":

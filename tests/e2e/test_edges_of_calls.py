@@ -1,0 +1,137 @@
+"""Calls that must not be: unknown numbers, false signatures, sleeping assistants, foreign media, no free slot."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+
+from calliope_local.stack import LocalStack
+from calliope_sandbox.vendors import twilio_words as words
+from support.house import CALLER, House, Json, PhoneLine, visiting
+
+HELLO: list[Json] = [{"wait_for": "Anna"}, {"hang_up": True}]
+POLICY_VIOLATION = 1008
+
+
+async def own_number(house: House, number: str, **changes: str) -> None:
+    """The sandbox's Twilio rings the gateway for this number."""
+    owner = {
+        "account_sid": house.stack.keys.twilio_account_sid,
+        "auth_token": house.stack.keys.twilio_auth_token,
+        "voice_url": f"{house.stack.address('gateway')}/telephony/twilio/voice",
+    }
+    await house.sandbox("PUT", f"/sandbox/twilio/numbers/{quote(number)}", owner | changes)
+
+
+async def test_a_number_that_nobody_answers_is_rejected_before_it_is_answered(house: House) -> None:
+    nobody = PhoneLine("+15559990001", {}, "")
+    await own_number(house, nobody.number)
+
+    call = await house.heard(await house.place(nobody, HELLO))
+
+    assert (call["status"], call["streams"], call["answered_at_s"]) == ("no-answer", 0, None)
+    assert 'reason="rejected"' in call["twiml"][0]
+
+
+@pytest.mark.parametrize("forged", [{"auth_token": "0" * 32}, {"account_sid": "AC" + "0" * 32}])
+async def test_a_hook_that_is_not_signed_by_the_numbers_own_account_is_forbidden(
+    house: House, forged: dict[str, str]
+) -> None:
+    line = await house.phone_line()
+    await own_number(house, line.number, **forged)
+
+    call = await house.heard(await house.place(line, HELLO))
+
+    assert call["status"] == "failed"
+    assert "answered 403" in call["failed"]
+    page = await house.api("GET", f"/api/v1/calls?assistant_id={line.assistant['id']}")
+    assert page.body["items"] == []
+
+
+async def test_an_assistant_that_is_not_active_answers_no_more_and_answers_again_when_it_is(house: House) -> None:
+    line = await house.phone_line()
+    path = f"/api/v1/assistants/{line.assistant['id']}"
+
+    assert (await house.api("PATCH", path, {"is_active": False})).status == 200
+    asleep = await house.heard(await house.place(line, HELLO))
+    assert (await house.api("PATCH", path, {"is_active": True})).status == 200
+    awake = await house.heard(await house.place(line, HELLO))
+
+    assert (asleep["status"], asleep["streams"]) == ("no-answer", 0)
+    assert (awake["failed"], awake["streams"]) == (None, 1)
+
+
+async def test_media_needs_the_carriers_signature_and_the_calls_own_token_once(house: House) -> None:
+    line = await house.phone_line()
+    account = {"sid": house.stack.keys.twilio_account_sid, "token": house.stack.keys.twilio_auth_token}
+    call_sid, (verb, *_) = await ring(house, line, account)
+    url, token = verb.attributes["url"], verb.parameters["token"]
+
+    with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+        async with knock(house, url, signature="bm8="):
+            pass
+    signed = words.sign(url, {}, account["token"])
+    async with knock(house, url, signed, start(account, call_sid, "guessed")) as guessed:
+        assert await closed(guessed) == POLICY_VIOLATION
+    async with knock(house, url, signed, start(account, "CA" + "0" * 32, token)) as foreign:
+        assert await closed(foreign) == POLICY_VIOLATION
+    async with knock(house, url, signed, start(account, call_sid, token)) as right:
+        assert (await right.receive_json(timeout=5))["event"] == "media"
+        async with knock(house, url, signed, start(account, call_sid, token)) as again:
+            assert await closed(again) == POLICY_VIOLATION
+        await right.send_str(words.stop("MZ1", 9, account["sid"], call_sid))
+        assert (await house.record(line, call_sid))["ended_reason"] == "caller_hung_up"
+
+
+async def test_a_full_house_is_busy_and_free_again_when_a_call_has_ended(tmp_path: Path) -> None:
+    async with LocalStack(tmp_path, extra={"worker": {"CALLIOPE_SLOTS": "1"}}) as stack, visiting(stack) as house:
+        line = await house.phone_line()
+        first = await house.place(line, [{"wait_for": "Anna"}, {"pause_ms": 30_000, "within_s": 60}])
+        await house.answered(first)
+
+        refused = await house.heard(await house.place(line, HELLO))
+        await house.sandbox("DELETE", f"/sandbox/twilio/calls/{first}")
+        await house.finished(line, first)
+        taken = await house.heard(await house.place(line, HELLO))
+
+    assert (refused["status"], refused["streams"]) == ("busy", 0)
+    assert (taken["status"], taken["failed"], taken["streams"]) == ("completed", None, 1)
+
+
+async def ring(house: House, line: PhoneLine, account: dict[str, str]) -> tuple[str, list[words.Verb]]:
+    """What the product wants to happen with a call that the sandbox does not follow up."""
+    call_sid = "CA" + secrets.token_hex(16)
+    form = {"CallSid": call_sid, "AccountSid": account["sid"], "From": CALLER, "To": line.number}
+    url = f"{house.stack.address('gateway')}/telephony/twilio/voice"
+    headers = {"X-Twilio-Signature": words.sign(url, form, account["token"])}
+    async with house.http.post(url, data=form, headers=headers) as answer:
+        return call_sid, words.parse(await answer.text())
+
+
+def start(account: dict[str, str], call_sid: str, token: str) -> str:
+    """The carrier's first word about a stream."""
+    return words.start("MZ1", account["sid"], call_sid, {"token": token})
+
+
+@asynccontextmanager
+async def knock(
+    house: House, url: str, signature: str, *messages: str
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A media socket, opened and told these messages."""
+    timeout: Any = aiohttp.ClientWSTimeout(ws_close=1.0)
+    async with house.http.ws_connect(url, headers={"X-Twilio-Signature": signature}, timeout=timeout) as socket:
+        for message in (words.connected(), *messages):
+            await socket.send_str(message)
+        yield socket
+
+
+async def closed(socket: aiohttp.ClientWebSocketResponse) -> int | None:
+    """With which code the other side closed."""
+    while (await socket.receive(timeout=5)).type != aiohttp.WSMsgType.CLOSE:
+        pass
+    return socket.close_code
