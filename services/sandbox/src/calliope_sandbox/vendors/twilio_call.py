@@ -80,6 +80,7 @@ class PhoneCall:
     told: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_TOLD))
     done: asyncio.Event = field(default_factory=asyncio.Event)
     _update: list[words.Verb] | None = None
+    _document_url: str = ""  # relative URLs of a document start here
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -237,7 +238,7 @@ class PhoneCall:
 
     async def _ask(self, session: aiohttp.ClientSession, url: str, more: Mapping[str, str]) -> list[words.Verb]:
         """Fetch TwiML. Raises: HookFailedError, TwimlError."""
-        url = urljoin(self.number.voice_url, url)
+        url = self._document_url = urljoin(self._document_url or self.number.voice_url, url)
         form = self._parameters() | dict(more)
         headers = {
             "X-Twilio-Signature": words.sign(url, form, self.number.auth_token),
@@ -315,11 +316,19 @@ class PhoneCall:
             with suppress(ConnectionError):
                 await stream.returned(marks)
                 await stream.frame(tick.audio, voiced=tick.voiced, digits=tick.digits)
+        for document in tick.faults:
+            self._arm(document)
         if tick.voiced:
             self._voiced()
         if tick.hangs_up:
             self._tell({"type": "hung_up", "by": "caller", "at_ms": now_ms})
             self.update(None, ended_by="caller")
+
+    def _arm(self, document: dict[str, Any]) -> None:
+        try:
+            self.host.arm(document)
+        except ValueError as exc:
+            self.problems.append(f"the script's fault is none: {exc}")
 
     def _voiced(self) -> None:
         saying = self.person.saying
