@@ -61,7 +61,7 @@ CELLS: Final = (
     _cell("tts", "slow_drip", "deadline", {"kind": "slow_drip", "ms": 100}),
 )
 MAY_GO_UNNOTICED: Final = {cell for cell in CELLS if (cell.stage, cell.name) == ("stt", "slow_drip")}
-"""A recogniser that is slow and keeps pace is no failure; one that falls behind for good has nobody to stand in for it."""
+"""A recogniser that is slow but keeps pace is no failure; one that falls behind has nobody to stand in for it."""
 
 
 @dataclass(frozen=True, slots=True)
