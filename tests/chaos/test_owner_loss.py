@@ -5,14 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from calliope_local.stack import LocalStack
-from support.chaos import LISTENING_STEP, TALK, assert_whole, breaking, owner, reached
+from support.chaos import LISTENING_STEP, TALK, assert_whole, breaking, longest_pause_s, owner, reached
 from support.house import facts, said, visiting
 
 pytestmark = [pytest.mark.chaos, pytest.mark.promise("P4")]
 Record = Callable[[str, object], None]
 
 
-async def test_another_worker_goes_on_when_the_owner_is_killed(stack: LocalStack, record_property: Record) -> None:
+async def test_another_worker_goes_on_when_the_owner_is_killed(stack: LocalStack) -> None:
     async with visiting(stack) as house:
         line = await house.phone_line()
         sid = await house.place(line, TALK)
@@ -28,6 +28,26 @@ async def test_another_worker_goes_on_when_the_owner_is_killed(stack: LocalStack
     assert call["streams"] == 2
     assert_whole(call, record)
     assert said(record, "user").startswith("Hi, what are your opening hours? Can I book")
+
+
+async def test_the_caller_who_was_being_answered_waits_less_than_two_seconds(
+    stack: LocalStack, record_property: Record
+) -> None:
+    answered = [*TALK[:3], {"wait_for": "open"}, *TALK[3:]]
+    async with visiting(stack) as house:
+        line = await house.phone_line()
+        sid = await house.place(line, answered)
+        name, _ = await owner(house, stack, line, sid)
+        await reached(house, sid, 5)
+
+        await breaking(lambda: stack.kill(name))
+        call, record = await house.finished(line, sid)
+        await breaking(lambda: stack.restart(name))
+
+    record_property("silence_s", round(longest_pause_s(call), 2))
+    assert (call["failed"], record["ended_reason"]) == (None, "assistant_ended")
+    assert longest_pause_s(call) < 2.0
+    assert said(record, "user").count("opening hours") == 1
 
 
 async def test_a_deploy_hands_calls_over_between_turns(stack: LocalStack) -> None:

@@ -79,7 +79,14 @@ class Call:
         self._loop = asyncio.get_running_loop()
         self._clock = CallClock(self._loop.time())
         self._dialogue = Dialogue(plan, parts.settings.call, parts.journal, parts.providers, self._clock, self._end)
-        self._toolbox = Toolbox(plan.call_id, plan.spec.tools_settings, parts.http_tools, parts.journal, parts.spawn)
+        self._toolbox = Toolbox(
+            plan.call_id,
+            plan.spec.tools_settings,
+            parts.http_tools,
+            parts.journal,
+            parts.spawn,
+            unknown=plan.tools_unknown,
+        )
         self._media: MediaSocket | None = None
         self._attached = asyncio.Event()
         self._voice: asyncio.Future[VoiceSession] = self._loop.create_future()

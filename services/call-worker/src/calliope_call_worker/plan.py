@@ -11,19 +11,25 @@ from calliope.documents import places
 from calliope.errors import PermanentError
 from calliope.secrets import Opener
 from calliope_call_worker.conversation import Turn
+from calliope_call_worker.providers.llm.base import ToolCall, ToolResult
 from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount
 from calliope_call_worker.settings import CarriersSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """Where a call that is taken over had got to."""
+    """Where a call that is taken over had got to.
+
+    Of the turn that is answered anew: what its tools had done, and the keys of those whose outcome nobody knows. Such
+    a tool is asked with the same key, so that its effect is one.
+    """
 
     history: tuple[Turn, ...]
     turns: int
     unanswered: str
     elapsed_s: float
-    pending_tools: tuple[str, ...] = ()
+    tools_done: tuple[tuple[ToolCall, ToolResult], ...] = ()
+    tools_unknown: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,12 @@ class CallPlan:
     token: str = field(repr=False)
     continuation: Continuation | None = None
     accepted_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def tools_unknown(self) -> dict[tuple[int, str], str]:
+        """See `Continuation`; by turn and name."""
+        past = self.continuation
+        return {} if past is None else {(past.turns + 1, name): key for name, key in past.tools_unknown.items()}
 
 
 def open_spec(pinned: PinnedAssistant, opener: Opener) -> AssistantSpec:
