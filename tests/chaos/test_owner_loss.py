@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.promise("P4")]
 Record = Callable[[str, object], None]
 
 
+@pytest.mark.smoke
 async def test_another_worker_goes_on_when_the_owner_is_killed(stack: LocalStack) -> None:
     async with visiting(stack) as house:
         line = await house.phone_line()

@@ -50,12 +50,9 @@ async def owner(house: House, stack: LocalStack, line: PhoneLine, sid: str) -> t
 async def _worker_id(house: House, line: PhoneLine, sid: str, *, within_s: float = 10.0) -> str:
     deadline = time.monotonic() + within_s
     while True:
-        page = await house.api("GET", f"/api/v1/calls?limit=200&assistant_id={line.assistant['id']}")
-        found = [item for item in page.body["items"] if item["carrier_call_id"] == sid]
-        if found:
-            record = (await house.api("GET", f"/api/v1/calls/{found[0]['id']}")).body
-            if record["events"]:
-                return str((facts(record, "resumed") or facts(record, "started"))[-1]["worker_id"])
+        record = await house.open_record(line, sid)
+        if record["events"]:
+            return str((facts(record, "resumed") or facts(record, "started"))[-1]["worker_id"])
         assert time.monotonic() < deadline, "the call has no record"
         await asyncio.sleep(0.05)
 
