@@ -114,6 +114,7 @@ class SpeakingSettings(Part):
     """When a voice counts as failed."""
 
     first_audio_deadline_s: PositiveFloat = Field(default=1.0, description="Until the first audio of a reply.")
+    next_audio_deadline_s: PositiveFloat = Field(default=0.6, description="As above, when one voice failed already.")
     stall_deadline_s: PositiveFloat = Field(default=2.0, description="Between pieces of audio.")
 
 

@@ -19,8 +19,9 @@ _SPEECH: Final = re.compile(r"\w")
 class Progress:
     """The text of one reply, and one attempt after the other to speak it."""
 
-    def __init__(self, *, first_audio_s: float, stall_s: float) -> None:
+    def __init__(self, *, first_audio_s: float, again_s: float, stall_s: float) -> None:
         self._first_audio_s = first_audio_s
+        self._again_s = again_s
         self._stall_s = stall_s
         self._text = ""
         self._finished = False
@@ -112,6 +113,7 @@ class Progress:
         pause = SpokenAudio(_SILENCE * int(SEAM_MS * BYTES_PER_MS)) if self.begun else None
         self._audio_ms += SEAM_MS if pause is not None else 0.0
         self._offset_ms = self._timed_end_ms = self._audio_ms
+        self._first_audio_s = min(self._first_audio_s, self._again_s)
         return pause
 
     def rest(self) -> tuple[TextSpan, ...]:

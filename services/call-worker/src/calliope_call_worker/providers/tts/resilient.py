@@ -176,7 +176,11 @@ class ResilientSpeech:
         self._session = session
         self._now = asyncio.get_running_loop().time
         settings = session.settings
-        self._progress = Progress(first_audio_s=settings.first_audio_deadline_s, stall_s=settings.stall_deadline_s)
+        self._progress = Progress(
+            first_audio_s=settings.first_audio_deadline_s,
+            again_s=settings.next_audio_deadline_s,
+            stall_s=settings.stall_deadline_s,
+        )
         self._block: AbstractAsyncContextManager[SpeechStream] | None = None
         self._stream: SpeechStream | None = None
         self._events: AsyncIterator[SpokenAudio] | None = None
