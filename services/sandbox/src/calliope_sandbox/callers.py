@@ -2,7 +2,8 @@
 
 Steps: {"say": text} · {"wait_for": text} · {"wait_for_silence_ms": n} · {"dtmf": "12#"} · {"pause_ms": n} ·
 {"interrupt": {"after_words": n | "after_ms": n, "say": text}} · {"hang_up": true} · {"expect_hang_up": true} ·
-{"faults": [document, …]} (armed at this moment, as `POST /sandbox/faults` would); each may have "within_s".
+{"faults": [document, …]} (armed at this moment, as `POST /sandbox/faults` would; the
+carrier's strike this call); each may have "within_s".
 """
 
 import re

@@ -24,6 +24,7 @@ HOOK_S: Final = 15.0  # Twilio's hard cap
 HOOK_TRIES: Final = 2  # one retry, for connections that fail
 MAX_DOCUMENTS: Final = 100  # a redirect loop ends here
 MAX_TOLD: Final = 2_000
+WORD_END_S: Final = 0.2  # silence in which an ear notices that the last word is over
 TALK_MS: Final = 200.0  # how long a transferred call goes on
 _ANSWERING: Final = frozenset({"Connect", "Say", "Pause", "Dial"})
 
@@ -228,6 +229,9 @@ class PhoneCall:
         self.stream = stream
         try:
             await self._pause(len(audio) / 8_000)
+            while stream.buffer.waiting_ms and not self.over and self._update is None:  # the clock may be late
+                await self._pause(FRAME_MS / 1_000)
+            await self._pause(WORD_END_S)
         finally:
             self.stream = None
 
@@ -325,6 +329,8 @@ class PhoneCall:
             self.update(None, ended_by="caller")
 
     def _arm(self, document: dict[str, Any]) -> None:
+        if document.get("vendor") == VENDOR:
+            document = {"call": self.sid} | document
         try:
             self.host.arm(document)
         except ValueError as exc:
