@@ -99,7 +99,7 @@ def test_without_anybody_to_turn_to_the_caller_hears_words_and_the_line_ends(
     assert record["ended_reason"] == "provider_failed"
     told = facts(record, "provider_failed")
     assert case.reason in {one["reason"] for one in told}
-    assert told[-1]["action"] == "gives up"
+    assert "gives up" in {one["action"] for one in told}
 
 
 @pytest.mark.parametrize("name", ["llm dead", "llm mute", "tts dead", "tts mute"])
