@@ -9,7 +9,7 @@ ASSISTANT ?=
 VOICE ?=
 ARGS ?=
 
-.PHONY: help demo up down check test test-chaos test-heard bench snapshots lock clean
+.PHONY: help demo up down check test test-chaos test-heard soak bench snapshots lock clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -36,14 +36,17 @@ check: $(READY) ## format, lint, types, import rules, contract snapshots
 	$(BIN)/mypy $(SOURCES) tests
 	$(BIN)/python -m pytest -q tests/contract
 
-test: $(READY) ## all tests
-	$(BIN)/python -m pytest -q $(ARGS)
+test: $(READY) ## all tests but those of `test-chaos` and `soak`
+	$(BIN)/python -m pytest -q -m "smoke or not (chaos or soak)" $(ARGS)
 
 test-chaos: $(READY) ## the promises while something is killed; minutes
 	$(BIN)/python -m pytest -q tests/chaos -m chaos $(ARGS)
 
 test-heard: $(READY) ## a thousand interruptions: what was heard against what the record says; minutes
 	$(BIN)/python -m pytest -q -s tests/e2e/test_heard_text.py --interruptions 1000 $(ARGS)
+
+soak: $(READY) ## a thousand clean calls without one false alarm; minutes
+	$(BIN)/python -m pytest -q tests/e2e -m soak $(ARGS)
 
 bench: $(READY) ## measure concurrent calls on one core; minutes
 	$(BIN)/python -m calliope_local bench $(ARGS)

@@ -117,6 +117,15 @@ class House:
             assert time.monotonic() < deadline, f"the record of {sid} did not reach its end: {found}"
             await asyncio.sleep(0.05)
 
+    async def open_record(self, line: PhoneLine, sid: str) -> Json:
+        """The call record as it is now; without events, when there is none yet."""
+        page = await self.api("GET", f"/api/v1/calls?limit=200&assistant_id={line.assistant['id']}")
+        found = [item for item in page.body["items"] if item["carrier_call_id"] == sid]
+        if not found:
+            return {"events": []}
+        record: Json = (await self.api("GET", f"/api/v1/calls/{found[0]['id']}")).body
+        return record
+
     async def finished(self, line: PhoneLine, sid: str, *, within_s: float = 60.0) -> tuple[Json, Json]:
         """The call as its caller saw it, and as the API tells it."""
         call = await self.heard(sid, within_s=within_s)

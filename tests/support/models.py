@@ -3,11 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import LlmEvent, LlmRequest
 
-Step = LlmEvent | Failure | None
+
+@dataclass(frozen=True, slots=True)
+class Trickle:
+    """An event that takes its time."""
+
+    after_s: float
+    event: LlmEvent
+
+
+Step = LlmEvent | Trickle | Failure | None
 """An event, a failure, or None: nothing comes any more."""
 
 
@@ -42,5 +52,8 @@ class ScriptedModel:
                 await asyncio.Event().wait()
             elif isinstance(step, Failure):
                 raise ProviderError(self.name, step, "scripted")
+            elif isinstance(step, Trickle):
+                await asyncio.sleep(step.after_s)
+                yield step.event
             else:
                 yield step

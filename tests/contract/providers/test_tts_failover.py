@@ -29,7 +29,7 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "rate limited": {"kind": "rate_limited"},
     "unavailable": {"kind": "refuse", "status": 503},
     "out of money": {"kind": "refuse", "status": 402},
-    "slow drip": {"kind": "slow_drip", "ms": 20.0},
+    "slow drip": {"kind": "slow_drip", "ms": 1.0},
 }
 
 

@@ -14,6 +14,7 @@ from calliope import egress
 from calliope.ids import new_id
 from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
 from calliope.messaging.commands import CommandClient, Responder
+from calliope.observability import metrics
 from calliope.observability.health import Health
 from calliope.secrets import Opener
 from calliope_call_worker.adapters.analysis_work import AnalysisWork
@@ -42,6 +43,8 @@ from calliope_call_worker.tools.http import HttpTools
 log = structlog.get_logger(__name__)
 
 LAST_FACTS_S = 5.0
+_CALLS = metrics.gauge("calliope_worker_calls", "Calls that hold a slot now.")
+_TASKS = metrics.gauge("calliope_worker_tasks", "Tasks of the event loop now; back to where it was when calls end.")
 
 
 class Worker:
@@ -192,6 +195,7 @@ class Outside:
 async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
     """The worker while the block lasts; leaving it drains."""
     bus = build_broker(settings.nats, SERVICE)
+    loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         outside = Outside(
             providers=await stack.enter_async_context(open_providers(settings.providers, settings.egress)),
@@ -204,6 +208,8 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
             worker = Worker(settings, bus, outside, tasks)
             await worker.recordings.prepare()
             async with _serving(worker, bus, settings) as health:
+                _CALLS.set_function(lambda: len(worker.live))
+                _TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
                 await start(bus)
                 background = [
                     tasks.create_task(health.watch_loop(), name="health.loop"),

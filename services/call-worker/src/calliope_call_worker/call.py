@@ -79,7 +79,14 @@ class Call:
         self._parts = parts
         self._loop = asyncio.get_running_loop()
         self._clock = CallClock(self._loop.time())
-        self._toolbox = Toolbox(plan.call_id, plan.spec.tools_settings, parts.http_tools, parts.journal, parts.spawn)
+        self._toolbox = Toolbox(
+            plan.call_id,
+            plan.spec.tools_settings,
+            parts.http_tools,
+            parts.journal,
+            parts.spawn,
+            unknown=plan.tools_unknown,
+        )
         self._dialogue = Dialogue(
             plan,
             parts.settings.call,

@@ -2,41 +2,55 @@
 
 from collections.abc import Sequence
 
+import orjson
+
 from calliope.contracts.base import Event
 from calliope.contracts.calls import ToolFinished, ToolStarted, TurnCommitted, TurnStarted
 from calliope_call_worker.conversation import Turn, from_json
 from calliope_call_worker.plan import Continuation
+from calliope_call_worker.providers.llm.base import ToolCall, ToolResult
 
 
 def continuation(facts: Sequence[Event], now: float) -> Continuation:
-    """History of committed turns, the words nobody answered, and tools whose outcome nobody knows.
+    """History of committed turns, the words nobody answered, and what their turn's tools had done.
 
-    `now` is Unix time. A turn that was started and not committed was not (wholly) heard: its words are answered anew.
+    `now` is Unix time. A turn that was started and not committed was not (wholly) heard: its words are answered anew,
+    under its number, behind the results of its tools.
     """
     history: list[Turn] = []
-    turns, unanswered = 0, ""
-    pending: dict[str, str] = {}
+    open_turn: TurnStarted | None = None
+    turns = 0
+    started: dict[str, ToolStarted] = {}
+    finished: dict[str, ToolFinished] = {}
     for fact in facts:
         match fact.name:
             case "turn_started":
-                started = TurnStarted.model_validate(fact.data)
-                turns, unanswered = started.turn, started.text
+                open_turn = TurnStarted.model_validate(fact.data)
+                turns = open_turn.turn
             case "turn_committed":
                 committed = TurnCommitted.model_validate(fact.data)
                 if committed.messages:
                     history.append(tuple(from_json(message) for message in committed.messages))
-                if committed.turn == turns:
-                    unanswered = ""
+                if open_turn is not None and committed.turn == open_turn.turn:
+                    open_turn = None
             case "tool_started":
                 tool = ToolStarted.model_validate(fact.data)
-                pending[tool.tool_call_id] = tool.name
+                started[tool.tool_call_id] = tool
             case "tool_finished":
-                pending.pop(ToolFinished.model_validate(fact.data).tool_call_id, None)
-    started_at = facts[0].time.timestamp() if facts else now
+                done = ToolFinished.model_validate(fact.data)
+                finished[done.tool_call_id] = done
+    begun = [one for one in started.values() if open_turn is not None and one.turn == open_turn.turn]
     return Continuation(
         history=tuple(history),
-        turns=turns,
-        unanswered=unanswered,
-        elapsed_s=max(0.0, now - started_at),
-        pending_tools=tuple(pending.values()),
+        turns=turns if open_turn is None else open_turn.turn - 1,
+        unanswered="" if open_turn is None else open_turn.text,
+        elapsed_s=max(0.0, now - facts[0].time.timestamp()) if facts else 0.0,
+        tools_done=tuple(_done(one, finished[one.tool_call_id]) for one in begun if one.tool_call_id in finished),
+        tools_unknown={one.name: one.idempotency_key for one in begun if one.tool_call_id not in finished},
     )
+
+
+def _done(started: ToolStarted, finished: ToolFinished) -> tuple[ToolCall, ToolResult]:
+    arguments = orjson.dumps(started.arguments).decode()
+    call = ToolCall(started.tool_call_id, started.name, arguments)
+    return call, ToolResult(started.tool_call_id, started.name, finished.result)

@@ -210,6 +210,9 @@ class Dialogue:
     def _answer(self, reply_id: str, turn: int, text: str) -> None:
         gate = asyncio.Event()
         reply = self._new_reply(reply_id, TurnKind.REPLY, turn, text)
+        past = self._plan.continuation
+        if past is not None and past.tools_done and turn == past.turns + 1:
+            reply.resume(past.tools_done)
         if self._answerer is not None:
             self._start(reply, gate, self._answerer.answer(reply, gate))
 

@@ -19,7 +19,7 @@ from calliope.contracts.calls import (
     ProviderFailed,
     Resumed,
 )
-from calliope.errors import PermanentError
+from calliope.errors import PermanentError, TransientError
 from calliope.ids import derived_id
 from calliope.secrets import Opener
 from calliope_call_worker.continuation import continuation
@@ -149,7 +149,7 @@ class Intake:
         if own is not None:
             await own.abandon()
         if not self._live.reserve(call_id):
-            return carrier.refuse("busy")
+            raise TransientError("no free slot", retry_after_s=1.0)  # the gateway lets the carrier ask again
         try:
             previous = next((fact.data for fact in reversed(facts) if fact.name in {"started", "resumed"}), {})
             resumed = Resumed(

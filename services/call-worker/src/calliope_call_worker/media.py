@@ -10,6 +10,7 @@ import aiohttp
 import structlog
 from aiohttp import web
 
+from calliope.observability import metrics
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.providers.telephony.base import MediaCodec, MediaEvent, MediaStarted
 from calliope_call_worker.settings import MediaSettings
@@ -28,6 +29,7 @@ _CLOSED: Final = {
     aiohttp.WSMsgType.ERROR,
 }
 GOING_AWAY: Final = 1001
+_MALFORMED: Final = metrics.counter("calliope_media_malformed_total", "Messages of carriers that could not be read.")
 
 
 class CarrierGoneError(Exception):
@@ -82,6 +84,7 @@ class MediaSocket:
                 try:
                     event = self._codec.parse(message.data)
                 except ValueError as exc:
+                    _MALFORMED.inc()
                     log.warning("media.malformed", error=str(exc)[:200])
                     continue
                 if event is not None:

@@ -11,20 +11,25 @@ from calliope.documents import places
 from calliope.errors import PermanentError
 from calliope.secrets import Opener
 from calliope_call_worker.conversation import Turn
-from calliope_call_worker.providers.llm.base import CallFacts
+from calliope_call_worker.providers.llm.base import CallFacts, ToolCall, ToolResult
 from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount
 from calliope_call_worker.settings import CarriersSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """Where a call that is taken over had got to."""
+    """Where a call that is taken over had got to.
+
+    Of the turn that is answered anew: what its tools had done, and the keys of those whose outcome nobody knows. Such
+    a tool is asked with the same key, so that its effect is one.
+    """
 
     history: tuple[Turn, ...]
     turns: int
     unanswered: str
     elapsed_s: float
-    pending_tools: tuple[str, ...] = ()
+    tools_done: tuple[tuple[ToolCall, ToolResult], ...] = ()
+    tools_unknown: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,12 @@ class CallPlan:
         numbers = (self.to_number, self.from_number)
         ours, theirs = numbers if self.direction is Direction.INBOUND else reversed(numbers)
         return CallFacts(self.carrier_call_id, assistant_number=ours, customer_number=theirs)
+
+    @property
+    def tools_unknown(self) -> dict[tuple[int, str], str]:
+        """See `Continuation`; by turn and name."""
+        past = self.continuation
+        return {} if past is None else {(past.turns + 1, name): key for name, key in past.tools_unknown.items()}
 
 
 def open_spec(pinned: PinnedAssistant, opener: Opener) -> AssistantSpec:

@@ -1,6 +1,6 @@
 """One reply of the assistant: what it answers, what was said of it, when; and the turn that it becomes. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -89,6 +89,10 @@ class Reply:
     moments: Moments = field(default_factory=Moments)
     usage: Usage = field(default_factory=Usage)
     rounds: list[Round] = field(default_factory=lambda: [Round()])
+
+    def resume(self, done: Sequence[tuple[ToolCall, ToolResult]]) -> None:
+        """Another worker began this turn: the model goes on behind what its tools had done there."""
+        self.rounds.insert(0, Round(calls=[call for call, _ in done], results=[result for _, result in done]))
 
     @property
     def user_text(self) -> str:

@@ -23,4 +23,7 @@ class GatewaySettings(ServiceSettings):
     limits: LimitSettings = LimitSettings()
     command_timeout_s: PositiveFloat = Field(default=8.0, description="Until a service must have answered.")
     carrier_timeout_s: PositiveFloat = Field(default=10.0, description="Carriers wait 15 s at most.")
+    resume_wait_s: PositiveFloat = Field(
+        default=20.0, description="How long a call that lost its worker waits for another before it ends."
+    )
     key_cache_s: PositiveFloat = Field(default=1.0, description="How long a key is believed; bounds revocation.")

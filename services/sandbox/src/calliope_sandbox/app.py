@@ -1,6 +1,6 @@
 """Builds the sandbox: every vendor on one loopback port, and the switches to play with them under /sandbox."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -61,6 +61,10 @@ class Sandbox:
     def record(self, kind: str, entry: dict[str, Any]) -> None:
         """See `Host`."""
         self.records.add(kind, entry)
+
+    def arm(self, fault: Mapping[str, Any]) -> None:
+        """See `Host`."""
+        self.faults.arm(fault, FAULTY)
 
     def trouble(self, vendor: str, *, call: str, key: str, sent: int | None) -> Trouble | None:
         """See `Host`."""

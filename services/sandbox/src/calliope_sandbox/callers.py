@@ -1,8 +1,9 @@
 """A caller who follows a script: what was heard and the time go in, what to do comes out. Pure.
 
 Steps: {"say": text} · {"wait_for": text} · {"wait_for_silence_ms": n} · {"dtmf": "12#"} · {"pause_ms": n} ·
-{"interrupt": {"after_words": n | "after_ms": n, "say": text}} · {"hang_up": true} · {"expect_hang_up": true};
-each may have "within_s".
+{"interrupt": {"after_words": n | "after_ms": n, "say": text}} · {"hang_up": true} · {"expect_hang_up": true} ·
+{"faults": [document, …]} (armed at this moment, as `POST /sandbox/faults` would; the
+carrier's strike this call); each may have "within_s".
 """
 
 import re
@@ -21,6 +22,7 @@ KINDS: Final = (
     "pause_ms",
     "hang_up",
     "expect_hang_up",
+    "faults",
 )
 _PLAIN: Final = re.compile(r"[\W_]+")
 
@@ -57,7 +59,14 @@ class HangUp:
     """Leave."""
 
 
-Action = Say | Press | HangUp
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Something breaks now."""
+
+    faults: Sequence[dict[str, Any]]
+
+
+Action = Say | Press | HangUp | Arm
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +166,8 @@ class Caller:
                 return False, []
             case "dtmf":
                 return True, [Press(step.value)]
+            case "faults":
+                return True, [Arm(step.value)]
             case "pause_ms":
                 return moment.now_ms - self._began_ms >= step.value, []
             case "hang_up":
@@ -204,6 +215,8 @@ def _step(number: int, raw: Any) -> Step:
         raise ScriptError(f"step {number}: interrupt needs say, and after_words or after_ms")
     if kind in {"say", "wait_for", "dtmf"} and not (isinstance(value, str) and value.strip()):
         raise ScriptError(f"step {number}: {kind} needs text")
+    if kind == "faults" and not (isinstance(value, list) and all(isinstance(one, dict) for one in value)):
+        raise ScriptError(f"step {number}: faults needs a list of faults")
     if kind in {"pause_ms", "wait_for_silence_ms"} and not (isinstance(value, int | float) and value >= 0):
         raise ScriptError(f"step {number}: {kind} needs milliseconds")
     return Step(kind, value, float(raw.get("within_s", WITHIN_S)) * 1_000)

@@ -1,10 +1,12 @@
 """What a request to a model says, vendor differences removed: the only thing an answer may depend on. Pure."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Json = dict[str, Any]
+_GO_ON = re.compile(r"\bcut off\b.*\bcontinue\b", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,13 @@ class Conversation:
     def last_user_text(self) -> str:
         """What the caller said last, or nothing."""
         return next((turn.text for turn in reversed(self.said) if turn.role == "user"), "")
+
+    @property
+    def cut_off(self) -> tuple["Conversation", str] | None:
+        """When the user asks to go on with an answer that was cut off: the talk before it, and the beginning it had."""
+        if len(self.said) < 2 or self.said[-2].role != "assistant" or not _GO_ON.search(self.last_user_text):
+            return None
+        return replace(self, said=self.said[:-2]), self.said[-2].text
 
     @property
     def user_turns(self) -> int:

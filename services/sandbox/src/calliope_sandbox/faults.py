@@ -48,6 +48,7 @@ class Fault:
     key: str | None
     left: int | None
     trouble: Trouble
+    skip: int = 0
     struck: int = 0
 
     def strikes(self, vendor: str, call: str, key: str, sent: int | None) -> bool:
@@ -57,6 +58,9 @@ class Fault:
         if (self.call is not None and self.call != call) or (self.key is not None and self.key != key):
             return False
         if (self.after is None) != (sent is None) or (sent is not None and sent < (self.after or 0)):
+            return False
+        if self.skip:
+            self.skip -= 1
             return False
         self.struck += 1
         if self.left is not None:
@@ -72,11 +76,13 @@ class Faults:
         self._next = 1
 
     def arm(self, document: Mapping[str, Any], vendors: frozenset[str]) -> Fault:
-        """Arm `{vendor, kind, after?, call?, key?, times?, status?, code?, ms?, reason?, headers?}`.
+        """Arm `{vendor, kind, after?, skip?, call?, key?, times?, status?, code?, ms?, reason?, headers?}`.
 
-        `times`: how often it strikes; null for ever. Raises: FaultError.
+        `times`: how often it strikes; null for ever. `skip`: so many moments it lets pass once it is armed. `after`:
+        null strikes before anything is answered, so that `drop` is a server that cannot be reached and `silent` one
+        that takes connections and nothing more. Raises: FaultError.
         """
-        known = {"vendor", "kind", "after", "call", "key", "times", "status", "code", "ms", "reason", "headers"}
+        known = {"vendor", "kind", "after", "skip", "call", "key", "times", "status", "code", "ms", "reason", "headers"}
         if unknown := sorted(set(document) - known):
             raise FaultError(f"unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         vendor, kind = document.get("vendor"), KINDS.get(str(document.get("kind")))
@@ -90,10 +96,11 @@ class Faults:
             id=self._next,
             vendor=str(vendor),
             kind=str(document["kind"]),
-            after=kind.after if kind.after is None else _count(document, "after", kind.after),
+            after=_after(document, kind),
             call=document.get("call"),
             key=document.get("key"),
             left=_times(document, once=kind.once),
+            skip=_count(document, "skip", 0),
             trouble=Trouble(
                 kind.action,
                 status=_count(document, "status", kind.status),
@@ -128,6 +135,12 @@ def _count(document: Mapping[str, Any], name: str, default: int) -> int:
     if not isinstance(value, int) or value < 0:
         raise FaultError(f"{name} must be a whole number from 0")
     return value
+
+
+def _after(document: Mapping[str, Any], kind: Kind) -> int | None:
+    if kind.after is None or ("after" in document and document["after"] is None):
+        return None
+    return _count(document, "after", kind.after)
 
 
 def _times(document: Mapping[str, Any], *, once: bool) -> int | None:

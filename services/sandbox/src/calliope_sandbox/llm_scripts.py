@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from calliope_sandbox import receptionist
@@ -102,7 +102,11 @@ class ScriptStore:
         return {name: script.used.total() for name, script in self._scripts.items()}
 
     def answer(self, talk: Conversation) -> Answer:
-        """What the model says to this conversation."""
+        """What the model says to this conversation; of an answer that was cut off, what is missing."""
+        if (cut := talk.cut_off) is not None:
+            before, begun = cut
+            whole = self.answer(before)
+            return replace(whole, say=whole.say.removeprefix(begun)) if whole.say.startswith(begun) else whole
         for script in reversed(self._scripts.values()):
             if script.fits(talk) and (answer := script.answer(talk)) is not None:
                 return answer

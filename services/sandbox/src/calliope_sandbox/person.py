@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from calliope_sandbox.callers import Caller, HangUp, Moment, Press, Say, Step
+from calliope_sandbox.callers import Arm, Caller, HangUp, Moment, Press, Say, Step
 from calliope_sandbox.tone_speech import SILENCE, HeardWord, Listener, is_silence, speak
 
 FRAME_MS: Final = 20
@@ -47,12 +47,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What the person does in one frame: 20 ms of audio, keys, and whether the phone is put down."""
+    """What the person does in one frame: 20 ms of audio, keys, whether the phone is put down, and what breaks."""
 
     audio: bytes
     voiced: bool
     digits: str = ""
     hangs_up: bool = False
+    faults: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ class Person:
             silence_ms=now_ms - self._last_sound_ms,
             speaking=bool(self._mouth),
         )
-        digits, hangs_up = "", False
+        digits, hangs_up, faults = "", False, list[dict[str, Any]]()
         for action in self.caller.tick(moment):
             match action:
                 case Say(text):
@@ -104,11 +105,13 @@ class Person:
                     digits += keys
                 case HangUp():
                     hangs_up = True
+                case Arm(wanted):
+                    faults += wanted
         frame = self._mouth.popleft() if self._mouth else _QUIET
         voiced = frame is not _QUIET and not is_silence(frame)
         if voiced and self._saying is not None:
             self._saying.end_ms = now_ms + FRAME_MS
-        return Tick(frame, voiced, digits, hangs_up), ended
+        return Tick(frame, voiced, digits, hangs_up, tuple(faults)), ended
 
     def finish(self, now_ms: float) -> list[Line]:
         """The line is dead: what was being said or heard ends here."""

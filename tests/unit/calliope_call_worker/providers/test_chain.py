@@ -1,5 +1,6 @@
 """The fallback chain: who is asked, when it is somebody else's turn, and that nothing is said twice."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from calliope_call_worker.providers.llm.base import (
 from calliope_call_worker.providers.llm.breaker import Breaker
 from calliope_call_worker.providers.llm.chain import Link, LlmChain
 from calliope_call_worker.providers.settings import ThinkingSettings
-from support.models import ScriptedModel
+from support.models import ScriptedModel, Step, Trickle
 
 REQUEST = LlmRequest(system="Be brief.", messages=(UserMessage("A table, please."),))
 DONE = Finished("stop")
@@ -34,13 +35,14 @@ class Chain:
         self.reports: list[tuple[str, Failure, str]] = []
         self.chain = LlmChain(self.links, settings or ThinkingSettings(), self._report)
         self.events: list[LlmEvent] = []
+        self.voice_has: Callable[[], str] = lambda: self.text
 
     def _report(self, error: ProviderError, action: str) -> None:
         self.reports.append((error.provider, error.failure, action))
 
     async def ask(self, request: LlmRequest = REQUEST) -> str:
         self.events = []
-        async with self.chain.stream(request, lambda: self.text) as events:
+        async with self.chain.stream(request, lambda: self.voice_has()) as events:
             async for event in events:
                 self.events.append(event)
         return self.text
@@ -184,3 +186,19 @@ async def test_leaving_the_answer_aborts_it_and_blames_nobody() -> None:
         assert await anext(aiter(events)) == TextDelta("Sure")
     assert model.left == 1
     assert chain.reports == []
+
+
+async def test_words_that_trickle_in_do_not_keep_the_caller_waiting_when_another_model_is_there() -> None:
+    trickling: list[Step] = [TextDelta("Su"), *[Trickle(0.015, TextDelta("r"))] * 20, DONE]
+    first, second = ScriptedModel("a", trickling), ScriptedModel("b", says("Sure."))
+    chain = Chain(first, second, settings=QUICK)
+    chain.voice_has = lambda: ""
+    await chain.ask()
+    assert chain.reports == [("a", Failure.DEADLINE, "asks b b-1 after 0 characters were said")]
+
+
+async def test_words_that_trickle_in_are_better_than_none() -> None:
+    trickling: list[Step] = [TextDelta("Su"), *[Trickle(0.015, TextDelta("r"))] * 3, DONE]
+    chain = Chain(ScriptedModel("a", trickling), settings=QUICK)
+    chain.voice_has = lambda: ""
+    assert (await chain.ask(), chain.reports) == ("Surrr", [])

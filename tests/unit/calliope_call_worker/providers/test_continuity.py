@@ -140,20 +140,36 @@ def test_audio_that_came_while_there_was_no_connection_is_sent_once() -> None:
 
 
 def test_speech_without_an_answer_is_noticed() -> None:
-    watch = VoiceWatch(2.5)
+    watch = VoiceWatch(2.5, pause_s=1.2)
     assert not any(watch.sent(VOICE[:800], now / 10) for now in range(26))
     assert watch.sent(SILENCE[:800], 2.6)
 
 
+def test_once_the_caller_pauses_an_answer_is_due_sooner() -> None:
+    watch = VoiceWatch(2.5, pause_s=1.2)
+    assert not any(watch.sent(VOICE[:800], now / 10) for now in range(5))
+    assert not any(watch.sent(SILENCE[:800], now / 10) for now in range(5, 16))
+    assert watch.sent(SILENCE[:800], 1.7)
+
+
+def test_words_that_were_begun_and_never_ended_are_noticed() -> None:
+    watch = VoiceWatch(2.5, pause_s=1.2)
+    assert not watch.sent(VOICE[:800], 0.0)
+    watch.heard(0.1, unfinished=True)
+    assert not any(watch.sent(SILENCE[:800], now / 10) for now in range(1, 14))
+    assert watch.sent(SILENCE[:800], 1.4)
+    assert not watch.sent(SILENCE[:800], 9.0)
+
+
 def test_silence_and_answered_speech_are_no_reason() -> None:
-    watch = VoiceWatch(2.5)
+    watch = VoiceWatch(2.5, pause_s=1.2)
     assert not any(watch.sent(SILENCE[:800], now / 10) for now in range(100))
     for now in range(100):
         assert not watch.sent(VOICE[:800], 10 + now / 10)
-        watch.heard()
+        watch.heard(10 + now / 10)
 
 
 def test_noise_that_never_gives_words_is_given_more_patience_each_time() -> None:
-    watch = VoiceWatch(2.5)
+    watch = VoiceWatch(2.5, pause_s=1.2)
     noticed = [now / 10 for now in range(600) if watch.sent(VOICE[:800], now / 10)]
     assert [round(later - sooner) for sooner, later in pairwise(noticed)][:3] == [5, 10, 20]

@@ -8,6 +8,7 @@ import pytest
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import SpeakingSettings
 from calliope_call_worker.providers.tts.base import SpeechStream, TextSpan
+from calliope_call_worker.providers.tts.progress import SEAM_MS
 from calliope_call_worker.providers.tts.resilient import ResilientTts
 from support.voices import BYTES_PER_CHAR, TwinTts
 
@@ -65,20 +66,27 @@ async def test_a_silent_or_failing_voice_is_tried_once_more_on_a_fresh_connectio
 
 @pytest.mark.promise("P5")
 async def test_then_the_next_voice_speaks_and_keeps_the_call() -> None:
-    first, second = TwinTts("a", 0, 0), TwinTts("b")
+    first, second = TwinTts("a", Failure.DROPPED, Failure.DROPPED), TwinTts("b")
     spoken = await speak(first, second, replies=2)
     assert (spoken.text, first.connected, second.said) == (TEXT, 2, [TEXT, TEXT])
     assert [action for _, _, action in spoken.reports] == ["speaks again", "turns to b b-voice"]
+
+
+async def test_a_silent_voice_is_not_waited_for_twice_when_there_is_another() -> None:
+    first, second = TwinTts("a", 0), TwinTts("b")
+    spoken = await speak(first, second)
+    assert (spoken.text, first.connected) == (TEXT, 1)
+    assert spoken.reports == [("a", Failure.DEADLINE, "turns to b b-voice")]
 
 
 async def test_what_was_played_is_not_repeated_and_times_go_on() -> None:
     first = TwinTts("a", 2)
     spoken = await speak(first)
     assert first.said[1] == TEXT.removeprefix("Hello there, ")
-    assert (spoken.text, spoken.audio) == (TEXT, len(TEXT) * BYTES_PER_CHAR)
+    assert (spoken.text, spoken.audio) == (TEXT, len(TEXT) * BYTES_PER_CHAR + SEAM_MS * 8)
     starts = [span.start_ms for span in spoken.spans]
     assert starts == sorted(starts)
-    assert spoken.spans[-1].end_ms == len(TEXT) * BYTES_PER_CHAR / 8
+    assert spoken.spans[-1].end_ms == len(TEXT) * BYTES_PER_CHAR / 8 + SEAM_MS
 
 
 async def test_a_voice_without_times_goes_on_about_where_it_was() -> None:

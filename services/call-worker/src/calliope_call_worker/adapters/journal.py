@@ -125,29 +125,31 @@ class NatsJournal:
     async def _pump(self) -> None:
         try:
             while self._waiting and not self._lost:
-                await self._store(self._waiting[0])
-                self._waiting.popleft()
+                if await self._store(self._waiting[0]):
+                    self._waiting.popleft()
         finally:
             self._pumping = False
         if not self._lost:
             self._stored.set()
 
-    async def _store(self, event: Event) -> None:
+    async def _store(self, event: Event) -> bool:
+        """Until the server has it. False: the journal is lost."""
         delay, started = RETRY_S, asyncio.get_running_loop().time()
         while True:
             try:
                 self._last = await self._publisher.publish(event, after=Last(self._filter, self._last))
             except (SequenceConflict, PermanentError) as exc:
                 self._give_up(str(exc))
+                return False
             except TransientError as exc:
                 if asyncio.get_running_loop().time() - started > GIVE_UP_S:
                     self._give_up("the bus was away for too long")
-                    return
+                    return False
                 log.warning("journal.waiting", call_id=self._call_id, waiting=len(self._waiting), error=str(exc))
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, MAX_RETRY_S)
                 continue
-            return
+            return True
 
     def _give_up(self, why: str) -> None:
         log.error("journal.lost", call_id=self._call_id, reason=why, unwritten=len(self._waiting))
@@ -185,6 +187,7 @@ class NatsJournals:
         try:
             async with asyncio.timeout(READ_S):
                 while len(facts) < MAX_FACTS:
+                    # Asked of the stream's leader: a replica may not know the last facts yet.
                     found = await self._bus.jetstream.get_msg(EVENTS.name, seq=position + 1, subject=journal, next=True)
                     facts.append(Event.model_validate_json(found.data or b""))
                     position = int(found.seq or 0)

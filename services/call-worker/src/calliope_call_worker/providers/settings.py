@@ -109,6 +109,9 @@ class ListeningSettings(Part):
     """When a recogniser counts as failed."""
 
     silent_after_s: PositiveFloat = Field(default=2.5, description="Voice went in and nothing came out for so long.")
+    silent_after_speech_s: PositiveFloat = Field(
+        default=0.9, description="As above, when the caller has paused: beyond `endpointing`."
+    )
     replay_s: PositiveFloat = Field(default=10.0, description="Most audio that is heard again after a drop.")
     late_replay_s: PositiveFloat = Field(default=5.0, description="As above, when reopening took more than 3 s.")
 
@@ -116,8 +119,10 @@ class ListeningSettings(Part):
 class ThinkingSettings(Part):
     """When a language model counts as failed."""
 
-    first_token_deadline_s: PositiveFloat = Field(default=1.5, description="Until the first word or tool call.")
-    inter_token_deadline_s: PositiveFloat = Field(default=2.0, description="Between words.")
+    first_token_deadline_s: PositiveFloat = Field(
+        default=1.3, description="Until the first word or tool call; with a fallback, until something can be said."
+    )
+    inter_token_deadline_s: PositiveFloat = Field(default=1.5, description="Between words.")
     answer_deadline_s: PositiveFloat = Field(default=60.0, description="The whole answer.")
     analysis_deadline_s: PositiveFloat = Field(default=30.0, description="First output of work after the call.")
     breaker_failures: PositiveInt = Field(default=3, description="In a row, before a model is skipped.")
@@ -128,6 +133,7 @@ class SpeakingSettings(Part):
     """When a voice counts as failed."""
 
     first_audio_deadline_s: PositiveFloat = Field(default=1.0, description="Until the first audio of a reply.")
+    next_audio_deadline_s: PositiveFloat = Field(default=0.6, description="As above, when one voice failed already.")
     stall_deadline_s: PositiveFloat = Field(default=2.0, description="Between pieces of audio.")
 
 

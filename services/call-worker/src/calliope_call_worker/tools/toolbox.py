@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,12 +40,23 @@ class Wish:
 class Toolbox:
     """The tools of one call."""
 
-    def __init__(self, call_id: str, tools: ToolsSettings, http: HttpTools, journal: Journal, spawn: Spawn) -> None:
+    def __init__(
+        self,
+        call_id: str,
+        tools: ToolsSettings,
+        http: HttpTools,
+        journal: Journal,
+        spawn: Spawn,
+        *,
+        unknown: Mapping[tuple[int, str], str] | None = None,
+    ) -> None:
+        """`unknown`: by turn and name the keys of tools that an owner before began, and whose outcome nobody knows."""
         self._call_id = call_id
         self._tools = tools
         self._http = http
         self._journal = journal
         self._spawn = spawn
+        self._unknown = dict(unknown or {})
         self._schemas = {spec.name: spec.parameters for spec in offered(tools)}
         self._running: set[asyncio.Task[ToolAnswer]] = set()
         self._outcomes: dict[tuple[int, str], str] = {}
@@ -94,12 +105,15 @@ class Toolbox:
 
     async def grant(self, turn: int, call: ToolCall, effect: Coroutine[Any, Any, ToolAnswer]) -> ToolAnswer:
         """Do what a built-in tool asks; once begun it comes to its end, whatever becomes of the reply."""
-        return await asyncio.shield(self._track(self._around(turn, call, effect), call.name))
+        return await asyncio.shield(self._track(self._around(turn, call, self._key(turn, call), effect), call.name))
 
-    async def _around(self, turn: int, call: ToolCall, effect: Coroutine[Any, Any, ToolAnswer]) -> ToolAnswer:
+    def _key(self, turn: int, call: ToolCall) -> str:
+        """One effect, one key."""
+        return self._unknown.pop((turn, call.name), None) or derived_id("tool", self._call_id, str(turn), call.id)
+
+    async def _around(self, turn: int, call: ToolCall, key: str, effect: Coroutine[Any, Any, ToolAnswer]) -> ToolAnswer:
         """Journal, effect, journal."""
         arguments, _ = self.check(call)
-        key = derived_id("tool", self._call_id, str(turn), call.id)
         self._journal.append(
             ToolStarted(turn=turn, tool_call_id=call.id, name=call.name, arguments=arguments or {}, idempotency_key=key)
         )
@@ -138,5 +152,5 @@ class Toolbox:
         tool = custom_tool(self._tools, call.name)
         if arguments is None or tool is None:
             return ToolAnswer(ok=False, text=wrong or f"{call.name} cannot be used now")
-        key = derived_id("tool", self._call_id, str(turn), call.id)
-        return await self._around(turn, call, self._http.run(tool, arguments, idempotency_key=key))
+        key = self._key(turn, call)
+        return await self._around(turn, call, key, self._http.run(tool, arguments, idempotency_key=key))

@@ -1,6 +1,11 @@
-"""Carrier hooks: passed on raw to a call-worker with a free slot; when there is none, the caller hears busy."""
+"""Carrier hooks: passed on raw to a call-worker with a free slot.
+
+When there is none, a new caller hears busy; a call that lost its worker is asked for again, for a bounded time.
+"""
 
 from typing import Final, Literal, cast
+from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 import structlog
 from aiohttp import web
@@ -25,6 +30,9 @@ _BUSY: Final = {
     "telnyx": CarrierResponse(status=503, content_type="text/plain", body="busy"),
 }
 _HANG_UP: Final = {**_BUSY, "twilio": CarrierResponse(status=200, body=_TWIML.format("<Hangup/>"))}
+# Relative to the address of the hook itself, as Twilio resolves it; what it then signs includes the query.
+_ASK_AGAIN: Final = '<Pause length="{pause}"/><Redirect method="POST">{call_id}?try={number}</Redirect>'
+PAUSE_S: Final = 1
 
 
 class CarrierHooks:
@@ -47,10 +55,22 @@ class CarrierHooks:
             headers=tuple(request.headers.items()),
             body=await read_body(request, limit=limits.carrier_body_bytes, timeout_s=limits.body_timeout_s),
         )
-        answer = await self._ask(hook, without_worker=_HANG_UP if "call_id" in request.match_info else _BUSY)
+        answer = await self._ask(hook) or self._without_worker(request)
         return web.Response(status=answer.status, text=answer.body, content_type=answer.content_type)
 
-    async def _ask(self, hook: CarrierRequest, *, without_worker: dict[str, CarrierResponse]) -> CarrierResponse:
+    def _without_worker(self, request: web.Request) -> CarrierResponse:
+        """A new call has no one to take it; one that runs waits for the worker that comes back, or for another."""
+        carrier, call_id = request.match_info["carrier"], request.match_info.get("call_id")
+        if call_id is None:
+            return _BUSY[carrier]
+        number = _try(request) + 1
+        if carrier != "twilio" or number * PAUSE_S > self._settings.resume_wait_s:
+            return _HANG_UP[carrier]
+        again = _ASK_AGAIN.format(pause=PAUSE_S, call_id=escape(quote(call_id, safe="")), number=number)
+        return CarrierResponse(status=200, body=_TWIML.format(again))
+
+    async def _ask(self, hook: CarrierRequest) -> CarrierResponse | None:
+        """A worker's answer; None, when none has a free slot."""
         try:
             return await self._commands.call(
                 Command.CALLS_ACCEPT, hook, reply_type=CarrierResponse, timeout_s=self._settings.carrier_timeout_s
@@ -59,4 +79,10 @@ class CarrierHooks:
             if exc.code not in _NO_WORKER:
                 raise
             log.warning("carrier_hook.no_worker", carrier=hook.carrier, code=exc.code)
-            return without_worker[hook.carrier]
+            return None
+
+
+def _try(request: web.Request) -> int:
+    """How often the carrier asked before."""
+    number = request.query.get("try", "0")
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 5 else 0

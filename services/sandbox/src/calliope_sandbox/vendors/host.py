@@ -11,6 +11,7 @@ from aiohttp import web
 from calliope_sandbox.knobs import Knobs
 from calliope_sandbox.llm_scripts import ScriptStore
 
+DRIP_PIECES = 20
 GARBAGE = "\u0000{not json"
 _FOREVER_S = 3_600.0
 
@@ -21,8 +22,7 @@ class Trouble:
 
     refuse: the HTTP status instead of an answer. silent: nothing more is sent. drop: the TCP connection is reset.
     close: the websocket closes with `code`. error: the vendor's error message, then as the vendor does. garbage:
-    bytes that are no message. slow: `ms` before this message; `drip` sends it in small pieces (on a websocket, where a
-    message is a piece, the same as slow).
+    bytes that are no message. slow: `ms` before this message. drip: it comes in small pieces, `ms` before each.
     """
 
     action: str
@@ -46,6 +46,9 @@ class Host(Protocol):
 
     def record(self, kind: str, entry: dict[str, Any]) -> None:
         """Keep an entry that is still being filled; it is shown as it stands."""
+
+    def arm(self, fault: Mapping[str, Any]) -> None:
+        """As `POST /sandbox/faults` would. Raises: ValueError."""
 
     def trouble(self, vendor: str, *, call: str, key: str, sent: int | None) -> Trouble | None:
         """The fault that strikes now, if any. `sent` is the number of messages sent; None is before the first byte."""
@@ -74,6 +77,7 @@ class TroubledSocket:
     call: str = ""
     sent: int = 0
     silent: bool = False
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def heard(self) -> None:
         """A message came in; a fault may strike even when nothing is being sent. Raises: DroppedError."""
@@ -84,20 +88,37 @@ class TroubledSocket:
 
         Raises: DroppedError, ConnectionResetError.
         """
-        await self._strike()
-        if self.silent or self.ws.closed:
-            return False
-        self.sent += 1
-        if isinstance(message, bytes):
-            await self.ws.send_bytes(message)
-        else:
-            await self.ws.send_str(orjson.dumps(message).decode())
+        async with self._writing:
+            piece_ms = await self._strike()
+            if self.silent or self.ws.closed:
+                return False
+            self.sent += 1
+            if piece_ms:
+                await self._drip(message, piece_ms)
+            elif isinstance(message, bytes):
+                await self.ws.send_bytes(message)
+            else:
+                await self.ws.send_str(orjson.dumps(message).decode())
         return True
 
-    async def _strike(self) -> None:
+    async def _drip(self, message: dict[str, Any] | bytes, piece_ms: float) -> None:
+        """One frame, written to the connection in pieces."""
+        opcode, payload = (b"\x82", message) if isinstance(message, bytes) else (b"\x81", orjson.dumps(message))
+        size = len(payload)
+        length = bytes([size]) if size < 126 else bytes([126]) + size.to_bytes(2)
+        frame = opcode + (length if size < 65_536 else bytes([127]) + size.to_bytes(8)) + payload
+        step = -(-len(frame) // DRIP_PIECES)
+        for at in range(0, len(frame), step):
+            await asyncio.sleep(piece_ms / 1_000)
+            if self.request.transport is None or self.request.transport.is_closing():
+                raise ConnectionResetError
+            self.request.transport.write(frame[at : at + step])
+
+    async def _strike(self) -> float:
+        """What is armed happens; how slowly the next message is to drip, in ms per piece."""
         trouble = self.host.trouble(self.vendor, call=self.call, key=self.key, sent=self.sent)
         if trouble is None:
-            return
+            return 0.0
         match trouble.action:
             case "silent":
                 self.silent = True
@@ -111,8 +132,11 @@ class TroubledSocket:
                 await self.ws.close(code=int(trouble.code or 1011), message=trouble.reason.encode()[:120])
             case "garbage":
                 await self.ws.send_str(GARBAGE)
-            case "slow" | "drip":
+            case "slow":
                 await asyncio.sleep(trouble.ms / 1_000)
+            case "drip":
+                return trouble.ms
+        return 0.0
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ HOOK_S: Final = 15.0  # Twilio's hard cap
 HOOK_TRIES: Final = 2  # one retry, for connections that fail
 MAX_DOCUMENTS: Final = 100  # a redirect loop ends here
 MAX_TOLD: Final = 2_000
-LAST_FRAMES_S: Final = 0.08  # until the last word of Twilio's own voice has passed the caller's ear
+WORD_END_S: Final = 0.2  # silence in which an ear notices that the last word is over
 TALK_MS: Final = 200.0  # how long a transferred call goes on
 _ANSWERING: Final = frozenset({"Connect", "Say", "Pause", "Dial"})
 
@@ -83,6 +83,7 @@ class PhoneCall:
     told: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_TOLD))
     done: asyncio.Event = field(default_factory=asyncio.Event)
     _update: list[words.Verb] | None = None
+    _document_url: str = ""  # relative URLs of a document start here
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -232,7 +233,10 @@ class PhoneCall:
         stream.buffer.add(audio)
         self.stream = stream
         try:
-            await self._pause(len(audio) / 8_000 + LAST_FRAMES_S)
+            await self._pause(len(audio) / 8_000)
+            while stream.buffer.waiting_ms and not self.over and self._update is None:  # the clock may be late
+                await self._pause(FRAME_MS / 1_000)
+            await self._pause(WORD_END_S)
         finally:
             self.stream = None
 
@@ -243,7 +247,7 @@ class PhoneCall:
 
     async def _ask(self, session: aiohttp.ClientSession, url: str, more: Mapping[str, str]) -> list[words.Verb]:
         """Fetch TwiML. Raises: HookFailedError, TwimlError."""
-        url = urljoin(self.number.voice_url, url)
+        url = self._document_url = urljoin(self._document_url or self.number.voice_url, url)
         form = self._parameters() | dict(more)
         headers = {
             "X-Twilio-Signature": words.sign(url, form, self.number.auth_token),
@@ -321,11 +325,21 @@ class PhoneCall:
             with suppress(ConnectionError):
                 await stream.returned(marks)
                 await stream.frame(tick.audio, voiced=tick.voiced, digits=tick.digits)
+        for document in tick.faults:
+            self._arm(document)
         if tick.voiced:
             self._voiced()
         if tick.hangs_up:
             self._tell({"type": "hung_up", "by": "caller", "at_ms": now_ms})
             self.update(None, ended_by="caller")
+
+    def _arm(self, document: dict[str, Any]) -> None:
+        if document.get("vendor") == VENDOR:
+            document = {"call": self.sid} | document
+        try:
+            self.host.arm(document)
+        except ValueError as exc:
+            self.problems.append(f"the script's fault is none: {exc}")
 
     def _voiced(self) -> None:
         saying = self.person.saying

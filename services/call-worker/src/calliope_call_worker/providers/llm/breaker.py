@@ -28,11 +28,17 @@ class Breaker:
         """Whether it is asked as usual."""
         return self._open_until is None
 
+    def allows_now(self, now: float) -> bool:
+        """As `allows`, for one who only wants to know."""
+        if self._open_until is None:
+            return True
+        return now >= self._open_until and (self._probe_until is None or now >= self._probe_until)
+
     def allows(self, now: float) -> bool:
         """Whether to ask it now. When it has cooled down the first who asks may, and must tell how it went."""
         if self._open_until is None:
             return True
-        if now < self._open_until or (self._probe_until is not None and now < self._probe_until):
+        if not self.allows_now(now):
             return False
         self._probe_until = now + self.cool_down_s  # a probe that never tells does not block for ever
         return True

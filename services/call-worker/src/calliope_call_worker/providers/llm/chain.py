@@ -89,7 +89,8 @@ class LlmChain:
         while True:
             tried.append(link)
             try:
-                async with aclosing(self._attempt(link, request, answer)) as events:
+                hurried = self._hurried(request, tried, answer, spoken)
+                async with aclosing(self._attempt(link, request, answer, hurried)) as events:
                     async for event in events:
                         yield event
             except ProviderError as exc:
@@ -110,7 +111,9 @@ class LlmChain:
             else:
                 return
 
-    async def _attempt(self, link: Link, request: LlmRequest, answer: _Answer) -> AsyncGenerator[LlmEvent, None]:
+    async def _attempt(
+        self, link: Link, request: LlmRequest, answer: _Answer, hurried: Callable[[], bool]
+    ) -> AsyncGenerator[LlmEvent, None]:
         """One model's answer, or its continuation of an answer. Raises: ProviderError, also when it is late."""
         self._used = link
         seam: Seam | None = None
@@ -119,7 +122,7 @@ class LlmChain:
             request = replace(request, messages=continuing(request.messages, answer.so_far))
         useful = decided = False
         try:
-            async with aclosing(self._in_time(link, request, lambda: useful)) as events:
+            async with aclosing(self._in_time(link, request, lambda: useful, hurried)) as events:
                 async for event in events:
                     if not useful and self._is_useful(event, answer):
                         useful = decided = True
@@ -150,9 +153,9 @@ class LlmChain:
                 link.breaker.undecided()
 
     async def _in_time(
-        self, link: Link, request: LlmRequest, useful: Callable[[], bool]
+        self, link: Link, request: LlmRequest, useful: Callable[[], bool], hurried: Callable[[], bool]
     ) -> AsyncGenerator[LlmEvent, None]:
-        """The model's events; waiting for the next one ends at its deadline."""
+        """The model's events; waiting for one ends at its deadline, which the first word moves unless hurried."""
         settings, now, name = self._settings, self._now, link.model.name
         first_s = settings.first_token_deadline_s if request.schema is None else settings.analysis_deadline_s
         started = now()
@@ -165,7 +168,9 @@ class LlmChain:
             raise ProviderError(name, Failure.DEADLINE, f"no answer within {first_s:g} s") from exc
         try:
             while True:
-                at = min(last, now() + settings.inter_token_deadline_s if useful() else started + first_s)
+                at = min(last, now() + settings.inter_token_deadline_s)
+                if not useful() or hurried():
+                    at = min(last, started + first_s)
                 try:
                     async with asyncio.timeout_at(at):
                         event = await anext(events)
@@ -179,6 +184,17 @@ class LlmChain:
                     return
         finally:
             await entered.__aexit__(None, None, None)
+
+    def _hurried(
+        self, request: LlmRequest, tried: list[Link], answer: _Answer, spoken: Callable[[], str]
+    ) -> Callable[[], bool]:
+        """Whether words that trickle in are too slow: nothing can be said of them yet, and another model could be."""
+        others = any(
+            link not in tried and not link.hopeless and link.breaker.allows_now(self._now()) for link in self._links
+        )
+        if request.schema is not None or not others:
+            return lambda: False
+        return lambda: not answer.tools and not spoken()
 
     def _is_useful(self, event: LlmEvent, answer: _Answer) -> bool:
         match event:

@@ -148,24 +148,32 @@ class Continuity:
 
 
 class VoiceWatch:
-    """Notices a recogniser that takes speech and says nothing. Pure; `now` in seconds."""
+    """Notices a recogniser that takes speech and says nothing. Pure; times in seconds.
+
+    While somebody speaks it may take `silent_after_s`; once they pause the caller waits, and it has `pause_s`.
+    """
 
     LEAST_VOICE_BYTES: Final = 300 * BYTES_PER_MS  # a cough is not worth a new connection
     MOST_PATIENCE: Final = 8.0
 
-    def __init__(self, silent_after_s: float) -> None:
+    def __init__(self, silent_after_s: float, *, pause_s: float) -> None:
         self._silent_after_s = silent_after_s
+        self._pause_s = pause_s
         self._patience = 1.0
         self._voice_bytes = 0
         self._since = 0.0
+        self._last_voice = 0.0
+        self._unfinished = False
 
-    def heard(self) -> None:
-        """The recogniser said something, whatever it was."""
+    def heard(self, now: float, *, unfinished: bool = False) -> None:
+        """The recogniser said something, whatever it was; `unfinished`: it owes the end of it."""
         self._voice_bytes = 0
         self._patience = 1.0
+        self._unfinished = unfinished
+        self._last_voice = now
 
     def sent(self, audio: bytes, now: float) -> bool:
-        """Audio went in. True: it has been silent for too long about speech.
+        """Audio went in. True: it has been silent for too long about speech, or about a pause behind speech.
 
         There may be no speech in that noise, so each time more patience is shown, until something is heard.
         """
@@ -173,15 +181,23 @@ class VoiceWatch:
             if not self._voice_bytes:
                 self._since = now
             self._voice_bytes += len(audio)
-        if self._voice_bytes < self.LEAST_VOICE_BYTES or now - self._since <= self._silent_after_s * self._patience:
+            self._last_voice = now
+        if not self._overdue(now):
             return False
         self._patience = min(self.MOST_PATIENCE, self._patience * 2)
-        self._voice_bytes = 0
+        self._voice_bytes, self._unfinished = 0, False
         return True
+
+    def _overdue(self, now: float) -> bool:
+        spoken = self._voice_bytes >= self.LEAST_VOICE_BYTES
+        paused = now - self._last_voice > self._pause_s * self._patience
+        return (spoken and (paused or now - self._since > self._silent_after_s * self._patience)) or (
+            self._unfinished and paused
+        )
 
     def reopened(self) -> None:
         """A new connection heard nothing yet."""
-        self._voice_bytes = 0
+        self._voice_bytes, self._unfinished = 0, False
 
 
 def _shifted(heard: Transcript, by_ms: float) -> Transcript:

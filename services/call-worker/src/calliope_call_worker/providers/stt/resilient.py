@@ -8,7 +8,7 @@ from typing import Final
 
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import ListeningSettings
-from calliope_call_worker.providers.stt.base import SpeechToText, SttEvent, SttOptions, SttStream
+from calliope_call_worker.providers.stt.base import SpeechToText, SttEvent, SttOptions, SttStream, Transcript
 from calliope_call_worker.providers.stt.continuity import Continuity, VoiceWatch
 from calliope_call_worker.providers.wire import Spawn, helpers
 
@@ -58,7 +58,9 @@ class ResilientStream:
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._audio = Continuity(replay_ms=settings.replay_s * 1_000, late_replay_ms=settings.late_replay_s * 1_000)
-        self._watch = VoiceWatch(settings.silent_after_s)
+        self._watch = VoiceWatch(
+            settings.silent_after_s, pause_s=options.endpointing_ms / 1_000 + settings.silent_after_speech_s
+        )
         self._live: SttStream | None = None
         self._listening: asyncio.Timeout | None = None
         self._lost_at = 0.0
@@ -188,7 +190,7 @@ class ResilientStream:
             self._lost_at = self._loop.time()
 
     def _tell(self, event: SttEvent) -> None:
-        self._watch.heard()
+        self._watch.heard(self._loop.time(), unfinished=isinstance(event, Transcript) and not event.is_final)
         self._heard = True
         continued = self._audio.continued(event)
         if continued is not None:

@@ -72,8 +72,8 @@ class Aligner:
             start_ms = base_ms + starts_ms[index]
             self._character(text, chars[index], start_ms, start_ms + durations_ms[index], spans)
         self._clock_ms = base_ms + starts_ms[count - 1] + durations_ms[count - 1]
-        if self._at > self._emitted and not text[self._at :].strip():
-            self._at = len(text)
+        if text[self._emitted : self._at].strip() and not text[self._at : self._at + 1].strip():
+            self._at += len(text[self._at :]) - len(text[self._at :].lstrip())
             self._emit(spans)
         return tuple(spans)
 

@@ -10,15 +10,18 @@ from calliope_call_worker.providers.tts.base import SpokenAudio, TextSpan
 
 BYTES_PER_MS: Final = 8
 CHAR_MS: Final = 65.0  # a usual pace, for audio whose text is not known
+SEAM_MS: Final = 120.0  # between two voices: without it their words run together
 UNTIMED_MS: Final = 700.0  # so much audio behind the last known word is words, less may be a pause
+_SILENCE: Final = b"\xff"  # mu-law
 _SPEECH: Final = re.compile(r"\w")
 
 
 class Progress:
     """The text of one reply, and one attempt after the other to speak it."""
 
-    def __init__(self, *, first_audio_s: float, stall_s: float) -> None:
+    def __init__(self, *, first_audio_s: float, again_s: float, stall_s: float) -> None:
         self._first_audio_s = first_audio_s
+        self._again_s = again_s
         self._stall_s = stall_s
         self._text = ""
         self._finished = False
@@ -94,8 +97,11 @@ class Progress:
         owed = self._waited_for or (timed and _SPEECH.search(self._text[: self._taken], self._timed) is not None)
         return now + self._stall_s if owed or self._finish_taken else None
 
-    def resume(self, *, timed: bool) -> None:
-        """The next attempt begins, after a voice that was `timed` or not: it gets what was not spoken yet."""
+    def resume(self, *, timed: bool) -> SpokenAudio | None:
+        """The next attempt begins, after a voice that was `timed` or not: it gets what was not spoken yet.
+
+        What is to be played before it: a pause, when there was audio.
+        """
         untimed_ms = self._audio_ms - max(self._timed_end_ms, 0.0)
         at = self._timed
         if untimed_ms > (UNTIMED_MS if timed else 0.0):
@@ -104,7 +110,11 @@ class Progress:
                 self._skipped = (TextSpan(self._text[self._timed : at], self._timed_end_ms, self._audio_ms),)
         self._taken = self._timed = at
         self._finish_taken = self._waited_for = False
+        pause = SpokenAudio(_SILENCE * int(SEAM_MS * BYTES_PER_MS)) if self.begun else None
+        self._audio_ms += SEAM_MS if pause is not None else 0.0
         self._offset_ms = self._timed_end_ms = self._audio_ms
+        self._first_audio_s = min(self._first_audio_s, self._again_s)
+        return pause
 
     def rest(self) -> tuple[TextSpan, ...]:
         """Spans that were never handed out with audio."""

@@ -90,6 +90,11 @@ class ResilientSession:
         """The voice that speaks now."""
         return self._voices[self._current]
 
+    @property
+    def has_next(self) -> bool:
+        """Whether there is a voice to turn to."""
+        return self._current + 1 < len(self._voices)
+
     def speak(self) -> AbstractAsyncContextManager[SpeechStream]:
         """See `VoiceSession`."""
         return self._speak()
@@ -171,7 +176,11 @@ class ResilientSpeech:
         self._session = session
         self._now = asyncio.get_running_loop().time
         settings = session.settings
-        self._progress = Progress(first_audio_s=settings.first_audio_deadline_s, stall_s=settings.stall_deadline_s)
+        self._progress = Progress(
+            first_audio_s=settings.first_audio_deadline_s,
+            again_s=settings.next_audio_deadline_s,
+            stall_s=settings.stall_deadline_s,
+        )
         self._block: AbstractAsyncContextManager[SpeechStream] | None = None
         self._stream: SpeechStream | None = None
         self._events: AsyncIterator[SpokenAudio] | None = None
@@ -201,7 +210,9 @@ class ResilientSpeech:
             except NobodySpeaksError:
                 raise
             except ProviderError as exc:
-                await self._repair(exc)
+                pause = await self._repair(exc)
+                if pause is not None:
+                    yield pause
                 continue
             if spoken is None:
                 break
@@ -239,17 +250,22 @@ class ResilientSpeech:
         finally:
             self._waiting = None
 
-    async def _repair(self, error: ProviderError) -> None:
-        """On a fresh connection once, then the next voice. Raises: NobodySpeaksError."""
+    async def _repair(self, error: ProviderError) -> SpokenAudio | None:
+        """On a fresh connection once, then the next voice. Raises: NobodySpeaksError.
+
+        The caller waited for a voice that kept silent; waiting for it twice is for those who have no other.
+        """
         async with self._giving:
             await self.leave()
             self._broken = None
             voice = f"{self._voice.name} {self._voice.voice}"
-            again = not error.fatal and voice not in self._retried
+            waited = error.failure is Failure.DEADLINE and self._session.has_next
+            again = not (error.fatal or waited or voice in self._retried)
             self._retried.add(voice)
             self._session.failed(error, self._generation, again=again)
-            self._progress.resume(timed=self._voice.times_text)
+            pause = self._progress.resume(timed=self._voice.times_text)
             await self._give()
+        return pause
 
     async def _send(self) -> None:
         async with self._giving:

@@ -1,0 +1,87 @@
+"""A live call outlives its worker: killed, deployed over, or alone and started again."""
+
+from collections.abc import Callable
+
+import pytest
+
+from calliope_local.stack import LocalStack
+from support.chaos import LISTENING_STEP, TALK, assert_whole, breaking, longest_pause_s, owner, reached
+from support.house import facts, said, visiting
+
+pytestmark = [pytest.mark.chaos, pytest.mark.promise("P4")]
+Record = Callable[[str, object], None]
+
+
+@pytest.mark.smoke
+async def test_another_worker_goes_on_when_the_owner_is_killed(stack: LocalStack) -> None:
+    async with visiting(stack) as house:
+        line = await house.phone_line()
+        sid = await house.place(line, TALK)
+        await reached(house, sid, LISTENING_STEP)
+        name, worker_id = await owner(house, stack, line, sid)
+
+        await breaking(lambda: stack.kill(name))
+        call, record = await house.finished(line, sid)
+        await breaking(lambda: stack.restart(name))
+
+    resumed = facts(record, "resumed")
+    assert [one["previous_worker_id"] for one in resumed] == [worker_id]
+    assert call["streams"] == 2
+    assert_whole(call, record)
+    assert said(record, "user").startswith("Hi, what are your opening hours? Can I book")
+
+
+async def test_the_caller_who_was_being_answered_waits_less_than_two_seconds(
+    stack: LocalStack, record_property: Record
+) -> None:
+    answered = [*TALK[:3], {"wait_for": "open"}, *TALK[3:]]
+    async with visiting(stack) as house:
+        line = await house.phone_line()
+        sid = await house.place(line, answered)
+        name, _ = await owner(house, stack, line, sid)
+        await reached(house, sid, 5)
+
+        await breaking(lambda: stack.kill(name))
+        call, record = await house.finished(line, sid)
+        await breaking(lambda: stack.restart(name))
+
+    record_property("silence_s", round(longest_pause_s(call), 2))
+    assert (call["failed"], record["ended_reason"]) == (None, "assistant_ended")
+    assert longest_pause_s(call) < 2.0
+    assert said(record, "user").count("opening hours") == 1
+
+
+async def test_a_deploy_hands_calls_over_between_turns(stack: LocalStack) -> None:
+    async with visiting(stack) as house:
+        line = await house.phone_line()
+        sid = await house.place(line, TALK)
+        await reached(house, sid, LISTENING_STEP)
+        name, worker_id = await owner(house, stack, line, sid)
+
+        await breaking(lambda: stack.terminate(name))
+        other_line = await house.phone_line()
+        other = await house.place(other_line, [{"wait_for": "Anna"}, {"hang_up": True}])
+        taken_by, _ = await owner(house, stack, other_line, other)
+        call, record = await house.finished(line, sid)
+        await breaking(lambda: stack.restart(name))
+
+    assert taken_by != name
+    assert [one["previous_worker_id"] for one in facts(record, "resumed")] == [worker_id]
+    assert_whole(call, record)
+
+
+async def test_a_call_waits_for_the_only_worker_to_come_back(stack: LocalStack) -> None:
+    async with visiting(stack) as house:
+        await breaking(lambda: stack.terminate("worker-2"))
+        line = await house.phone_line()
+        sid = await house.place(line, TALK)
+        await reached(house, sid, LISTENING_STEP)
+
+        await breaking(lambda: stack.kill("worker"))
+        await breaking(lambda: stack.restart("worker"))
+        call, record = await house.finished(line, sid)
+        await breaking(lambda: stack.restart("worker-2"))
+
+    assert len(facts(record, "resumed")) == 1
+    assert any("<Pause" in document for document in call["twiml"])
+    assert_whole(call, record)

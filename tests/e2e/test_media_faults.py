@@ -1,0 +1,59 @@
+"""Trouble on the carrier's side: media that drops without a word, and frames that are none."""
+
+import asyncio
+
+import pytest
+
+from support.faults import a_script, understood
+from support.house import House, Json, facts, heard_text
+
+
+async def _call(house: House, *faults: Json) -> tuple[Json, Json]:
+    return await house.call(await house.phone_line(), a_script([{"vendor": "twilio"} | fault for fault in faults]))
+
+
+@pytest.mark.promise("P4")
+async def test_a_media_stream_that_is_lost_is_taken_up_again(house: House) -> None:
+    async with asyncio.TaskGroup() as calls:
+        dropped = calls.create_task(_call(house, {"kind": "drop"}))
+        closed = calls.create_task(_call(house, {"kind": "close"}))
+
+    for call, record in (dropped.result(), closed.result()):
+        _assert_taken_up(call, record)
+
+
+def _assert_taken_up(call: Json, record: Json) -> None:
+    assert (call["failed"], call["streams"], record["ended_reason"]) == (None, 2, "assistant_ended")
+    assert [one["reason"] for one in facts(record, "resumed")] == ["media ended after turn_committed"]
+    assert [event["sequence"] for event in record["events"]] == list(range(1, len(record["events"]) + 1))
+    assert heard_text(call).count("is booked") == 1
+
+
+async def test_frames_that_are_none_are_skipped_and_counted(house: House) -> None:
+    before = await _malformed(house)
+
+    call, record = await _call(house, {"kind": "garbage", "times": 25})
+
+    assert (call["failed"], call["streams"], record["ended_reason"]) == (None, 1, "assistant_ended")
+    assert understood(record)
+    assert await _malformed(house) - before == 25
+
+
+async def test_a_carrier_that_says_nothing_more_is_not_waited_for_for_ever(house: House) -> None:
+    document = {"idle_timeout": 2, "max_idle_messages": 1}
+    line = await house.phone_line()
+    quiet = await house.api("PATCH", f"/api/v1/assistants/{line.assistant['id']}", document)
+    assert quiet.status == 200, quiet.body
+
+    async with asyncio.timeout(60):
+        script: list[Json] = [{"wait_for": "Anna"}, {"faults": [{"vendor": "twilio", "kind": "silent"}]}]
+        call, record = await house.call(line, [*script, {"expect_hang_up": True, "within_s": 50}])
+
+    assert (call["failed"], record["ended_reason"]) == (None, "idle")
+
+
+async def _malformed(house: House) -> float:
+    async with house.http.get(f"{house.stack.address('worker')}/metrics") as answer:
+        page = await answer.text()
+    found = [line.split()[1] for line in page.splitlines() if line.startswith("calliope_media_malformed_total ")]
+    return float(found[0]) if found else 0.0

@@ -1,0 +1,91 @@
+"""The journal of calls on a real server: one writer at a time, whoever it is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from calliope.contracts.calls import CallAnswered, CallStarted, Direction, DtmfReceived, Resumed
+from calliope.messaging.broker import Bus, build_broker, start, stop
+from calliope.settings import NatsSettings
+from calliope_call_worker.adapters.journal import NatsJournals
+from calliope_call_worker.errors import OwnershipError
+
+OpenJournals = Callable[[], AbstractAsyncContextManager[NatsJournals]]
+
+
+@pytest.fixture
+def worker(bus_settings: NatsSettings) -> OpenJournals:
+    """`async with worker() as journals`: another worker each time, as far as journals go."""
+
+    @asynccontextmanager
+    async def open_journals() -> AsyncIterator[NatsJournals]:
+        bus: Bus = build_broker(bus_settings, "call-worker", graceful_timeout_s=2.0)
+        await start(bus, within_s=10)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+
+                def spawn(work: Coroutine[Any, Any, None], name: str) -> object:
+                    return tasks.create_task(work, name=name)
+
+                yield NatsJournals(bus, spawn)
+        finally:
+            await stop(bus)
+
+    return open_journals
+
+
+def started(worker_id: str) -> CallStarted:
+    return CallStarted(
+        direction=Direction.INBOUND,
+        from_number="+15550001111",
+        to_number="+15550002222",
+        assistant_id="asst_1",
+        assistant_revision=1,
+        carrier="twilio",
+        carrier_call_id="CA1",
+        worker_id=worker_id,
+    )
+
+
+def resumed(worker_id: str) -> Resumed:
+    return Resumed(worker_id=worker_id, previous_worker_id="worker_1", reason="media ended")
+
+
+@pytest.mark.promise("P4")
+async def test_the_owner_before_is_told_at_its_next_word_and_writes_nothing_more(worker: OpenJournals) -> None:
+    async with worker() as first, worker() as second:
+        old = await first.create("org_1", "call_1", started("worker_1"))
+        lost = asyncio.Event()
+        old.on_lost = lost.set
+        facts, position = await second.read("call_1")
+        new = await second.reopen(facts, position, resumed("worker_2"))
+
+        old.append(CallAnswered(stream_id="MZ-old"))
+        async with asyncio.timeout(5):
+            await lost.wait()
+        old.append(DtmfReceived(digit="1", at_ms=1.0))
+        new.append(DtmfReceived(digit="2", at_ms=2.0))
+        assert await new.flush(5)
+
+        facts, _ = await first.read("call_1")
+        assert [(fact.name, fact.sequence) for fact in facts] == [("started", 1), ("resumed", 2), ("dtmf_received", 3)]
+        assert facts[-1].data["digit"] == "2"
+
+
+async def test_a_call_is_begun_by_one_worker_only(worker: OpenJournals) -> None:
+    async with worker() as first, worker() as second:
+        await first.create("org_1", "call_2", started("worker_1"))
+        with pytest.raises(OwnershipError):
+            await second.create("org_1", "call_2", started("worker_2"))
+
+
+async def test_of_two_workers_that_take_a_call_over_one_gets_it(worker: OpenJournals) -> None:
+    async with worker() as first, worker() as second, worker() as third:
+        await first.create("org_1", "call_3", started("worker_1"))
+        facts, position = await second.read("call_3")
+        await third.reopen(facts, position, resumed("worker_3"))
+        with pytest.raises(OwnershipError):
+            await second.reopen(facts, position, resumed("worker_2"))

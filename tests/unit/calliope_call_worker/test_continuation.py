@@ -1,0 +1,85 @@
+"""What the next worker learns from a journal: nothing that happened is forgotten, nothing is done twice."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from calliope.contracts.base import Event, Message
+from calliope.contracts.calls import EVENT_NAMES, ToolFinished, ToolStarted, TurnCommitted, TurnKind, TurnStarted
+from calliope_call_worker.continuation import continuation
+from calliope_call_worker.conversation import to_json
+from calliope_call_worker.plan import Continuation
+from calliope_call_worker.providers.llm.base import AssistantMessage, ToolCall, ToolResult, UserMessage
+from calliope_call_worker.reply import Reply
+
+BEGAN = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def after(*facts: Message) -> Continuation:
+    events = [
+        Event(
+            id=f"evt_{number}",
+            type=f"calliope.call.{EVENT_NAMES[type(fact)]}.v1",
+            source="/test",
+            subject="call/call_1",
+            time=BEGAN,
+            organization="org_1",
+            sequence=number,
+            data=fact.model_dump(mode="json"),
+        )
+        for number, fact in enumerate(facts, 1)
+    ]
+    return continuation(events, BEGAN.timestamp() + 7)
+
+
+def started(turn: int, text: str) -> TurnStarted:
+    return TurnStarted(turn=turn, text=text, at_ms=0)
+
+
+def committed(turn: int, text: str, answer: str) -> TurnCommitted:
+    said = (to_json(UserMessage(text)), to_json(AssistantMessage(answer)))
+    return TurnCommitted(turn=turn, kind=TurnKind.REPLY, user_text=text, assistant_text=answer, messages=said)
+
+
+def tool(turn: int, call_id: str, **changes: Any) -> ToolStarted:
+    known = {"name": "book", "arguments": {"people": 2}, "idempotency_key": f"key-{call_id}"}
+    return ToolStarted(turn=turn, tool_call_id=call_id, **(known | changes))
+
+
+def result(turn: int, call_id: str) -> ToolFinished:
+    return ToolFinished(turn=turn, tool_call_id=call_id, name="book", ok=True, result="booked", duration_ms=1)
+
+
+def test_committed_turns_are_the_history() -> None:
+    past = after(started(1, "Hello"), committed(1, "Hello", "Hi."))
+    assert past.history == ((UserMessage("Hello"), AssistantMessage("Hi.")),)
+    assert (past.turns, past.unanswered, past.elapsed_s) == (1, "", 7)
+
+
+def test_words_nobody_answered_are_answered_under_the_number_they_had() -> None:
+    past = after(started(1, "Hello"), committed(1, "Hello", "Hi."), started(2, "A table"))
+    assert (past.turns, past.unanswered) == (1, "A table")
+
+
+def test_a_tool_that_was_done_in_the_open_turn_is_not_done_again() -> None:
+    past = after(started(1, "A table"), tool(1, "a"), result(1, "a"))
+    call, answer = ToolCall("a", "book", '{"people":2}'), ToolResult("a", "book", "booked")
+    assert (past.tools_done, past.tools_unknown) == (((call, answer),), {})
+    reply = Reply("r1", TurnKind.REPLY, 1, "A table")
+    reply.resume(past.tools_done)
+    reply.rounds[-1].said = "It is booked. "
+    assert reply.messages("It is booked. ") == (
+        UserMessage("A table"),
+        AssistantMessage("", (call,)),
+        answer,
+        AssistantMessage("It is booked."),
+    )
+
+
+def test_a_tool_of_unknown_outcome_is_asked_again_with_the_key_it_had() -> None:
+    past = after(started(1, "A table"), tool(1, "a"))
+    assert (past.tools_done, past.tools_unknown) == ((), {"book": "key-a"})
+
+
+def test_tools_of_turns_that_are_over_are_history_only() -> None:
+    past = after(started(1, "A table"), tool(1, "a"), committed(1, "A table", "Hm."), started(2, "Hello?"))
+    assert (past.tools_done, past.tools_unknown) == ((), {})
