@@ -26,7 +26,8 @@ async def test_a_created_assistant_can_be_read_with_its_secrets_masked(asking: A
     read = await asking.get(created.id)
     assert read == created
     assert read.revision == 1
-    assert read.document["llm_provider_config"] == {"api_key": "••••3f9a", "model": None, "base_url": None}
+    shown = {"api_key": "••••3f9a", "model": None, "base_url": None, "request_format": "openai"}
+    assert read.document["llm_provider_config"] == shown
 
 
 async def test_a_name_is_unique_whatever_its_case_and_width(asking: Asking) -> None:
