@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from calliope_local.stack import LocalStack
-from support.faults import BOOKED, a_document_with_keys, a_script, endured, keys, level, quiet, understood
+from support.faults import BOOKED, a_document_with_keys, a_script, endured, keys, quiet, settled, understood
 from support.house import House, Json, facts, visiting
 
 MOST_SILENCE_S: Final = 2.0
@@ -78,7 +78,7 @@ def seen(stack: LocalStack) -> Seen:
     async def ring() -> Seen:
         async with visiting(stack) as house:
             await house.call(await house.phone_line(a_document_with_keys("warm")), a_script([]))
-            before = await level(house)
+            before = await settled(house)
             async with asyncio.TaskGroup() as calls:
                 made = {cell: calls.create_task(_call(house, cell)) for cell in CELLS}
             return Seen({cell: task.result() for cell, task in made.items()}, before, await quiet(house, before))
@@ -107,7 +107,8 @@ def test_whatever_a_provider_does_the_call_goes_on_without_dead_air(
 def test_calls_in_which_providers_failed_leave_no_task_and_no_socket_behind(seen: Seen) -> None:
     """Sockets may stay in the pools of HTTP connections; media and speech have a task each as long as they are open."""
     counted = {name: seen.after[name] - seen.before[name] for name in seen.after}
-    assert (counted["calls"], counted["tasks"]) == (0, 0)
+    assert seen.after["calls"] == 0
+    assert counted["tasks"] <= 0
     assert counted["sockets"] < len(CELLS) / 2
 
 

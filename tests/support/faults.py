@@ -114,6 +114,16 @@ def _sockets(pid: int | None) -> int:
     return sum(link.startswith("socket:") for link in links)
 
 
+async def settled(house: House, *, for_s: float = 1.0, within_s: float = 10.0) -> dict[str, float]:
+    """The worker's level once it does not change any more: calls before left their last work."""
+    deadline, since, last = time.monotonic() + within_s, time.monotonic(), await level(house)
+    while time.monotonic() - since < for_s and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+        if (now := await level(house)) != last:
+            since, last = time.monotonic(), now
+    return last
+
+
 async def quiet(
     house: House, before: dict[str, float], *, name: str = "worker", within_s: float = 8.0
 ) -> dict[str, float]:
