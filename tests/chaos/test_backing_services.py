@@ -3,7 +3,7 @@
 import pytest
 
 from calliope_local.stack import LocalStack
-from support.chaos import LISTENING_STEP, TALK, assert_whole, breaking, reached, until_delivered
+from support.chaos import LISTENING_STEP, TALK, assert_whole, breaking, complete, reached, until_delivered
 from support.house import visiting
 
 pytestmark = pytest.mark.chaos
@@ -23,7 +23,7 @@ async def _call_during(stack: LocalStack, name: str) -> None:
         else:
             call = await house.heard(sid)
             await breaking(lambda: stack.restart(name))
-        record = await house.record(line, sid, within_s=60)
+        record = await complete(house, line, sid)
         wanted = {event["id"]: event for event in record["events"]}
         await until_delivered(house, line, set(wanted))
         assert_whole(call, record)

@@ -72,6 +72,19 @@ def assert_whole(call: Json, record: Json) -> None:
     assert [heard.count(words) for words in ("opening", "nine to six", "is booked")] == [0, 1, 1]
 
 
+async def complete(house: House, line: PhoneLine, sid: str, *, within_s: float = 60.0) -> Json:
+    """The record once no fact is missing between its first and its end; those told again may arrive after later ones.
+
+    Raises: TimeoutError, when one never comes.
+    """
+    async with asyncio.timeout(within_s):
+        while True:
+            record = await house.record(line, sid, within_s=within_s)
+            if len(record["events"]) == max(event["sequence"] for event in record["events"]):
+                return record
+            await asyncio.sleep(0.1)
+
+
 async def until_delivered(house: House, line: PhoneLine, ids: set[str], *, within_s: float = 60.0) -> None:
     """Until the receiver of the line's webhooks has verified each of these events."""
     async with asyncio.timeout(within_s):
