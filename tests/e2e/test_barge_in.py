@@ -98,12 +98,12 @@ SCENES = {
         [
             *READY,
             {"say": "I would like"},
-            {"pause_ms": 1_000},
+            {"pause_ms": 700},
             {"say": "a room with a view"},
             {"wait_for": "it is so"},
             {"hang_up": True},
         ],
-        [{"say": "Certainly it is so.", "first_token_ms": 1_400}],
+        [{"say": "Certainly it is so.", "first_token_ms": 1_100}],
         patience(3, 0.3, 0.5),
     ),
 }

@@ -24,6 +24,7 @@ from support.models import ScriptedModel, Step, Trickle
 
 REQUEST = LlmRequest(system="Be brief.", messages=(UserMessage("A table, please."),))
 DONE = Finished("stop")
+TRICKLED = ThinkingSettings(first_token_deadline_s=0.1, inter_token_deadline_s=5.0)
 QUICK = ThinkingSettings(first_token_deadline_s=0.02, inter_token_deadline_s=0.02)
 
 
@@ -189,16 +190,16 @@ async def test_leaving_the_answer_aborts_it_and_blames_nobody() -> None:
 
 
 async def test_words_that_trickle_in_do_not_keep_the_caller_waiting_when_another_model_is_there() -> None:
-    trickling: list[Step] = [TextDelta("Su"), *[Trickle(0.015, TextDelta("r"))] * 20, DONE]
+    trickling: list[Step] = [TextDelta("Su"), *[Trickle(0.04, TextDelta("r"))] * 20, DONE]
     first, second = ScriptedModel("a", trickling), ScriptedModel("b", says("Sure."))
-    chain = Chain(first, second, settings=QUICK)
+    chain = Chain(first, second, settings=TRICKLED)
     chain.voice_has = lambda: ""
     await chain.ask()
     assert chain.reports == [("a", Failure.DEADLINE, "asks b b-1 after 0 characters were said")]
 
 
 async def test_words_that_trickle_in_are_better_than_none() -> None:
-    trickling: list[Step] = [TextDelta("Su"), *[Trickle(0.015, TextDelta("r"))] * 3, DONE]
-    chain = Chain(ScriptedModel("a", trickling), settings=QUICK)
+    trickling: list[Step] = [TextDelta("Su"), *[Trickle(0.04, TextDelta("r"))] * 3, DONE]
+    chain = Chain(ScriptedModel("a", trickling), settings=TRICKLED)
     chain.voice_has = lambda: ""
     assert (await chain.ask(), chain.reports) == ("Surrr", [])
