@@ -139,7 +139,9 @@ def test_every_url_of_the_document_is_listed() -> None:
     assert len(URL_PATHS) == 5
 
 
-@pytest.mark.parametrize("number", ["+1٣٤٥", "+0123", "15550001111", "+1", "+1" + "5" * 15, "+1555\n", '+1"/><Dial>'])
+@pytest.mark.parametrize(
+    "number", ["+1\u0663\u0664\u0665", "+0123", "15550001111", "+1", "+1" + "5" * 15, "+1555\n", '+1"/><Dial>']
+)
 def test_a_number_to_transfer_to_is_digits_that_every_carrier_reads(number: str) -> None:
     tools = {"transfer_call": {"enabled": True, "transfer_numbers": [number]}}
 
