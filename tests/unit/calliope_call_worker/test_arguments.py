@@ -30,3 +30,9 @@ def test_what_a_schema_refers_to_is_never_fetched() -> None:
     """It was written by a user: the address may be anybody's, also our own."""
     with pytest.raises(ValueError, match="schema is broken"):
         parse("{}", {"$ref": "http://127.0.0.1:1/schema"})
+
+
+@pytest.mark.parametrize("schema", [{"$ref": "#"}, {"$ref": "#/$defs/missing"}])
+def test_a_schema_that_leads_nowhere_or_in_circles_is_the_models_problem_not_the_calls(schema: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="schema is broken"):
+        parse("{}", schema)

@@ -19,7 +19,7 @@ def parse(arguments: str, schema: dict[str, Any]) -> dict[str, Any]:
     validator = validator_for(schema)(schema, registry=Registry())
     try:
         error = next(iter(sorted(validator.iter_errors(value), key=lambda e: list(e.path))), None)
-    except Unresolvable as exc:
+    except (Unresolvable, RecursionError) as exc:
         raise ValueError("the tool's own schema is broken, so it cannot be used") from exc
     if error is not None:
         where = ".".join(map(str, error.path)) or "arguments"
