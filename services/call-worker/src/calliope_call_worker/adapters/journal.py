@@ -16,7 +16,7 @@ from nats.js.errors import NotFoundError
 
 from calliope.contracts import subjects
 from calliope.contracts.base import Event, Message, event_type
-from calliope.contracts.calls import EVENT_NAMES
+from calliope.contracts.calls import EVENT_NAMES, CallEnded
 from calliope.errors import PermanentError, TransientError
 from calliope.ids import new_id
 from calliope.messaging.broker import Bus
@@ -74,7 +74,7 @@ class NatsJournal:
         """See `ports.Journal`."""
         if self._lost:
             return
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= MAX_WAITING and not isinstance(fact, CallEnded):  # there is one, and it must be told
             raise JournalFullError(f"{MAX_WAITING} facts of a call wait for the bus")
         self._sequence += 1
         name = EVENT_NAMES[type(fact)]
