@@ -146,3 +146,10 @@ def test_a_number_to_transfer_to_is_digits_that_every_carrier_reads(number: str)
     tools = {"transfer_call": {"enabled": True, "transfer_numbers": [number]}}
 
     assert list(problems({**MINIMAL, "tools_settings": tools})) == ["tools_settings.transfer_call.transfer_numbers.0"]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://example.com/\x00", "https://a\x7f.example", "https://a b", "ftp://a", "https://"]
+)
+def test_a_url_holds_no_blanks_and_no_control_characters(url: str) -> None:
+    assert list(problems({**MINIMAL, "webhook_url": url})) == ["webhook_url"]
