@@ -16,6 +16,7 @@ def test_good_arguments_are_an_object() -> None:
     ("arguments", "words"),
     [
         ("{", "not JSON"),
+        ('{"people": "' + "2" * 20_000 + '"}', "longer than 16384"),
         ("[]", "must be a JSON object"),
         ("{}", "'people' is a required property"),
         ('{"people": "two"}', "people: 'two' is not of type 'integer'"),

@@ -23,6 +23,7 @@ from calliope.messaging.broker import Bus
 from calliope.messaging.publish import EventPublisher, Last, SequenceConflict
 from calliope.messaging.streams import EVENTS
 from calliope.observability.traces import current_traceparent
+from calliope_call_worker.adapters.fitting import fitted
 from calliope_call_worker.errors import JournalFullError, OwnershipError
 
 log = structlog.get_logger(__name__)
@@ -78,19 +79,18 @@ class NatsJournal:
             raise JournalFullError(f"{MAX_WAITING} facts of a call wait for the bus")
         self._sequence += 1
         name = EVENT_NAMES[type(fact)]
-        self._waiting.append(
-            Event(
-                id=new_id("evt"),
-                type=event_type("call", name),
-                source=SOURCE,
-                subject=f"call/{self._call_id}",
-                time=datetime.now(UTC),
-                organization=self._organization_id,
-                sequence=self._sequence,
-                traceparent=self._traceparent,
-                data=fact.model_dump(mode="json"),
-            )
+        event = Event(
+            id=new_id("evt"),
+            type=event_type("call", name),
+            source=SOURCE,
+            subject=f"call/{self._call_id}",
+            time=datetime.now(UTC),
+            organization=self._organization_id,
+            sequence=self._sequence,
+            traceparent=self._traceparent,
+            data=fact.model_dump(mode="json"),
         )
+        self._waiting.append(fitted(event))
         self._stored.clear()
         if not self._pumping:
             self._pumping = True
