@@ -91,7 +91,8 @@ def _add_command(shape: CommandShape, channels: Json, operations: Json, messages
 
 def _add_event(shape: EventShape, channels: Json, operations: Json, messages: Json) -> None:
     name = f"{shape.entity.value}_{shape.name}"
-    address = subjects.events_of(shape.entity, organization="{organization}", entity_id="{entity_id}", name=shape.name)
+    pattern = subjects.events_of(shape.entity, name=shape.name)
+    address = pattern.replace("*", "{organization}", 1).replace("*", "{entity_id}", 1)
     messages[name] = {"name": shape.type, "summary": shape.says, "payload": event_schema(shape)}
     channels[name] = {**_channel(address, name), "parameters": _IDS}
     operations[name] = {

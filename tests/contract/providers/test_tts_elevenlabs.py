@@ -146,3 +146,15 @@ async def test_the_official_sdk_speaks_with_the_twin() -> None:
         settings = twins.records(TtsProvider.ELEVENLABS)[0]["voice_settings"]
     assert heard(audio) == words_of(text)
     assert settings["stability"] == 0.4
+
+
+async def test_a_voice_id_is_one_step_of_the_path_whatever_it_holds() -> None:
+    """The document's author chooses it, the installation's key may pay for it."""
+    fake = FakeElevenLabs()
+    voice = ElevenLabsVoice("../../voices?x=1#", "eleven_flash_v2_5")
+    async with (
+        serving("/v1/text-to-speech/{voice}/multi-stream-input", fake.answer) as (session, url),
+        asyncio.timeout(5),
+        ElevenLabs(session, ElevenLabsSettings(url=url), voice, "secret").connect("call_1") as connected,
+    ):
+        assert connected is not None

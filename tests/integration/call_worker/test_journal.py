@@ -89,3 +89,11 @@ async def test_of_two_workers_that_take_a_call_over_one_gets_it(worker: OpenJour
         await third.reopen(facts, position, resumed("worker_3"))
         with pytest.raises(OwnershipError):
             await second.reopen(facts, position, resumed("worker_2"))
+
+
+@pytest.mark.parametrize("call_id", ["*", ">", "call_4.>", "", "%2A"])
+async def test_an_id_that_is_none_leads_to_nobodys_call(worker: OpenJournals, call_id: str) -> None:
+    async with worker() as first:
+        await first.create("org_1", f"call_4{len(call_id)}", started("worker_1"))
+
+        assert await first.read(call_id) == ((), 0)

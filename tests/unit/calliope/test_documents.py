@@ -137,3 +137,19 @@ def test_every_url_of_the_document_is_listed() -> None:
     text = str(schema)
     assert text.count("https?://") == 5  # base_url twice, custom tool, webhook, sms webhook
     assert len(URL_PATHS) == 5
+
+
+@pytest.mark.parametrize(
+    "number", ["+1\u0663\u0664\u0665", "+0123", "15550001111", "+1", "+1" + "5" * 15, "+1555\n", '+1"/><Dial>']
+)
+def test_a_number_to_transfer_to_is_digits_that_every_carrier_reads(number: str) -> None:
+    tools = {"transfer_call": {"enabled": True, "transfer_numbers": [number]}}
+
+    assert list(problems({**MINIMAL, "tools_settings": tools})) == ["tools_settings.transfer_call.transfer_numbers.0"]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://example.com/\x00", "https://a\x7f.example", "https://a b", "ftp://a", "https://"]
+)
+def test_a_url_holds_no_blanks_and_no_control_characters(url: str) -> None:
+    assert list(problems({**MINIMAL, "webhook_url": url})) == ["webhook_url"]

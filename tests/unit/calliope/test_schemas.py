@@ -18,6 +18,7 @@ def test_a_schema_that_refers_to_itself_is_taken() -> None:
     [
         ({"type": "strang"}, "not a JSON Schema"),
         ({"properties": {"a": {"$ref": "https://example.com/schema"}}}, r"\$ref at /properties/a"),
+        ({"$schema": ["https://json-schema.org/draft/2020-12/schema"]}, r"\$schema must be"),
         ({"anyOf": [{"items": {"$ref": "other.json"}}]}, r"\$ref at /anyOf/0/items"),
     ],
 )
@@ -43,5 +44,37 @@ def test_a_property_named_pattern_and_a_value_that_looks_like_a_schema_are_no_pa
     schema: dict[str, Any] = {
         "properties": {"pattern": {"type": "string"}, "$ref": {"type": "string", "default": {"pattern": "x"}}}
     }
+
+    assert a_live_schema(schema) == schema
+
+
+def doubling(levels: int) -> dict[str, Any]:
+    """Definitions that each name the next one twice."""
+    both = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(levels)}
+    return {"$defs": both | {f"d{levels}": {"type": "object"}}, "$ref": "#/$defs/d0"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"$ref": "#"}, "refer back to itself"),
+        ({"$defs": {"a": {"items": {"$ref": "#/$defs/a"}}}, "properties": {"a": {"$ref": "#/$defs/a"}}}, "refer back"),
+        (doubling(12), "more than 500 schemas"),
+        ({"properties": {"a": {"$ref": "#/$defs/b"}}}, "leads nowhere"),
+        ({"properties": {"a": {"$anchor": "a", "$ref": "#a"}}}, r"\$anchor at /properties/a"),
+        ({"allOf": [{"$id": "urn:a", "$ref": "#"}]}, r"\$id at /allOf/0"),
+    ],
+)
+def test_references_that_may_never_end_are_refused_where_a_caller_waits_and_taken_after_the_call(
+    schema: dict[str, Any], words: str
+) -> None:
+    assert a_schema(schema) == schema
+    with pytest.raises(ValueError, match=words):
+        a_live_schema(schema)
+
+
+def test_definitions_that_are_used_often_are_taken() -> None:
+    schema = doubling(6) | {"$id": "https://example.com/tool", "properties": {"~a/b": {"$ref": "#/$defs/d6"}}}
+    schema["properties"]["c"] = {"$ref": "#/properties/~0a~1b"}
 
     assert a_live_schema(schema) == schema

@@ -28,6 +28,15 @@ def test_filters_reach_a_tenant_an_entity_or_one_call() -> None:
     assert subjects.events_of(subjects.Entity.CALL, name="ended") == "calliope.evt.*.call.*.ended"
 
 
+@pytest.mark.promise("P8")
+@pytest.mark.parametrize("wild", ["*", ">", "", "a.*", "call_9.>"])
+def test_a_filter_for_one_call_or_tenant_never_becomes_one_for_all(wild: str) -> None:
+    with pytest.raises(ValueError, match="cannot be a token"):
+        subjects.events_of(subjects.Entity.CALL, entity_id=wild)
+    with pytest.raises(ValueError, match="cannot be a token"):
+        subjects.events_of(organization=wild)
+
+
 def test_a_pattern_has_no_ids() -> None:
     assert subjects.pattern_of("calliope.evt.org_1.call.call_9.ended") == "calliope.evt.*.call.*.ended"
     assert subjects.pattern_of(subjects.Command.CALLS_ACCEPT) == "calliope.cmd.calls.accept.v1"

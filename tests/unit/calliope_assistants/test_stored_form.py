@@ -155,6 +155,13 @@ def test_a_mask_that_could_stand_for_several_secrets_is_refused() -> None:
     assert list(refused(changed, form)) == ["llm_fallback_providers.fallbacks.2.api_key"]
 
 
+@pytest.mark.parametrize("secret", ["sk-0123\n456", "sk-0123456\r\n", "sk\x00", "\ufeffsk-0123456"])
+def test_a_secret_that_no_header_can_carry_is_refused_without_repeating_it(secret: str) -> None:
+    ((path, words),) = refused({**MINIMAL, "llm_provider_config": {"api_key": secret}}).items()
+    assert path == "llm_provider_config.api_key"
+    assert "sk" not in words
+
+
 def test_an_empty_secret_is_refused() -> None:
     assert list(refused({**MINIMAL, "llm_provider_config": {"api_key": ""}})) == ["llm_provider_config.api_key"]
 

@@ -16,6 +16,7 @@ def test_good_arguments_are_an_object() -> None:
     ("arguments", "words"),
     [
         ("{", "not JSON"),
+        ('{"people": "' + "2" * 20_000 + '"}', "longer than 16384"),
         ("[]", "must be a JSON object"),
         ("{}", "'people' is a required property"),
         ('{"people": "two"}', "people: 'two' is not of type 'integer'"),
@@ -30,3 +31,9 @@ def test_what_a_schema_refers_to_is_never_fetched() -> None:
     """It was written by a user: the address may be anybody's, also our own."""
     with pytest.raises(ValueError, match="schema is broken"):
         parse("{}", {"$ref": "http://127.0.0.1:1/schema"})
+
+
+@pytest.mark.parametrize("schema", [{"$ref": "#"}, {"$ref": "#/$defs/missing"}])
+def test_a_schema_that_leads_nowhere_or_in_circles_is_the_models_problem_not_the_calls(schema: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="schema is broken"):
+        parse("{}", schema)

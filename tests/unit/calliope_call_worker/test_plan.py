@@ -4,9 +4,11 @@ from typing import Any, cast
 
 import pytest
 
-from calliope.contracts.assistants import AssistantSpec
+from calliope.contracts.assistants import AssistantSpec, PinnedAssistant
 from calliope.contracts.calls import Direction
-from calliope_call_worker.plan import CallPlan
+from calliope.errors import PermanentError
+from calliope.secrets import Opener
+from calliope_call_worker.plan import CallPlan, open_spec
 from calliope_call_worker.providers.llm.base import CallFacts
 
 OURS, THEIRS = "+15550100", "+15550199"
@@ -32,3 +34,15 @@ def test_a_model_is_told_whose_number_is_whose(direction: Direction, from_number
         token="t",
     )
     assert plan.facts == CallFacts("CA1", assistant_number=OURS, customer_number=THEIRS)
+
+
+def test_a_stored_document_that_newer_rules_refuse_is_refused_without_its_values() -> None:
+    """It may have been stored before a rule was: the caller is turned away, and nobody reads the secret beside it."""
+    document = {"name": "Ann", "llm_provider_config": {"api_key": "sk-secret"}, "idle_timeout": -7}
+    pinned = PinnedAssistant(id="asst_1", organization_id="org_1", revision=3, document=document)
+
+    with pytest.raises(PermanentError, match=r"revision 3 of asst_1 .*idle_timeout") as caught:
+        open_spec(pinned, Opener([]))
+
+    assert "secret" not in repr(caught.value)
+    assert caught.value.__cause__ is None

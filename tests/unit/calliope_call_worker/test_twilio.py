@@ -93,6 +93,10 @@ def test_media_messages_are_read() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "1", '{"event":"media"}', '{"event":"media","media":{"payload":"%%"}}', '{"event":"mark","mark":1}',
+     '{"event":"mark","mark":{"name":["r1:1"]}}', '{"event":"dtmf","dtmf":{"digit":{}}}',
+     '{"event":"dtmf","dtmf":{"digit":[]}}', '{"event":"dtmf","dtmf":{"digit":"11"}}',
+     '{"event":"start","start":{"streamSid":7,"callSid":"CA1","mediaFormat":{"encoding":"audio/x-mulaw",'
+     '"sampleRate":8000,"channels":1}}}',
      '{"event":"start","start":{"mediaFormat":{"encoding":"audio/l16","sampleRate":16000,"channels":1}}}'],
 )  # fmt: skip
 def test_malformed_media_is_a_value_error(text: str) -> None:

@@ -72,8 +72,9 @@ async def test_if_match_becomes_the_expected_revision(client: Client, bus: FakeB
     answer = await client.patch("/api/v1/assistants/asst_1", json={}, headers={**AUTH, "If-Match": '"7"'})
     assert answer.status == 412
     assert bus.last(Command.ASSISTANTS_UPDATE)[1].if_revision == 7
-    answer = await client.patch("/api/v1/assistants/asst_1", json={}, headers={**AUTH, "If-Match": "seven"})
-    assert answer.status == 400
+    for malformed in ("seven", "9" * 5_000, "1_0", "-1"):
+        answer = await client.patch("/api/v1/assistants/asst_1", json={}, headers={**AUTH, "If-Match": malformed})
+        assert answer.status == 400, malformed[:10]
 
 
 async def test_an_unknown_query_parameter_is_refused(client: Client) -> None:

@@ -97,6 +97,7 @@ def test_a_wish_never_shortens_the_step() -> None:
         ("1e9", None),
         ("٣", None),
         ("9" * 400, 999_999_999),
+        ("Fri, 02 Jan 99999999999 00:01:00 GMT", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:

@@ -136,6 +136,8 @@ def _reveal(spec: AssistantSpec, path: tuple[str, ...]) -> str | None:
 def _refused_secret(secret: str) -> str | None:
     if not secret:
         return "is empty; leave it out, or send null to clear it"
+    if not secret.isprintable():
+        return "holds a line break or another character that no header can carry; was it copied whole?"
     return f"is longer than {MAX_SECRET} characters" if len(secret) > MAX_SECRET else None
 
 

@@ -40,6 +40,7 @@ log = structlog.get_logger(__name__)
 
 HEARD_S: Final = 30.0
 MAX_FAILED_TURNS: Final = 2
+MAX_CALLS: Final = 20  # as many as a document may define tools; a model that asks for more has lost its way
 ONCE: Final = "not run: one call to end or to hand over is enough"
 
 
@@ -185,8 +186,10 @@ class Answerer:
                         case TextDelta(text):
                             for piece in splitter.feed(speakable.feed(text)):
                                 await self._say(reply, stream, gate, piece)
-                        case ToolCall():
+                        case ToolCall() if len(part.calls) < MAX_CALLS:
                             part.calls.append(event)
+                        case ToolCall():
+                            log.warning("tool.not_run", tool=event.name[:60], reason=f"{MAX_CALLS} at once are enough")
                         case Finished():
                             reply.usage.add_tokens(event.input_tokens, event.output_tokens)
         except ProviderError as exc:

@@ -20,6 +20,7 @@ from calliope_call_worker import phrases
 from calliope_call_worker.answerer import Answerer, Parts
 from calliope_call_worker.clock import CallClock
 from calliope_call_worker.dialogue import Dialogue
+from calliope_call_worker.errors import JournalFullError
 from calliope_call_worker.lines import LineCache, VoiceKey, prepare
 from calliope_call_worker.media import CarrierGoneError, MediaSocket
 from calliope_call_worker.pipeline import events as ev
@@ -150,9 +151,10 @@ class Call:
                 tasks.create_task(self._until_over(), name="call.over")
         except* CallOverError:
             pass
-        except* Exception:
+        except* Exception as group:
             log.exception("call.crashed", call_id=self.plan.call_id)
-            self._end(EndReason.FAILED, "an internal error")
+            full = group.subgroup(JournalFullError) is not None
+            self._end(EndReason.FAILED, "its facts could not be stored" if full else "an internal error")
             await self._close()
         finally:
             self._dialogue.abandon()
@@ -337,7 +339,10 @@ class Call:
             return
         self._dialogue.stop()
         await self._toolbox.finish(TOOLS_S)
-        self._dialogue.close()
+        try:
+            self._dialogue.close()
+        except JournalFullError as exc:
+            log.error("call.last_turn_lost", call_id=self.plan.call_id, reason=str(exc))  # noqa: TRY400
         duration_ms = self._clock.ms(self._loop.time()) if self._media is not None else 0.0
         self._parts.journal.append(
             CallEnded(reason=self._reason, duration_ms=duration_ms, detail=self._detail, turns=self._dialogue.turns)

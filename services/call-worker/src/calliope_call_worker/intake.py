@@ -1,8 +1,10 @@
 """Edge of calls: a carrier's hook becomes a call on this worker, or a clear no. Nobody else reads carrier requests."""
 
+import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
@@ -65,6 +67,7 @@ class Intake:
         self._live = live
         self._start = start
         self._media_url = media_url
+        self._beginning: dict[str, asyncio.Event] = {}
 
     async def accept(self, request: CarrierRequest) -> CarrierResponse:
         """Answer a voice hook, or the hook that follows a media stream's end."""
@@ -92,9 +95,25 @@ class Intake:
         plan = self._plan(carrier, hook, resolved.assistant)
         if not self._trusted(carrier, request, hook, plan.account):
             return FORBIDDEN
+        if (twin := self._beginning.get(plan.call_id)) is not None:
+            await twin.wait()  # bounded: whoever begins it waits for the bus no longer than a first fact may take
         known = self._live.get(plan.call_id)
         if known is not None:
             return self._media_answer(known.plan)
+        with self._begins(plan.call_id):
+            return await self._take(carrier, plan)
+
+    @contextmanager
+    def _begins(self, call_id: str) -> Iterator[None]:
+        """The same hook, twice at once, is one call: the second waits for what comes of the first."""
+        begun = self._beginning[call_id] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._beginning[call_id]
+            begun.set()
+
+    async def _take(self, carrier: Carrier, plan: CallPlan) -> CarrierResponse:
         if not self._live.reserve(plan.call_id):
             log.warning("call.refused", reason="no free slot", carrier=carrier.name)
             return carrier.refuse("busy")
@@ -180,7 +199,7 @@ class Intake:
         spec = open_spec(pinned, self._opener)
         outbound = hook.our_number == hook.from_number
         return CallPlan(
-            call_id=derived_id("call", carrier.name, hook.carrier_call_id),
+            call_id=derived_id("call", pinned.organization_id, carrier.name, hook.carrier_call_id),
             organization_id=pinned.organization_id,
             assistant_id=pinned.id,
             assistant_revision=pinned.revision,

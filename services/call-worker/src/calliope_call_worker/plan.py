@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from calliope.contracts.assistants import SECRET_PATHS, AssistantSpec, PinnedAssistant, SealedSecret, secret_context
 from calliope.contracts.calls import Direction
 from calliope.documents import places
@@ -66,7 +68,7 @@ class CallPlan:
 
 
 def open_spec(pinned: PinnedAssistant, opener: Opener) -> AssistantSpec:
-    """The document with its secrets opened. Raises: PermanentError, when one does not open here."""
+    """The document with its secrets opened. Raises: PermanentError, when one does not open, or rules changed."""
     document: dict[str, Any] = _copy(pinned.document)
     for pattern in SECRET_PATHS:
         for _, container, key in places(document, pattern):
@@ -74,7 +76,11 @@ def open_spec(pinned: PinnedAssistant, opener: Opener) -> AssistantSpec:
             if isinstance(sealed, Mapping):
                 context = secret_context(pinned.organization_id, pinned.id, pattern)
                 container[key] = opener.open(SealedSecret.model_validate(sealed), context=context)
-    return AssistantSpec.model_validate(document)
+    try:
+        return AssistantSpec.model_validate(document)
+    except ValidationError as exc:  # its words hold the values, secrets among them
+        places_to_blame = ", ".join(".".join(map(str, error["loc"])) for error in exc.errors(include_input=False))
+        raise PermanentError(f"revision {pinned.revision} of {pinned.id} is refused now: {places_to_blame}") from None
 
 
 def account_for(carrier: str, spec: AssistantSpec, settings: CarriersSettings) -> CarrierAccount:

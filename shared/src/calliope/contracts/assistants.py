@@ -32,7 +32,7 @@ _FLUX_ONLY: Final = ("eot_threshold", "eager_eot_threshold", "eot_timeout_ms")
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Line = Annotated[str, StringConstraints(max_length=MAX_LINE)]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2_048)]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\x00-\x1f\x7f]+$", max_length=2_048)]
 Scenarios = Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=500)], ...], Field(max_length=50)]
 
 

@@ -19,7 +19,7 @@ from calliope.contracts.errors import Problem
 
 PayloadT = TypeVar("PayloadT", bound=BaseModel)
 
-E164 = Annotated[str, StringConstraints(pattern=r"^\+[1-9]\d{1,14}$")]
+E164 = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{1,14}$")]
 """A telephone number: `+`, then 2 to 15 digits (ITU-T E.164)."""
 
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+-]{1,128}$")]

@@ -1,11 +1,13 @@
 """JSON Schemas that developers write: refused when they are none, or when checking with them could do harm.
 
-Checks run on values that a language model made. A `$ref` to an address would be fetched, and a `pattern` can take for
-ever on a value made for it (CWE-1333); where that would stop a live call, patterns are refused too.
+Checks run on values that a language model made. A `$ref` to an address would be fetched. A `pattern` can take for ever
+on a value made for it (CWE-1333), and so can references: thirty definitions that each name the next one twice are a
+thousand million checks. Where that would stop live calls, both are refused.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import unquote
 
 from jsonschema.exceptions import SchemaError
 from jsonschema.validators import validator_for
@@ -14,7 +16,12 @@ from pydantic import JsonValue
 Schema = dict[str, JsonValue]
 
 PATTERNS: Final = ("pattern", "patternProperties")
+MAX_LIVE_SCHEMAS: Final = 500
+_MAX_NESTING: Final = 60
+_MOVING: Final = ("$dynamicRef", "$recursiveRef", "$anchor", "$dynamicAnchor", "$id", "id")
+"""Keywords that decide where references lead."""
 _NAMED: Final = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+_DEFINITIONS: Final = frozenset({"$defs", "definitions"})
 _VALUES: Final = frozenset({"enum", "const", "default", "examples"})
 
 
@@ -22,6 +29,8 @@ def a_schema(schema: Schema | None) -> Schema | None:
     """Any JSON Schema that refers only to itself. Raises: ValueError."""
     if schema is None:
         return None
+    if not isinstance(schema.get("$schema", ""), str):
+        raise ValueError("not a JSON Schema: $schema must be the address of a dialect")  # noqa: TRY004 - for pydantic
     try:
         validator_for(schema).check_schema(schema)
     except SchemaError as exc:
@@ -36,14 +45,59 @@ def a_schema(schema: Schema | None) -> Schema | None:
 
 def a_live_schema(schema: Schema | None) -> Schema | None:
     """A schema that is checked while a caller waits. Raises: ValueError."""
-    for where, node in _schemas(a_schema(schema) or {}, ""):
+    if schema is None:
+        return None
+    a_schema(schema)
+    for where, node in _schemas(schema, ""):
+        if moving := [name for name in _MOVING if where and isinstance(node.get(name), str)]:
+            raise ValueError(f"{moving[0]} at {where}: a schema that is checked during a call refers by `#/…` only")
         for keyword in PATTERNS:
             if keyword in node:
                 words = (
                     "is not checked during a call, because a pattern can take for ever; use enum, format or maxLength"
                 )
                 raise ValueError(f"{keyword} at {where or 'the top'} {words}")
+    if _Expansion(schema).size(schema) > MAX_LIVE_SCHEMAS:
+        raise ValueError(f"with its references followed it holds more than {MAX_LIVE_SCHEMAS} schemas; make it simpler")
     return schema
+
+
+class _Expansion:
+    """How many schemas one check may have to look at, references followed."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._sizes: dict[int, int] = {}
+        self._open: list[int] = []
+
+    def size(self, node: Any) -> int:
+        """Counted once per place that refers to it. Raises: ValueError, for circles and references to nowhere."""
+        if isinstance(node, list):
+            return sum(map(self.size, node))
+        if not isinstance(node, Mapping):
+            return 0
+        if (known := self._sizes.get(id(node))) is not None:
+            return known
+        if id(node) in self._open or len(self._open) >= _MAX_NESTING:
+            raise ValueError("a schema that is checked during a call cannot refer back to itself, or be nested so deep")
+        self._open.append(id(node))
+        inner = (value for keyword, value in node.items() if keyword not in _VALUES | _DEFINITIONS)
+        found = 1 + sum(map(self.size, inner))
+        if isinstance(reference := node.get("$ref"), str):
+            found += self.size(self._at(reference))
+        self._open.pop()
+        self._sizes[id(node)] = found
+        return found
+
+    def _at(self, reference: str) -> Any:
+        node: Any = self._root
+        for step in unquote(reference).split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            try:
+                node = node[int(name)] if isinstance(node, list) else node[name]
+            except (KeyError, IndexError, ValueError, TypeError):
+                raise ValueError(f"$ref {reference!r} leads nowhere in this schema") from None
+        return node
 
 
 def _schemas(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

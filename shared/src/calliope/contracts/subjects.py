@@ -87,12 +87,20 @@ def parse_event(subject: str) -> EventSubject:
 
 
 def events_of(
-    entity: Entity | None = None, *, organization: str = "*", entity_id: str = "*", name: str | None = None
+    entity: Entity | None = None,
+    *,
+    organization: str | None = None,
+    entity_id: str | None = None,
+    name: str | None = None,
 ) -> str:
-    """A filter: all events, of an entity, of one organization, of one call, or one kind of event."""
+    """A filter: all events, of an entity, of one organization, of one call, or one kind of event.
+
+    Raises: ValueError, when a part is no token: a stranger's `*` would read the events of everybody.
+    """
+    tenant, one = ("*" if part is None else _token(part) for part in (organization, entity_id))
     if entity is None:
-        return ALL_EVENTS if organization == "*" else f"calliope.evt.{organization}.>"
-    return f"calliope.evt.{organization}.{entity.value}.{entity_id}.{name or '>'}"
+        return ALL_EVENTS if organization is None else f"calliope.evt.{tenant}.>"
+    return f"calliope.evt.{tenant}.{entity.value}.{one}.{name or '>'}"
 
 
 def dead_letter(durable: str, reason: str) -> str:

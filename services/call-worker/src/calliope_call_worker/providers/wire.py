@@ -14,6 +14,7 @@ from calliope.egress import is_blocked
 from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
 
 CLOSE_S: Final = 1.0
+MAX_RETRY_AFTER_S: Final = 86_400.0
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024  # half a minute of audio as base64 fits easily; the default 4 MiB may not
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 
@@ -102,12 +103,13 @@ def retry_after_s(headers: Mapping[str, str] | None) -> float | None:
         if text is None:
             continue
         try:
-            return max(0.0, float(text) / scale)
+            return min(max(0.0, float(text) / scale), MAX_RETRY_AFTER_S)
         except ValueError:
             pass
         try:
-            return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-        except (ValueError, TypeError):
+            left_s = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+            return min(max(0.0, left_s), MAX_RETRY_AFTER_S)
+        except (ValueError, TypeError, OverflowError):
             pass
     return None
 

@@ -1,15 +1,19 @@
 """Arguments of a tool call: the model's text becomes a checked object, or words that tell the model what is wrong."""
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from jsonschema.validators import validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+MAX_CHARACTERS: Final = 16_384  # checking and journalling them must not take long while callers wait
+
 
 def parse(arguments: str, schema: dict[str, Any]) -> dict[str, Any]:
     """The arguments; nothing a schema refers to is fetched. Raises: ValueError, with words for the model."""
+    if len(arguments) > MAX_CHARACTERS:
+        raise ValueError(f"the arguments are longer than {MAX_CHARACTERS} characters")
     try:
         value = orjson.loads(arguments or "{}")
     except orjson.JSONDecodeError as exc:
@@ -19,7 +23,7 @@ def parse(arguments: str, schema: dict[str, Any]) -> dict[str, Any]:
     validator = validator_for(schema)(schema, registry=Registry())
     try:
         error = next(iter(sorted(validator.iter_errors(value), key=lambda e: list(e.path))), None)
-    except Unresolvable as exc:
+    except (Unresolvable, RecursionError) as exc:
         raise ValueError("the tool's own schema is broken, so it cannot be used") from exc
     if error is not None:
         where = ".".join(map(str, error.path)) or "arguments"

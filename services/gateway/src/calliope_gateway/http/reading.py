@@ -1,6 +1,7 @@
 """Reading requests: bodies with a size, a depth and a deadline, queries, and the headers that guard writes."""
 
 import asyncio
+import re
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -14,6 +15,7 @@ from calliope_gateway.http.errors import BadRequestError
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 MAX_DEPTH: Final = 32
+_REVISION: Final = re.compile(r"[0-9]{1,18}")
 
 
 async def read_body(request: web.Request, *, limit: int, timeout_s: float) -> bytes:
@@ -89,8 +91,8 @@ def read_revision(request: web.Request) -> int | None:
     if header is None or header.strip() == "*":
         return None
     text = header.strip().removeprefix("W/").strip('"')
-    if not text.isdecimal():
-        raise BadRequestError(400, f'If-Match must be the ETag of the document, such as "7", not {header!r}')
+    if not _REVISION.fullmatch(text):
+        raise BadRequestError(400, f'If-Match must be the ETag of the document, such as "7", not {header[:40]!r}')
     return int(text)
 
 

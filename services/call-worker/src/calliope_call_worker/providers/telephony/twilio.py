@@ -31,6 +31,8 @@ from calliope_call_worker.providers.telephony.base import (
 NAME: Final = "twilio"
 SIGNATURE: Final = "x-twilio-signature"
 _XML: Final = '<?xml version="1.0" encoding="UTF-8"?>'
+MAX_TEXT: Final = 200
+_KEYS: Final = frozenset("0123456789*#ABCD")
 _GONE: Final = {20404, 21220}  # no such call; call not in progress: both mean it is over already
 
 
@@ -116,9 +118,9 @@ class TwilioMedia:
                         return None
                     return MediaFrame(base64.b64decode(media["payload"], validate=True))
                 case "mark":
-                    return MediaMark(message["mark"]["name"])
+                    return MediaMark(_text(message["mark"]["name"]))
                 case "dtmf":
-                    return MediaDtmf(message["dtmf"]["digit"])
+                    return MediaDtmf(_digit(message["dtmf"]["digit"]))
                 case "start":
                     return self._start(message)
                 case "stop":
@@ -133,9 +135,9 @@ class TwilioMedia:
         form = start["mediaFormat"]
         if (form["encoding"], int(form["sampleRate"]), int(form["channels"])) != ("audio/x-mulaw", 8000, 1):
             raise ValueError(f"the stream is {form['encoding']} at {form['sampleRate']} Hz, not μ-law 8 kHz mono")
-        self._stream_id = start["streamSid"]
+        self._stream_id = _text(start["streamSid"])
         parameters = {str(name): str(value) for name, value in (start.get("customParameters") or {}).items()}
-        return MediaStarted(self._stream_id, start["callSid"], parameters)
+        return MediaStarted(self._stream_id, _text(start["callSid"]), parameters)
 
     def audio(self, payload: bytes) -> str:
         """Raw μ-law, no header; played after what was sent before."""
@@ -207,6 +209,18 @@ def _json_object(body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return answer if isinstance(answer, dict) else {}
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise ValueError("a Media Streams message with something else where a short text belongs")
+    return value
+
+
+def _digit(value: Any) -> str:
+    if value not in _KEYS:
+        raise ValueError("a Media Streams message with something else where a key belongs")
+    return str(value)
 
 
 def _twiml(verbs: str) -> CarrierResponse:

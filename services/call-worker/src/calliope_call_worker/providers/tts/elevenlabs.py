@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import ClientSession, ClientWebSocketResponse
 
@@ -96,7 +97,7 @@ class ElevenLabs:
         settings = self._settings
         return await open_socket(
             self._session,
-            f"{settings.url.rstrip('/')}/v1/text-to-speech/{self._voice.voice_id}/multi-stream-input",
+            f"{settings.url.rstrip('/')}/v1/text-to-speech/{quote(self._voice.voice_id, safe='')}/multi-stream-input",
             provider=NAME,
             params=[
                 ("model_id", self._voice.model),

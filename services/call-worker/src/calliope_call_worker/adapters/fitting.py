@@ -1,0 +1,31 @@
+"""A fact that is too large for the bus is shortened: refused, it would be the last of its call. Pure."""
+
+from typing import Final
+
+from pydantic import JsonValue
+
+from calliope.contracts.base import Event
+from calliope.messaging.publish import encode
+
+MAX_FACT_BYTES: Final = 128 * 1024
+"""Half of what the bus takes, so that a call record with it fits an answer."""
+CUT: Final = "… (shortened)"
+_LONGEST_TEXTS: Final = (16_384, 4_096, 1_024, 256, 64)
+
+
+def fitted(event: Event) -> Event:
+    """The event itself, or with its longest texts cut until it fits."""
+    found = event
+    for longest in _LONGEST_TEXTS:
+        if len(encode(found)) <= MAX_FACT_BYTES:
+            break
+        found = event.model_copy(update={"data": {key: _cut(value, longest) for key, value in event.data.items()}})
+    return found
+
+
+def _cut(value: JsonValue, longest: int) -> JsonValue:
+    if isinstance(value, str):
+        return value if len(value) <= longest else value[:longest] + CUT
+    if isinstance(value, dict):
+        return {key: _cut(inner, longest) for key, inner in value.items()}
+    return [_cut(inner, longest) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,115 @@
+"""Who gets which call: duplicated hooks, and hooks that name the call of somebody else."""
+
+import asyncio
+import base64
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from calliope.contracts.assistants import PinnedAssistant, ResolvedNumber
+from calliope.contracts.calls import CarrierRequest
+from calliope.secrets import Opener
+from calliope_call_worker.intake import Intake
+from calliope_call_worker.plan import CallPlan
+from calliope_call_worker.providers.telephony.twilio import Twilio
+from calliope_call_worker.registry import LiveCalls
+from calliope_call_worker.settings import CarriersSettings, TwilioSettings, WorkerSettings
+
+ACCOUNT = {"account_sid": "AC" + "2" * 32, "auth_token": "0" * 32}
+OURS, THEIRS = "+15550000001", "+15550000002"
+ORGANIZATIONS = {OURS: "org_1", THEIRS: "org_2"}
+
+
+class TrustingTwilio(Twilio):
+    """Signatures are tested where they are made."""
+
+    def verify(self, *_: Any) -> bool:
+        return True
+
+
+class House:
+    """What intake needs of others; the bus takes a call's first fact when `open`."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self.begun: list[CallPlan] = []
+        self.live = LiveCalls(5, lambda: None)
+        settings = WorkerSettings(carriers=CarriersSettings(twilio=TwilioSettings.model_validate(ACCOUNT)))
+        around: Any = self
+        self.intake = Intake(
+            settings=settings,
+            worker_id="worker_1",
+            carriers={"twilio": TrustingTwilio()},
+            directory=around,
+            journals=around,
+            leases=around,
+            opener=Opener([]),
+            live=self.live,
+            start=self.start,
+            media_url=lambda: "wss://worker/media",
+        )
+
+    async def resolve(self, number: str) -> ResolvedNumber:
+        document = {"name": "Ann", "llm_provider_config": {"api_key": "k"}}
+        pinned = PinnedAssistant(id="asst_1", organization_id=ORGANIZATIONS[number], revision=1, document=document)
+        return ResolvedNumber(number=number, carrier="twilio", assistant=pinned)
+
+    async def create(self, *_: Any) -> None:
+        await self.open.wait()
+
+    async def take(self, *_: Any) -> None:
+        """A lease."""
+
+    async def start(self, plan: CallPlan, _: Any) -> None:
+        self.begun.append(plan)
+        self.live.register(Ringing(plan))
+
+    async def rings(self, number: str, call_sid: str = "CA1") -> str:
+        """What the carrier is answered."""
+        form = {"CallSid": call_sid, "AccountSid": ACCOUNT["account_sid"], "From": "+15550001111", "To": number}
+        body = base64.b64encode(urlencode(form).encode())
+        hook = CarrierRequest(carrier="twilio", method="POST", path_and_query="/voice", headers=(), body=body)
+        return (await self.intake.accept(hook)).body
+
+
+class Ringing:
+    """A call that runs."""
+
+    ending = False
+
+    def __init__(self, plan: CallPlan) -> None:
+        self.plan = plan
+
+    async def abandon(self) -> None:
+        """Nobody asks."""
+
+
+@pytest.mark.promise("P3")
+async def test_one_hook_that_comes_many_times_at_once_is_one_call_with_one_answer() -> None:
+    house = House()
+    house.open.clear()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        hooks = [tasks.create_task(house.rings(OURS), name=f"hook.{n}") for n in range(5)]
+        await asyncio.sleep(0)
+        house.open.set()
+
+    assert len(house.begun) == 1
+    assert {hook.result() for hook in hooks} == {await house.rings(OURS)}
+    assert house.begun[0].token in hooks[0].result()
+
+
+@pytest.mark.promise("P8")
+async def test_who_knows_the_id_of_anothers_call_is_not_given_its_token() -> None:
+    """A tenant can sign what it likes with its own account's token, also an id that it saw elsewhere."""
+    house = House()
+    answered = await house.rings(OURS, "CA1")
+
+    stranger = await house.rings(THEIRS, "CA1")
+
+    ours, theirs = house.begun
+    assert (ours.organization_id, theirs.organization_id) == ("org_1", "org_2")
+    assert ours.token in answered
+    assert ours.token not in stranger
+    assert ours.call_id != theirs.call_id
