@@ -115,6 +115,14 @@ async def test_a_carrier_hook_is_passed_on_raw(client: Client, bus: FakeBus) -> 
     assert ("X-Twilio-Signature", "sig") in hook.headers
 
 
+@pytest.mark.parametrize("path", ["/api/v1/assistants", "/telephony/twilio/voice"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_encoded_as_it_says_is_a_bad_request(client: Client, path: str, encoding: str) -> None:
+    headers = {**AUTH, "Content-Type": "application/json", "Content-Encoding": encoding}
+    answer = await client.post(path, data=b'{"name": "Anna"}', headers=headers)
+    assert (answer.status, (await answer.json())["code"]) == (400, "invalid")
+
+
 async def test_without_a_free_worker_the_caller_hears_busy(client: Client, bus: FakeBus) -> None:
     bus.answers[Command.CALLS_ACCEPT] = unavailable("nobody answers this at the moment")
     answer = await client.post("/telephony/twilio/voice", data=b"")

@@ -19,7 +19,7 @@ _REVISION: Final = re.compile(r"[0-9]{1,18}")
 
 
 async def read_body(request: web.Request, *, limit: int, timeout_s: float) -> bytes:
-    """The whole body. Raises: BadRequestError: too large, or it did not arrive in time."""
+    """The whole body. Raises: BadRequestError: too large, broken, or it did not arrive in time."""
     if request.content_length is not None and request.content_length > limit:
         raise BadRequestError(413, f"the body is larger than {limit} bytes", ErrorCode.TOO_LARGE)
     received = bytearray()
@@ -31,6 +31,8 @@ async def read_body(request: web.Request, *, limit: int, timeout_s: float) -> by
                     raise BadRequestError(413, f"the body is larger than {limit} bytes", ErrorCode.TOO_LARGE)
     except TimeoutError as exc:
         raise BadRequestError(408, f"the body did not arrive within {timeout_s:g} s") from exc
+    except (web.RequestPayloadError, ConnectionResetError) as exc:
+        raise BadRequestError(400, "the body broke off, or is not encoded as its headers say") from exc
     return bytes(received)
 
 
