@@ -7,8 +7,8 @@ from pydantic import JsonValue
 from calliope.contracts.base import Event
 from calliope.messaging.publish import encode
 
-MAX_FACT_BYTES: Final = 128 * 1024
-"""Half of what the bus takes, so that a call record with it fits an answer."""
+MAX_FACT_BYTES: Final = 64 * 1024
+"""A quarter of what the bus takes: beside the longest transcript it still fits the answer that shows the record."""
 CUT: Final = "… (shortened)"
 _LONGEST_TEXTS: Final = (16_384, 4_096, 1_024, 256, 64)
 
