@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import WSMsgType, web
 
+from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import InworldKnobs
 from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket, refused
 from calliope_sandbox.vendors.riff import header
@@ -244,7 +245,7 @@ async def serve(request: web.Request, host: Host) -> web.StreamResponse:
 
 def _error(status: int, code: int, words: str) -> web.Response:
     body = {"code": code, "message": words, "details": []}
-    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
+    return as_json(body, status)
 
 
 def mount(app: web.Application, host: Host) -> None:
