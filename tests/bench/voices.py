@@ -12,7 +12,7 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from calliope.contracts.assistants import TtsProvider
+from calliope.contracts.document.tts import TtsProvider
 from calliope_call_worker.providers.settings import SpeakingSettings
 from calliope_call_worker.providers.tts.base import VoiceSession
 from calliope_call_worker.providers.tts.resilient import ResilientTts

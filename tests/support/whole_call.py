@@ -8,9 +8,9 @@ from typing import Any, cast
 
 from aiohttp import ClientSession
 
-from calliope.contracts.assistants import AssistantSpec
 from calliope.contracts.base import Message
 from calliope.contracts.calls import Direction, Stage
+from calliope.contracts.document.spec import AssistantSpec
 from calliope_call_worker.call import Call, CallParts
 from calliope_call_worker.lines import LineCache, VoiceKey
 from calliope_call_worker.media import MediaSocket

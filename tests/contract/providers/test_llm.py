@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from calliope.contracts.assistants import AssistantSpec
+from calliope.contracts.document.spec import AssistantSpec
 from calliope.settings import EgressSettings
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm import quirks

@@ -4,8 +4,9 @@ from typing import Any, cast
 
 import pytest
 
-from calliope.contracts.assistants import AssistantSpec, PinnedAssistant
+from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.calls import Direction
+from calliope.contracts.document.spec import AssistantSpec
 from calliope.errors import PermanentError
 from calliope.secrets import Opener
 from calliope_call_worker.plan import CallPlan, open_spec

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from calliope.contracts.assistants import AssistantSpec
 from calliope.contracts.calls import CallEnded, EndReason, ProviderFailed, Stage, TurnCommitted
+from calliope.contracts.document.spec import AssistantSpec
 from calliope.settings import EgressSettings
 from calliope_call_worker.providers.errors import Failure
 from calliope_call_worker.providers.registry import Providers, StageError, open_providers

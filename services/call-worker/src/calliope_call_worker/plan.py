@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from calliope.contracts.assistants import SECRET_PATHS, AssistantSpec, PinnedAssistant, SealedSecret, secret_context
+from calliope.contracts.assistants import PinnedAssistant, SealedSecret, secret_context
 from calliope.contracts.calls import Direction
+from calliope.contracts.document.spec import SECRET_PATHS, AssistantSpec
 from calliope.documents import places
 from calliope.errors import PermanentError
 from calliope.secrets import Opener

@@ -14,17 +14,11 @@ import structlog
 from pydantic import SecretStr
 
 from calliope import egress
-from calliope.contracts.assistants import (
-    AssistantSpec,
-    LlmFallback,
-    LlmProvider,
-    LlmProviderConfig,
-    LlmRequestFormat,
-    SttSettings,
-    TtsProvider,
-    Voice,
-)
 from calliope.contracts.calls import Stage
+from calliope.contracts.document.llm import LlmFallback, LlmProvider, LlmProviderConfig, LlmRequestFormat
+from calliope.contracts.document.spec import AssistantSpec
+from calliope.contracts.document.stt import SttSettings
+from calliope.contracts.document.tts import TtsProvider, Voice
 from calliope.settings import EgressSettings
 from calliope_call_worker.lines import VoiceKey
 from calliope_call_worker.providers.errors import Failure, ProviderError

@@ -7,7 +7,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from calliope.contracts.assistants import CustomTool, HttpMethod
+from calliope.contracts.document.tools import CustomTool, HttpMethod
 from calliope.egress import is_blocked
 
 MAX_RESULT_BYTES: Final = 8 * 1024
