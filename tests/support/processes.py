@@ -30,6 +30,13 @@ class ChildProcess:
     def log(self) -> str:
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
+    def freeze(self) -> None:
+        """It keeps its connections and does nothing, until `thaw`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """As a power cut would: SIGKILL."""
         self._end(signal.SIGKILL)
@@ -39,9 +46,13 @@ class ChildProcess:
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
-            self._process.send_signal(number)
+            self._signal(number)
             self._process.wait(timeout=_END_S)
             self._process = None
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
 
 def free_port() -> int:

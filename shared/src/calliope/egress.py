@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from calliope.errors import PermanentError
 from calliope.settings import EgressSettings
 
 Network = IPv4Network | IPv6Network
@@ -36,10 +35,6 @@ _DENY: Final[tuple[Network, ...]] = tuple(
         "5f00::/16",
     )
 )
-
-
-class BlockedAddressError(PermanentError):
-    """A user-given URL leads to an address that Calliope does not talk to."""
 
 
 def allowed(address: str, allow: Sequence[Network] = ()) -> bool:

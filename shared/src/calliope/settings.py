@@ -31,7 +31,6 @@ class NatsSettings(Part):
     user: str | None = Field(default=None, description="This service's own user; its permissions follow from it.")
     password: SecretStr | None = Field(default=None, description="Of that user.")
     connect_timeout_s: PositiveFloat = Field(default=5.0, description="Patience with one server.")
-    publish_timeout_s: PositiveFloat = Field(default=5.0, description="Patience with one acknowledgement.")
     replicas: PositiveInt = Field(default=1, description="Copies of streams; 3 in a cluster. Read by the provisioner.")
 
 

@@ -1,6 +1,5 @@
 """Everything a call needs to know before it starts, pinned: a later change of the document does not reach it."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,7 +51,6 @@ class CallPlan:
     carrier_call_id: str
     token: str = field(repr=False)
     continuation: Continuation | None = None
-    accepted_at: float = field(default_factory=time.monotonic)
 
     @property
     def facts(self) -> CallFacts:

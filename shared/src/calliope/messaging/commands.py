@@ -171,11 +171,6 @@ class Responder:
         self._subscriber(handler)
         return handler
 
-    @property
-    def is_paused(self) -> bool:
-        """Whether the server gives us no requests."""
-        return self._subscriber.subscription is None
-
     async def pause(self) -> None:
         """Leave the queue group. On return the server sends no more; what it had sent is being answered."""
         await detach(self._subscriber)
