@@ -116,7 +116,7 @@ class ListenSession:
             case "CloseStream":
                 return True
             case "Finalize":
-                self._queue(self.recognition.finalize(self.listener.partial))
+                self._queue(self.recognition.finalize())
             case "KeepAlive":
                 pass
             case "Configure":

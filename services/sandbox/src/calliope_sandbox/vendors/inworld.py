@@ -170,7 +170,7 @@ class VoiceSocket:
         knobs, at_ms, first = self._knobs, 0.0, True
         entry = said(text, context=context.id)
         self._record["texts"].append(entry)
-        async for chunk in spoken(entry, knobs, char_ms=knobs.char_ms):
+        async for chunk in spoken(entry, knobs):
             if context.closed and knobs.early_close_is_silent and not context.heard:
                 return
             if self._socket.ws.closed:

@@ -96,7 +96,7 @@ class StreamSocket:
             entry = said(request["data"], context=str(number))
             self._record["texts"].append(entry)
             at_ms = 0.0
-            async for chunk in spoken(entry, self._knobs, char_ms=self._knobs.char_ms):
+            async for chunk in spoken(entry, self._knobs):
                 audio = self._header(request, chunk, first=at_ms == 0.0) + chunk.audio
                 await self._socket.send(audio if binary else self._message(number, audio, chunk, at_ms))
                 at_ms += len(chunk.audio) / BYTES_PER_MS
