@@ -17,7 +17,7 @@ from calliope.contracts.base import Event
 from calliope.contracts.subjects import Command, Entity, events_of
 from calliope.ids import new_id
 from calliope.messaging.broker import Bus, build_broker, start, stop
-from calliope.messaging.commands import CommandClient
+from calliope.messaging.command_client import CommandClient
 from calliope.secrets import generate_key, public_key_of
 from calliope.settings import NatsSettings
 from support.processes import ChildProcess, free_port

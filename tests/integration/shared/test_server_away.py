@@ -12,7 +12,8 @@ from calliope.contracts.base import CommandMessage, Event
 from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError, TransientError
 from calliope.messaging.broker import BusLostError, Watchdog, build_broker, consumer, start, stop
-from calliope.messaging.commands import CommandClient, responder
+from calliope.messaging.command_client import CommandClient
+from calliope.messaging.commands import responder
 from calliope.messaging.connection import Connection
 from calliope.messaging.publish import EventPublisher
 from calliope.messaging.streams import EVENTS, WEBHOOKS_FANOUT
