@@ -11,6 +11,7 @@ from aiohttp import web
 from calliope.contracts.document.spec import AssistantSpec
 from calliope.settings import EgressSettings
 from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.failures import Failures
 from calliope_call_worker.providers.llm import quirks
 from calliope_call_worker.providers.llm.base import (
     CallFacts,
@@ -23,7 +24,7 @@ from calliope_call_worker.providers.llm.base import (
 )
 from calliope_call_worker.providers.llm.call_shaped import CallShapedChat
 from calliope_call_worker.providers.llm.openai import OpenAiChat
-from calliope_call_worker.providers.registry import Failures, open_providers
+from calliope_call_worker.providers.registry import open_providers
 from calliope_call_worker.providers.settings import ProvidersSettings
 from support.vendor_fakes import Handler, serving
 

@@ -3,8 +3,8 @@
 The shared parts (connections, breakers) live as long as the worker; a call's parts are made per call and hold nothing.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -22,6 +22,7 @@ from calliope.contracts.document.tts import TtsProvider, Voice
 from calliope.settings import EgressSettings
 from calliope_call_worker.lines import VoiceKey
 from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.failures import Failures, needed
 from calliope_call_worker.providers.llm import quirks
 from calliope_call_worker.providers.llm.anthropic import Anthropic
 from calliope_call_worker.providers.llm.base import CallFacts, LanguageModel
@@ -44,9 +45,6 @@ from calliope_call_worker.providers.tts.resilient import ResilientTts
 
 log = structlog.get_logger(__name__)
 
-MAX_EARLY_FAILURES: Final = 100
-OnFailure = Callable[[Stage, ProviderError, str], None]
-
 
 class _Keyed(Protocol):
     @property
@@ -54,6 +52,7 @@ class _Keyed(Protocol):
 
 
 S = TypeVar("S", bound=_Keyed)
+PartT = TypeVar("PartT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,48 +102,6 @@ LLM_VENDORS: Final[Mapping[LlmProvider, LlmVendor]] = {
 }
 
 
-class Failures:
-    """Where the providers of one call report; what comes before somebody listens is kept for them."""
-
-    def __init__(self) -> None:
-        self._listener: OnFailure | None = None
-        self._early: list[tuple[Stage, ProviderError, str]] = []
-
-    def listen(self, listener: OnFailure) -> None:
-        """From now on, and what was reported before."""
-        self._listener = listener
-        early, self._early = self._early, []
-        for report in early:
-            listener(*report)
-
-    def of(self, stage: Stage) -> Callable[[ProviderError, str], None]:
-        """The callback for one stage."""
-
-        def report(error: ProviderError, action: str) -> None:
-            if self._listener is not None:
-                self._listener(stage, error, action)
-            elif len(self._early) < MAX_EARLY_FAILURES:
-                self._early.append((stage, error, action))
-
-        return report
-
-
-class StageError(ProviderError):
-    """A stage of a call cannot be had at all."""
-
-    def __init__(self, stage: Stage, error: ProviderError) -> None:
-        super().__init__(error.provider, error.failure, error.detail, retry_after_s=error.retry_after_s)
-        self.stage = stage
-
-
-@contextmanager
-def _needed(stage: Stage) -> Iterator[None]:
-    try:
-        yield
-    except ProviderError as exc:
-        raise StageError(stage, exc) from exc
-
-
 @dataclass(frozen=True, slots=True)
 class CallProviders:
     """What one call hears, thinks and speaks with."""
@@ -174,11 +131,11 @@ class Providers:
         failures = Failures()
         settings = self._settings
         voice = spec.tts_settings
-        with _needed(Stage.STT):
+        with needed(Stage.STT):
             stt = ResilientStt(self.stt(spec.stt_settings), settings.listening, failures.of(Stage.STT))
-        with _needed(Stage.LLM):
+        with needed(Stage.LLM):
             llm = self.chain(spec, failures, facts=facts)
-        with _needed(Stage.TTS):
+        with needed(Stage.TTS):
             tts = ResilientTts(self._voices(spec, failures), settings.speaking, failures.of(Stage.TTS))
         return CallProviders(
             stt=stt,
@@ -221,15 +178,8 @@ class Providers:
         wanted = [(spec.llm_provider, spec.llm_provider_config)]
         if spec.llm_fallback_providers.enabled:
             wanted += [(one.provider, one) for one in spec.llm_fallback_providers.fallbacks]
-        report, links, lacking = failures.of(Stage.LLM), list[Link](), None
-        for provider, config in wanted:
-            try:
-                links.append(self.link(provider, config, facts or CallFacts()))
-            except ProviderError as exc:
-                lacking = exc
-                report(exc, "left out")
-        if not links and lacking is not None:
-            raise lacking
+        report, known = failures.of(Stage.LLM), facts or CallFacts()
+        links = _those_to_be_had((partial(self.link, provider, config, known) for provider, config in wanted), report)
         return LlmChain(links, thinking or self._settings.thinking, report)
 
     def link(self, provider: LlmProvider, config: LlmProviderConfig | LlmFallback, facts: CallFacts) -> Link:
@@ -252,16 +202,8 @@ class Providers:
         return VOICES[spec.provider].voice(self._session, self._settings, spec)
 
     def _voices(self, spec: AssistantSpec, failures: Failures) -> list[TextToSpeech]:
-        report, voices, lacking = failures.of(Stage.TTS), list[TextToSpeech](), None
-        for one in (spec.tts_settings, *spec.tts_settings.fallbacks):
-            try:
-                voices.append(self.voice(one))
-            except ProviderError as exc:
-                lacking = exc
-                report(exc, "left out")
-        if not voices and lacking is not None:
-            raise lacking
-        return voices
+        wanted = (spec.tts_settings, *spec.tts_settings.fallbacks)
+        return _those_to_be_had((partial(self.voice, one) for one in wanted), failures.of(Stage.TTS))
 
 
 @asynccontextmanager
@@ -300,6 +242,22 @@ def stt_options(spec: SttSettings, call_id: str) -> SttOptions:
         eot_timeout_ms=spec.eot_timeout_ms,
         mip_opt_out=spec.mip_opt_out,
     )
+
+
+def _those_to_be_had(
+    makers: Iterable[Callable[[], PartT]], report: Callable[[ProviderError, str], None]
+) -> list[PartT]:
+    """What this installation can ask, in order; the rest is reported. Raises: ProviderError, when nothing is left."""
+    had, lacking = list[PartT](), None
+    for make in makers:
+        try:
+            had.append(make())
+        except ProviderError as exc:
+            lacking = exc
+            report(exc, "left out")
+    if not had and lacking is not None:
+        raise lacking
+    return had
 
 
 def _note(stage: Stage, error: ProviderError, action: str) -> None:
