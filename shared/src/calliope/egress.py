@@ -1,4 +1,4 @@
-"""The one way out to URLs that a user gave: rules for the URL when written, a guard for the address when used.
+"""The one way out to URLs that a developer gave: rules for the URL when written, a guard for the address when used.
 
 The address is judged at connect time, so a name that changes its address between check and use gains nothing.
 Redirects, proxies of the environment and cookies are off. An egress proxy would see the address instead; then it
@@ -83,7 +83,7 @@ def connector(settings: EgressSettings, *, limit: int = 200, limit_per_host: int
 
 
 def session(settings: EgressSettings, *, total_s: float, limit: int = 200) -> aiohttp.ClientSession:
-    """A client for user-given URLs. Every request must pass `allow_redirects=False` and read a bounded body."""
+    """A client for those URLs. Every request must pass `allow_redirects=False` and read a bounded body."""
     return aiohttp.ClientSession(
         connector=connector(settings, limit=limit),
         timeout=aiohttp.ClientTimeout(total=total_s, connect=min(5.0, total_s)),

@@ -67,12 +67,12 @@ class TraceSettings(Part):
 
 
 class EgressSettings(Part):
-    """Networks that user-given URLs may reach although they are not public. Empty in production."""
+    """Networks that URLs of assistants may reach although they are not public. Empty in production."""
 
     allow: tuple[IPv4Network | IPv6Network, ...] = Field(
-        default=(), description="Networks that user-given URLs may reach although they are not public."
+        default=(), description="Networks that URLs of assistants may reach although they are not public."
     )
-    allow_http: bool = Field(default=False, description="Whether user-given URLs may be plain `http://`.")
+    allow_http: bool = Field(default=False, description="Whether URLs of assistants may be plain `http://`.")
 
 
 class ServiceSettings(BaseSettings):

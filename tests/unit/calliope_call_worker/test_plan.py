@@ -34,7 +34,7 @@ def test_a_model_is_told_whose_number_is_whose(direction: Direction, from_number
         carrier_call_id="CA1",
         token="t",
     )
-    assert plan.facts == CallFacts("CA1", assistant_number=OURS, customer_number=THEIRS)
+    assert plan.facts == CallFacts("CA1", assistant_number=OURS, caller_number=THEIRS)
 
 
 def test_a_stored_document_that_newer_rules_refuse_is_refused_without_its_values() -> None:

@@ -57,7 +57,7 @@ class CallPlan:
         """What a custom model may be told about it."""
         numbers = (self.to_number, self.from_number)
         ours, theirs = numbers if self.direction is Direction.INBOUND else reversed(numbers)
-        return CallFacts(self.carrier_call_id, assistant_number=ours, customer_number=theirs)
+        return CallFacts(self.carrier_call_id, assistant_number=ours, caller_number=theirs)
 
     @property
     def tools_unknown(self) -> dict[tuple[int, str], str]:

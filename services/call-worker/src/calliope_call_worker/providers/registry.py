@@ -115,7 +115,7 @@ class CallProviders:
 
 
 class Providers:
-    """The worker's connections to its providers. `guarded` is for addresses that a user gave."""
+    """The worker's connections to its providers. `guarded` is for addresses that a developer gave."""
 
     def __init__(
         self, settings: ProvidersSettings, session: aiohttp.ClientSession, guarded: aiohttp.ClientSession
@@ -192,7 +192,7 @@ class Providers:
             vendor = LLM_VENDORS[provider]
             make, settings = vendor.make, vendor.settings(self._settings)
             url, model = config.base_url or settings.url, config.model or settings.model
-            # the installation's key goes to no address that a user gave
+            # the installation's key goes to no address that a developer gave
             key = _key(provider, config.api_key, settings.api_key if config.base_url is None else None)
         asked = make(session, url=url, model=model, api_key=key)
         return Link(asked, self._breakers.get(provider, model, key, url))
@@ -266,7 +266,7 @@ def _note(stage: Stage, error: ProviderError, action: str) -> None:
 
 
 def _custom(request_format: LlmRequestFormat, facts: CallFacts) -> MakeModel:
-    """A server of the user's own: it needs no settings of the installation, and perhaps no key."""
+    """A server of the developer's own: it needs no settings of the installation, and perhaps no key."""
     if request_format is LlmRequestFormat.CALL:
         return partial(CallShapedChat, facts=facts)
     return partial(OpenAiChat, quirks=quirks.CUSTOM)

@@ -22,7 +22,7 @@ class ToolAnswer:
 
 
 class HttpTools:
-    """Runs custom tools. The session is the guarded one; user-given URLs go nowhere else."""
+    """Runs custom tools. The session is the guarded one; URLs of assistants go nowhere else."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
