@@ -7,7 +7,6 @@ The row `bare` is the same request without an adapter, its first bytes unread: w
 
 import asyncio
 import os
-import statistics
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from calliope_call_worker.providers.llm import quirks
 from calliope_call_worker.providers.llm.base import LlmRequest, TextDelta, ToolSpec, UserMessage
 from calliope_call_worker.providers.llm.chat_body import chat_body
+from calliope_local.bench.figures import percentile
 from support.model_vendors import VENDORS, Vendor
 
 SCRIPT = {"name": "bench", "rules": [{"say": "Hello. " * 20, "first_token_ms": 40, "per_token_ms": 5}]}
@@ -108,8 +108,8 @@ async def main(requests: int = 300, at_once: int = 1) -> None:
 
 
 def _show(name: str, added: list[float]) -> None:
-    cuts = statistics.quantiles(added, n=100, method="inclusive")
-    print(f"{name:10} {cuts[49]:7.2f} {cuts[94]:7.2f} {cuts[98]:7.2f} {added[-1]:7.2f}", flush=True)
+    p50, p95, p99 = (percentile(added, share) for share in (0.5, 0.95, 0.99))
+    print(f"{name:10} {p50:7.2f} {p95:7.2f} {p99:7.2f} {max(added):7.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from calliope.contracts.assistants import TtsProvider
+from calliope.contracts.document.tts import TtsProvider
 from calliope_call_worker.providers.settings import SpeakingSettings
 from calliope_call_worker.providers.tts.base import VoiceSession
 from calliope_call_worker.providers.tts.resilient import ResilientTts
+from calliope_local.bench.figures import percentile
 from support.spoken_world import World, world
 
 REPLIES: Final = 200
@@ -50,7 +51,7 @@ def main() -> None:
     replies = int(sys.argv[1]) if len(sys.argv) > 1 else REPLIES
     for provider in TtsProvider:
         times = asyncio.run(measure(provider, replies))
-        p50, p99 = times[len(times) // 2], times[int(len(times) * 0.99)]
+        p50, p99 = percentile(times, 0.5), percentile(times, 0.99)
         print(f"{provider:11} {replies} replies  p50 {p50:6.2f} ms  p99 {p99:6.2f} ms  most {times[-1]:6.2f} ms")
 
 

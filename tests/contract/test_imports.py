@@ -41,7 +41,7 @@ RULES = (
     Rule(
         direction.adapters_outside_app,
         "write what you need as a Protocol in ports.py, and let app.py pass the adapter in",
-        ("calliope_assistants.service", "from calliope_assistants.adapters.mongo import MongoAssistants"),
+        ("calliope_assistants.service", "from calliope_assistants.adapters.mongo_rows import MongoAssistants"),
     ),
     Rule(
         direction.app_outside_main,
@@ -50,7 +50,7 @@ RULES = (
     ),
     Rule(
         direction.store_outside_adapter,
-        "the driver and its document shapes stay in adapters/mongo.py; return rows of ports.py",
+        "the driver stays in adapters/mongo*.py; return rows of ports.py",
         ("calliope_webhooks.service", "from pymongo.errors import DuplicateKeyError"),
     ),
     Rule(
@@ -121,7 +121,7 @@ def test_every_way_to_start_a_task_without_owner_is_noticed(source: str) -> None
     "module",
     [
         parsed("calliope_gateway.app", "async with asyncio.TaskGroup() as tasks:\n    tasks.create_task(x())"),
-        parsed("calliope_assistants.app", "from calliope_assistants.adapters.mongo import MongoAssistants"),
+        parsed("calliope_assistants.app", "from calliope_assistants.adapters.mongo_rows import MongoAssistants"),
         parsed("calliope_webhooks.adapters.mongo", "import pymongo"),
         parsed("calliope_gateway.adapters.x", "async def f(bus):\n    await bus.publish(b'', 'x', stream='EVENTS')"),
         parsed("calliope_webhooks.retry", "'''Text about calliope.evt.> alone.'''\nimport hashlib"),

@@ -2,9 +2,6 @@
 
 import asyncio
 import os
-import signal
-import socket
-import subprocess
 import sys
 import time
 import urllib.error
@@ -20,9 +17,10 @@ from calliope.contracts.base import Event
 from calliope.contracts.subjects import Command, Entity, events_of
 from calliope.ids import new_id
 from calliope.messaging.broker import Bus, build_broker, start, stop
-from calliope.messaging.commands import CommandClient
+from calliope.messaging.command_client import CommandClient
 from calliope.secrets import generate_key, public_key_of
 from calliope.settings import NatsSettings
+from support.processes import ChildProcess, free_port
 
 CALLS_KEY: Final = generate_key()
 WEBHOOKS_KEY: Final = generate_key()
@@ -31,14 +29,12 @@ CANARY: Final = "canary-5d1c9a7e-never-shown"
 _READY_S: Final = 20.0
 
 
-class AssistantsProcess:
+class AssistantsProcess(ChildProcess):
     """`python -m calliope_assistants`, killed with -9 or stopped; its log is kept."""
 
     def __init__(self, folder: Path, nats_url: str, mongo_url: str, **variables: str) -> None:
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self.log_file = folder / "log"
-        self.port = _free_port()
+        super().__init__(folder / "log")
+        self.port = free_port()
         self._environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ} | {
             "PYTHONUNBUFFERED": "1",
             "CALLIOPE_NATS__URL": nats_url,
@@ -62,19 +58,12 @@ class AssistantsProcess:
         self.launch()
         deadline = time.monotonic() + _READY_S
         while not self.is_ready():
-            assert self._process is not None
-            assert self._process.poll() is None, self.log()
+            assert self.is_running, self.log()
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.05)
 
     def launch(self) -> None:
-        with self.log_file.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "calliope_assistants"],
-                env=self._environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+        self.run([sys.executable, "-m", "calliope_assistants"], environment=self._environment)
 
     def is_ready(self) -> bool:
         try:
@@ -86,27 +75,6 @@ class AssistantsProcess:
     def metrics(self) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5.0) as answer:
             return str(answer.read().decode())
-
-    def kill(self) -> None:
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        self._end(signal.SIGTERM)
-
-    def log(self) -> str:
-        return self.log_file.read_text(encoding="utf-8", errors="replace")
-
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(timeout=20)
-            self._process = None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Asking:

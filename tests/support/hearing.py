@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
-from calliope.contracts.assistants import SttSettings
+from calliope.contracts.document.stt import SttSettings
 from calliope_call_worker.providers.registry import Providers, stt_options
 from calliope_call_worker.providers.settings import DeepgramSettings, ProvidersSettings
 from calliope_call_worker.providers.stt.base import SpeechToText, SttOptions, SttStream, Transcript

@@ -3,9 +3,7 @@
 In the `conftest.py` of a folder that needs it: `from support.mongo import mongo_server, mongo_settings  # noqa: F401`.
 """
 
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,17 +15,18 @@ import pytest
 from pydantic import SecretStr
 
 from calliope.settings import MongoSettings
+from support.processes import ChildProcess, free_port
 
 _START_S = 20.0
 
 
-class MongoServer:
+class MongoServer(ChildProcess):
     """One nx-27017 in its own directory; keeps its port over restarts."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "output")
         self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
 
     @property
     def url(self) -> str:
@@ -38,8 +37,7 @@ class MongoServer:
         binary = Path(sys.executable).parent / "nx-27017"
         command = [str(binary), "--data-dir", str(self._folder / "data"), "--port", str(self.port)]
         command += ["--log-file", str(self._folder / "nx.log"), "--pid-file", str(self._folder / "nx.pid")]
-        with (self._folder / "output").open("ab") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603 - ours
+        self.run(command)
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline:
             with socket.socket() as probe:
@@ -47,26 +45,7 @@ class MongoServer:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.02)
-        raise TimeoutError((self._folder / "output").read_text()[-2000:])
-
-    def kill(self) -> None:
-        """As a power cut would: SIGKILL."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        self._end(signal.SIGTERM)
-
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(timeout=10)
-            self._process = None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        raise TimeoutError(self.log()[-2000:])
 
 
 @pytest.fixture(scope="session")

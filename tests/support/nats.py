@@ -6,8 +6,6 @@ In the `conftest.py` of a folder that needs it: `from support.nats import bus_se
 import asyncio
 import json
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,15 +17,16 @@ import pytest
 
 from calliope.messaging.provision import provision
 from calliope.settings import NatsSettings
+from support.processes import ChildProcess
 
 
-class NatsServer:
+class NatsServer(ChildProcess):
     """One nats-server with JetStream in its own directory; keeps its port over restarts."""
 
     def __init__(self, folder: Path, *, extra_config: str = "") -> None:
+        super().__init__(folder / "log")
         self._folder = folder
         self._extra = extra_config
-        self._process: subprocess.Popen[bytes] | None = None
         self.port = -1
 
     @property
@@ -46,10 +45,7 @@ class NatsServer:
             f'jetstream {{ store_dir: "{self._folder / "data"}", sync_interval: always }}\n{extra}\n'
         )
         binary = Path(sys.executable).parent / "nats-server"
-        with (self._folder / "log").open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - our own binary and file
-                [str(binary), "-c", str(config)], stdout=output, stderr=subprocess.STDOUT
-            )
+        self.run([str(binary), "-c", str(config)])
         self.port = self._read_port(ports)
 
     def _read_port(self, folder: Path) -> int:
@@ -61,20 +57,7 @@ class NatsServer:
                 if text.endswith(("}", "}\n")):
                     return int(json.loads(text)["nats"][0].rpartition(":")[2])
             time.sleep(0.01)
-        raise TimeoutError((self._folder / "log").read_text()[-2000:])
-
-    def kill(self) -> None:
-        """As a power cut would: SIGKILL."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        self._end(signal.SIGTERM)
-
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(timeout=10)
-            self._process = None
+        raise TimeoutError(self.log()[-2000:])
 
 
 @pytest.fixture(scope="session")

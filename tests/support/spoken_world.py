@@ -10,7 +10,7 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import BaseTestServer, TestServer
 from pydantic import SecretStr
 
-from calliope.contracts.assistants import TtsProvider, Voice
+from calliope.contracts.document.tts import TtsProvider, Voice
 from calliope_call_worker.providers.registry import VOICES
 from calliope_call_worker.providers.settings import (
     AuraSettings,

@@ -8,19 +8,20 @@ from typing import Any, cast
 
 from aiohttp import ClientSession
 
-from calliope.contracts.assistants import AssistantSpec
 from calliope.contracts.base import Message
 from calliope.contracts.calls import Direction, Stage
+from calliope.contracts.document.spec import AssistantSpec
 from calliope_call_worker.call import Call, CallParts
 from calliope_call_worker.lines import LineCache, VoiceKey
 from calliope_call_worker.media import MediaSocket
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal, Recorder
 from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.failures import Failures
 from calliope_call_worker.providers.llm.base import Finished, TextDelta
 from calliope_call_worker.providers.llm.breaker import Breakers
 from calliope_call_worker.providers.llm.chain import Link, LlmChain
-from calliope_call_worker.providers.registry import CallProviders, Failures, stt_options
+from calliope_call_worker.providers.registry import CallProviders, stt_options
 from calliope_call_worker.providers.settings import ListeningSettings, SpeakingSettings, ThinkingSettings
 from calliope_call_worker.providers.stt.base import SttEvent
 from calliope_call_worker.providers.stt.resilient import ResilientStt

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from calliope.contracts import subjects
-from calliope.contracts.assistants import AssistantSpec
 from calliope.contracts.base import Event
 from calliope.contracts.catalogue import COMMANDS, EVENTS, CommandShape, EventShape
+from calliope.contracts.document.spec import AssistantSpec
 from calliope.contracts.errors import Problem
 from calliope.messaging.streams import DURABLES, STREAMS
 

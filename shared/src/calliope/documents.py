@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from calliope.contracts.assistants import known_fields
+from calliope.contracts.document.spec import known_fields
 from calliope.contracts.errors import FieldProblem
 
 PathPattern = tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The one way out to URLs that a user gave: rules for the URL when written, a guard for the address when used.
+"""The one way out to URLs that a developer gave: rules for the URL when written, a guard for the address when used.
 
 The address is judged at connect time, so a name that changes its address between check and use gains nothing.
 Redirects, proxies of the environment and cookies are off. An egress proxy would see the address instead; then it
@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from calliope.errors import PermanentError
 from calliope.settings import EgressSettings
 
 Network = IPv4Network | IPv6Network
@@ -36,10 +35,6 @@ _DENY: Final[tuple[Network, ...]] = tuple(
         "5f00::/16",
     )
 )
-
-
-class BlockedAddressError(PermanentError):
-    """A user-given URL leads to an address that Calliope does not talk to."""
 
 
 def allowed(address: str, allow: Sequence[Network] = ()) -> bool:
@@ -88,7 +83,7 @@ def connector(settings: EgressSettings, *, limit: int = 200, limit_per_host: int
 
 
 def session(settings: EgressSettings, *, total_s: float, limit: int = 200) -> aiohttp.ClientSession:
-    """A client for user-given URLs. Every request must pass `allow_redirects=False` and read a bounded body."""
+    """A client for those URLs. Every request must pass `allow_redirects=False` and read a bounded body."""
     return aiohttp.ClientSession(
         connector=connector(settings, limit=limit),
         timeout=aiohttp.ClientTimeout(total=total_s, connect=min(5.0, total_s)),

@@ -1,17 +1,14 @@
 """How a service process runs: logs and traces set up, a loop, signals turned into an event, an exit code.
 
-async def main(stop: asyncio.Event) -> None:
-    async with running(create_app(settings)) as app, asyncio.TaskGroup() as tasks: ...
-    await stop.wait()                          # SIGTERM or SIGINT; a second one cancels main
-
 if __name__ == "__main__":
-    sys.exit(run_service(main, service="webhooks", settings=settings))
+    sys.exit(run_service(until_stopped(running(settings)), service="webhooks", settings=settings))
 """
 
 import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import structlog
@@ -39,6 +36,16 @@ def run_service(main: Main, *, service: str, settings: ServiceSettings) -> int:
     finally:
         provider.shutdown()
     return 0
+
+
+def until_stopped(service: AbstractAsyncContextManager[object]) -> Main:
+    """Run what `service` opens until SIGTERM or SIGINT; a second one cancels it."""
+
+    async def main(stop: asyncio.Event) -> None:
+        async with service:
+            await stop.wait()
+
+    return main
 
 
 async def _supervise(main: Main, service: str) -> None:

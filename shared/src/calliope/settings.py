@@ -31,7 +31,6 @@ class NatsSettings(Part):
     user: str | None = Field(default=None, description="This service's own user; its permissions follow from it.")
     password: SecretStr | None = Field(default=None, description="Of that user.")
     connect_timeout_s: PositiveFloat = Field(default=5.0, description="Patience with one server.")
-    publish_timeout_s: PositiveFloat = Field(default=5.0, description="Patience with one acknowledgement.")
     replicas: PositiveInt = Field(default=1, description="Copies of streams; 3 in a cluster. Read by the provisioner.")
 
 
@@ -68,12 +67,12 @@ class TraceSettings(Part):
 
 
 class EgressSettings(Part):
-    """Networks that user-given URLs may reach although they are not public. Empty in production."""
+    """Networks that URLs of assistants may reach although they are not public. Empty in production."""
 
     allow: tuple[IPv4Network | IPv6Network, ...] = Field(
-        default=(), description="Networks that user-given URLs may reach although they are not public."
+        default=(), description="Networks that URLs of assistants may reach although they are not public."
     )
-    allow_http: bool = Field(default=False, description="Whether user-given URLs may be plain `http://`.")
+    allow_http: bool = Field(default=False, description="Whether URLs of assistants may be plain `http://`.")
 
 
 class ServiceSettings(BaseSettings):

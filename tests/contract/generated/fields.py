@@ -5,7 +5,7 @@ from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel
 
-from calliope.contracts.assistants import AssistantSpec
+from calliope.contracts.document.spec import AssistantSpec
 from contract.generated.proofs import NOT_YET, PROOFS
 
 _HEAD: Final = """\

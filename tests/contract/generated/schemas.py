@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from calliope import asyncapi
-from calliope.contracts.assistants import AssistantSpec
 from calliope.contracts.base import CommandMessage, Event, Reply
 from calliope.contracts.catalogue import COMMANDS, EVENTS
+from calliope.contracts.document.spec import AssistantSpec
 from calliope_gateway.http import openapi
 from calliope_gateway.http.server import ROUTES, VERSION
 

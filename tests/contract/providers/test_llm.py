@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from calliope.contracts.assistants import AssistantSpec
+from calliope.contracts.document.spec import AssistantSpec
 from calliope.settings import EgressSettings
 from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.failures import Failures
 from calliope_call_worker.providers.llm import quirks
 from calliope_call_worker.providers.llm.base import (
     CallFacts,
@@ -23,7 +24,7 @@ from calliope_call_worker.providers.llm.base import (
 )
 from calliope_call_worker.providers.llm.call_shaped import CallShapedChat
 from calliope_call_worker.providers.llm.openai import OpenAiChat
-from calliope_call_worker.providers.registry import Failures, open_providers
+from calliope_call_worker.providers.registry import open_providers
 from calliope_call_worker.providers.settings import ProvidersSettings
 from support.vendor_fakes import Handler, serving
 
@@ -107,7 +108,7 @@ async def test_a_custom_server_can_be_told_about_the_call() -> None:
         asked.append((await request.json(), request.headers.get("Authorization")))
         return await streams(TEXT, END)(request)
 
-    facts = CallFacts("CA1", assistant_number="+15550100", customer_number="+15550199")
+    facts = CallFacts("CA1", assistant_number="+15550100", caller_number="+15550199")
     async with serving("/any/path", answer) as (session, url), asyncio.timeout(5):
         chat = CallShapedChat(session, facts, url=f"{url}/any/path", model="", api_key="")
         request = replace(REQUEST, tools=(ToolSpec("book", "Books.", {"type": "object"}),))
@@ -141,7 +142,7 @@ async def test_a_document_decides_how_its_custom_servers_are_asked() -> None:
         fallbacks = {"enabled": True, "fallbacks": [{"provider": "custom", **second}]}
         document = {"name": "Ann", "llm_provider": "custom", "llm_provider_config": first}
         spec = AssistantSpec.model_validate({**document, "llm_fallback_providers": fallbacks})
-        chain = providers.chain(spec, Failures(), facts=CallFacts("CA1", customer_number="+15550199"))
+        chain = providers.chain(spec, Failures(), facts=CallFacts("CA1", caller_number="+15550199"))
         async with chain.stream(REQUEST, lambda: "") as events:
             assert [event async for event in events] == [TextDelta("Hi"), Finished("stop")]
     call = {"phoneCallProviderId": "CA1", "customer": {"number": "+15550199"}}

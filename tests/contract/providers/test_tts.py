@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from calliope.contracts.assistants import TtsProvider
+from calliope.contracts.document.tts import TtsProvider
 from calliope_call_worker.pipeline.playout import Playout
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from support.spoken_world import CLOSED_PORT, Spoken, World, alive, heard, listen, reply, words_of, world

@@ -9,7 +9,7 @@ from deepgram.core.events import EventType
 from deepgram.environment import DeepgramClientEnvironment
 from deepgram.speak.v1.types import SpeakV1Clear, SpeakV1Close, SpeakV1Flush, SpeakV1Text
 
-from calliope.contracts.assistants import TtsProvider
+from calliope.contracts.document.tts import TtsProvider
 from calliope_call_worker.pipeline.playout import Playout
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from support.spoken_world import World, alive, heard, reply, words_of, world

@@ -8,7 +8,7 @@ from typing import Any
 import elevenlabs
 import pytest
 
-from calliope.contracts.assistants import TtsProvider
+from calliope.contracts.document.tts import TtsProvider
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import ElevenLabsSettings
 from calliope_call_worker.providers.tts.base import SpeechStream, VoiceSession

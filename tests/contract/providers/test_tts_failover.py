@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from calliope.contracts.assistants import TtsProvider
+from calliope.contracts.document.tts import TtsProvider
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import SpeakingSettings
 from calliope_call_worker.providers.tts.resilient import ResilientTts

@@ -5,7 +5,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from calliope.contracts.assistants import TtsProvider
+from calliope.contracts.document.tts import TtsProvider
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.tts import inworld_words
 from support.spoken_world import World, alive, reply, words_of, world

@@ -1,8 +1,6 @@
 """What happens to assistants when something breaks: nothing acknowledged is lost, and answers stay quick and honest."""
 
 import asyncio
-import os
-import signal
 import time
 from pathlib import Path
 
@@ -121,8 +119,7 @@ async def test_a_store_that_hangs_does_not_hold_an_answer_up(
     async with a_bus(own_nats_server.url) as bus:
         asking = Asking(bus, new_id("org"))
         created = await asking.create()
-        assert own_mongo_server._process is not None
-        os.kill(own_mongo_server._process.pid, signal.SIGSTOP)
+        own_mongo_server.freeze()
         try:
             for command_id in (None, "k"):
                 began = time.monotonic()
@@ -134,7 +131,7 @@ async def test_a_store_that_hangs_does_not_hold_an_answer_up(
                 await asking.get(created.id)
             assert caught.value.code is ErrorCode.UNAVAILABLE
         finally:
-            os.kill(own_mongo_server._process.pid, signal.SIGCONT)
+            own_mongo_server.thaw()
         await until(own.is_ready)
         assert await asking.get(created.id) == created
 

@@ -8,7 +8,7 @@ from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
 from calliope.ids import new_id
-from calliope.messaging.commands import CommandClient
+from calliope.messaging.command_client import CommandClient
 from calliope_call_worker.adapters.directory import ASK_S, BusDirectory
 from support.assistants import Asking, AssistantsProcess, a_bus
 from support.mongo import MongoServer

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from calliope import api_keys
-from calliope.contracts.assistants import SECRET_PATHS
+from calliope.contracts.document.spec import SECRET_PATHS
 from calliope.contracts.subjects import Command
 from calliope.documents import places
 from calliope.errors import CommandError

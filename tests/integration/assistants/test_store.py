@@ -20,14 +20,10 @@ from calliope.errors import CommandError, TransientError
 from calliope.ids import new_id
 from calliope.secrets import Sealer, public_key_of
 from calliope.settings import EgressSettings, MongoSettings
-from calliope_assistants.adapters.mongo import (
-    MongoAssistants,
-    MongoCallEvents,
-    MongoCommandLog,
-    MongoNumbers,
-    MongoOutbox,
-    MongoStore,
-)
+from calliope_assistants.adapters.mongo import MongoStore
+from calliope_assistants.adapters.mongo_calls import MongoCallEvents
+from calliope_assistants.adapters.mongo_commands import MongoCommandLog
+from calliope_assistants.adapters.mongo_rows import MongoAssistants, MongoNumbers, MongoOutbox
 from calliope_assistants.commands import Once
 from calliope_assistants.model import Rules
 from calliope_assistants.numbers import NumberService

@@ -14,7 +14,8 @@ from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError, TransientError, invalid
 from calliope.messaging.broker import Bus, stop
-from calliope.messaging.commands import DEADLINE, CommandClient, responder
+from calliope.messaging.command_client import CommandClient
+from calliope.messaging.commands import DEADLINE, responder
 from calliope.messaging.streams import MAX_MESSAGE_BYTES
 from support.waiting import until
 

@@ -20,7 +20,8 @@ from calliope.contracts.webhooks import Delivery, DeliveryPage, ListDeliveries, 
 from calliope.errors import not_found, unavailable
 from calliope.ids import new_id
 from calliope.messaging.broker import Bus, build_broker, start, stop
-from calliope.messaging.commands import CommandClient, responder
+from calliope.messaging.command_client import CommandClient
+from calliope.messaging.commands import responder
 from calliope.messaging.publish import EventPublisher
 from calliope.secrets import Sealer, generate_key, public_key_of
 from calliope.settings import EgressSettings, HttpSettings, MongoSettings, NatsSettings

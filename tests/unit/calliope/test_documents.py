@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from calliope.contracts.assistants import SECRET_PATHS, URL_PATHS, AssistantSpec
+from calliope.contracts.document.spec import SECRET_PATHS, URL_PATHS, AssistantSpec
 from calliope.documents import field_problems, merge_patch, places
 
 MINIMAL: dict[str, Any] = {"name": "Anna", "llm_provider_config": {"api_key": "sk-test"}}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from calliope.contracts.assistants import AssistantSpec
+from calliope.contracts.document.spec import AssistantSpec
 
 FOLDER = Path(__file__).parents[3] / "examples"
 FILES = sorted(file for file in FOLDER.glob("*.json") if not file.name.endswith(".call.json"))

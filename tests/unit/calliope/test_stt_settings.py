@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from calliope.contracts.assistants import AssistantSpec, SttSettings
+from calliope.contracts.document.spec import AssistantSpec
+from calliope.contracts.document.stt import SttSettings
 from calliope.documents import field_problems
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from calliope.contracts.assistants import AssistantSpec
+from calliope.contracts.document.spec import AssistantSpec
 from calliope.documents import field_problems
 from contract.generated.fields import fields
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from calliope.contracts.assistants import SECRET_PATHS, SealedSecret, secret_context
+from calliope.contracts.assistants import SealedSecret, secret_context
+from calliope.contracts.document.spec import SECRET_PATHS
 from calliope.contracts.errors import ErrorCode
 from calliope.documents import places
 from calliope.errors import CommandError

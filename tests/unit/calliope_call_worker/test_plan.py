@@ -4,8 +4,9 @@ from typing import Any, cast
 
 import pytest
 
-from calliope.contracts.assistants import AssistantSpec, PinnedAssistant
+from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.calls import Direction
+from calliope.contracts.document.spec import AssistantSpec
 from calliope.errors import PermanentError
 from calliope.secrets import Opener
 from calliope_call_worker.plan import CallPlan, open_spec
@@ -33,7 +34,7 @@ def test_a_model_is_told_whose_number_is_whose(direction: Direction, from_number
         carrier_call_id="CA1",
         token="t",
     )
-    assert plan.facts == CallFacts("CA1", assistant_number=OURS, customer_number=THEIRS)
+    assert plan.facts == CallFacts("CA1", assistant_number=OURS, caller_number=THEIRS)
 
 
 def test_a_stored_document_that_newer_rules_refuse_is_refused_without_its_values() -> None:

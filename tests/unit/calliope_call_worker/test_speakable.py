@@ -66,6 +66,11 @@ def test_plain_words_pass_unchanged(text: str) -> None:
     assert _speak(text) == text
 
 
+@pytest.mark.parametrize(("text", "spoken"), [("if a <b  \r", "if a <b"), ("<b  c < d", "<b c < d")])
+def test_white_space_behind_a_tag_that_is_none_is_single_too(text: str, spoken: str) -> None:
+    assert _speak(text) == spoken
+
+
 @given(st.text(max_size=100))
 def test_white_space_is_single_and_never_at_the_ends(text: str) -> None:
     spoken = _speak(text)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from calliope.contracts.assistants import AssistantSpec
+from calliope.contracts.document.spec import AssistantSpec
 from calliope_call_worker.dialogue import turn_settings
 from calliope_call_worker.settings import CallSettings
 

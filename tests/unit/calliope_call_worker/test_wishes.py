@@ -9,7 +9,8 @@ import pytest
 from aiohttp import ClientSession, web
 from pydantic import SecretStr
 
-from calliope.contracts.assistants import AssistantSpec, CustomTool
+from calliope.contracts.document.spec import AssistantSpec
+from calliope.contracts.document.tools import CustomTool
 from calliope.settings import EgressSettings
 from calliope_call_worker.dialogue import turn_settings
 from calliope_call_worker.plan import account_for

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from calliope.contracts.assistants import AssistantSpec
 from calliope.contracts.calls import CallEnded, EndReason, ProviderFailed, Stage, TurnCommitted
+from calliope.contracts.document.spec import AssistantSpec
 from calliope.settings import EgressSettings
 from calliope_call_worker.providers.errors import Failure
-from calliope_call_worker.providers.registry import Providers, StageError, open_providers
+from calliope_call_worker.providers.failures import StageError
+from calliope_call_worker.providers.registry import Providers, open_providers
 from calliope_call_worker.providers.settings import ProvidersSettings
 from calliope_call_worker.providers.stt.base import Transcript
 from support.recognisers import TwinStt

@@ -16,15 +16,15 @@ from calliope.messaging.publish import EventPublisher
 from calliope.observability.health import Health, serve
 from calliope.secrets import Sealer
 from calliope_assistants import identity
-from calliope_assistants.adapters.mongo import (
+from calliope_assistants.adapters.mongo import MongoStore
+from calliope_assistants.adapters.mongo_calls import MongoCallEvents
+from calliope_assistants.adapters.mongo_commands import MongoCommandLog
+from calliope_assistants.adapters.mongo_rows import (
     MongoAssistants,
-    MongoCallEvents,
-    MongoCommandLog,
     MongoKeys,
     MongoNumbers,
     MongoOrganizations,
     MongoOutbox,
-    MongoStore,
 )
 from calliope_assistants.commands import Once
 from calliope_assistants.handlers import SERVICE, Handlers

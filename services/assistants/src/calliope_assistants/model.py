@@ -9,13 +9,8 @@ from typing import Any, Final
 import orjson
 from pydantic import SecretStr, ValidationError
 
-from calliope.contracts.assistants import (
-    SECRET_PATHS,
-    URL_PATHS,
-    AssistantSpec,
-    SealedSecret,
-    secret_context,
-)
+from calliope.contracts.assistants import SealedSecret, secret_context
+from calliope.contracts.document.spec import SECRET_PATHS, URL_PATHS, AssistantSpec
 from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.documents import PathPattern, field_problems, merge_patch, places
 from calliope.egress import check_url

@@ -1,9 +1,8 @@
 """Runs the call-worker, or replays a recorded call: `python -m calliope_call_worker [replay FILE]`."""
 
-import asyncio
 import sys
 
-from calliope.runtime import run_service
+from calliope.runtime import run_service, until_stopped
 from calliope_call_worker.app import running
 from calliope_call_worker.handlers import SERVICE
 from calliope_call_worker.replay_command import replay_command
@@ -15,12 +14,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["replay"]:
         return replay_command(arguments[1:])
     settings = WorkerSettings()
-
-    async def serve(stop: asyncio.Event) -> None:
-        async with running(settings):
-            await stop.wait()
-
-    return run_service(serve, service=SERVICE, settings=settings)
+    return run_service(until_stopped(running(settings)), service=SERVICE, settings=settings)
 
 
 if __name__ == "__main__":

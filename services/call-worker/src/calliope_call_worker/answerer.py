@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from calliope.contracts.assistants import AssistantSpec
 from calliope.contracts.calls import TurnKind
+from calliope.contracts.document.spec import AssistantSpec
 from calliope_call_worker import phrases
 from calliope_call_worker.conversation import Conversation
 from calliope_call_worker.lines import LineCache, VoiceKey

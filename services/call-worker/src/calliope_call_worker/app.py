@@ -13,7 +13,8 @@ from aiohttp import web
 from calliope import egress
 from calliope.ids import new_id
 from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
-from calliope.messaging.commands import CommandClient, Responder
+from calliope.messaging.command_client import CommandClient
+from calliope.messaging.commands import Responder
 from calliope.observability import metrics
 from calliope.observability.health import Health
 from calliope.secrets import Opener

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from calliope.contracts.assistants import AssistantSpec
 from calliope.contracts.calls import EndReason, Interrupted, TurnKind, TurnStarted
+from calliope.contracts.document.spec import AssistantSpec
 from calliope_call_worker import phrases
 from calliope_call_worker.answerer import Answerer
 from calliope_call_worker.clock import CallClock

@@ -28,7 +28,7 @@ from calliope_call_worker.continuation import continuation
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.plan import CallPlan, account_for, open_spec
 from calliope_call_worker.ports import Directory, Journal, Journals, Leases
-from calliope_call_worker.providers.registry import StageError
+from calliope_call_worker.providers.failures import StageError
 from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount, MediaAnswer, VoiceHook
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import WorkerSettings

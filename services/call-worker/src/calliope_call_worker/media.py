@@ -28,7 +28,6 @@ _CLOSED: Final = {
     aiohttp.WSMsgType.CLOSED,
     aiohttp.WSMsgType.ERROR,
 }
-GOING_AWAY: Final = 1001
 _MALFORMED: Final = metrics.counter("calliope_media_malformed_total", "Messages of carriers that could not be read.")
 
 

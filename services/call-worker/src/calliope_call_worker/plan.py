@@ -1,14 +1,14 @@
 """Everything a call needs to know before it starts, pinned: a later change of the document does not reach it."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
-from calliope.contracts.assistants import SECRET_PATHS, AssistantSpec, PinnedAssistant, SealedSecret, secret_context
+from calliope.contracts.assistants import PinnedAssistant, SealedSecret, secret_context
 from calliope.contracts.calls import Direction
+from calliope.contracts.document.spec import SECRET_PATHS, AssistantSpec
 from calliope.documents import places
 from calliope.errors import PermanentError
 from calliope.secrets import Opener
@@ -51,14 +51,13 @@ class CallPlan:
     carrier_call_id: str
     token: str = field(repr=False)
     continuation: Continuation | None = None
-    accepted_at: float = field(default_factory=time.monotonic)
 
     @property
     def facts(self) -> CallFacts:
         """What a custom model may be told about it."""
         numbers = (self.to_number, self.from_number)
         ours, theirs = numbers if self.direction is Direction.INBOUND else reversed(numbers)
-        return CallFacts(self.carrier_call_id, assistant_number=ours, customer_number=theirs)
+        return CallFacts(self.carrier_call_id, assistant_number=ours, caller_number=theirs)
 
     @property
     def tools_unknown(self) -> dict[tuple[int, str], str]:

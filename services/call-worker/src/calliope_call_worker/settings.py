@@ -24,7 +24,6 @@ class CallSettings(Part):
     end_of_turn_s: PositiveFloat = Field(default=1.5, description="After a final without any other sign of its end.")
     interim_ceiling_s: PositiveFloat = Field(default=3.0, description="After an interim that is never finalised.")
     prepare_after_s: float = Field(default=0.25, ge=0, description="Think about interims this stable; 0: never.")
-    mark_grace_s: PositiveFloat = Field(default=2.0, description="How late a carrier's mark may be.")
     tool_rounds: PositiveInt = Field(default=6, description="Model, tools, model … in one turn, at most.")
     last_resort: str = Field(
         default="We are sorry, we have a technical problem. Please call again later.",

@@ -1,9 +1,8 @@
 """Runs the gateway: `python -m calliope_gateway`."""
 
-import asyncio
 import sys
 
-from calliope.runtime import run_service
+from calliope.runtime import run_service, until_stopped
 from calliope_gateway.app import running
 from calliope_gateway.settings import GatewaySettings
 
@@ -11,12 +10,7 @@ from calliope_gateway.settings import GatewaySettings
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
     settings = GatewaySettings()
-
-    async def serve(stop: asyncio.Event) -> None:
-        async with running(settings):
-            await stop.wait()
-
-    return run_service(serve, service="gateway", settings=settings)
+    return run_service(until_stopped(running(settings)), service="gateway", settings=settings)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 
 from calliope.messaging.broker import Watchdog, build_broker, ready, start, stop
-from calliope.messaging.commands import CommandClient
+from calliope.messaging.command_client import CommandClient
 from calliope.observability.health import Health
 from calliope_gateway.http.server import build_http
 from calliope_gateway.settings import GatewaySettings

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-import orjson
 from aiohttp import web
 
 from calliope_sandbox.faults import FaultError, Faults
+from calliope_sandbox.json_http import as_json, json_object
 from calliope_sandbox.knobs import KnobError, Knobs
 from calliope_sandbox.llm_scripts import ScriptError, ScriptStore
 from calliope_sandbox.records import Records
@@ -84,51 +84,51 @@ def create_app(sandbox: Sandbox | None = None) -> web.Application:
 def _controls(sandbox: Sandbox) -> list[web.RouteDef]:
     async def arm(request: web.Request) -> web.Response:
         try:
-            fault = sandbox.faults.arm(await _document(request), FAULTY)
+            fault = sandbox.faults.arm(await json_object(request), FAULTY)
         except FaultError as exc:
             return _refused(exc)
-        return _json({"id": fault.id}, 201)
+        return as_json({"id": fault.id}, 201)
 
     async def faults(_: web.Request) -> web.Response:
-        return _json(sandbox.faults.listing())
+        return as_json(sandbox.faults.listing())
 
     async def disarm(_: web.Request) -> web.Response:
         sandbox.faults.clear()
-        return _json({})
+        return as_json({})
 
     async def turn(request: web.Request) -> web.Response:
         try:
-            sandbox.knobs.turn(await _document(request))
+            sandbox.knobs.turn(await json_object(request))
         except KnobError as exc:
             return _refused(exc)
         return await knobs(request)
 
     async def knobs(_: web.Request) -> web.Response:
-        return _json(asdict(sandbox.knobs))
+        return as_json(asdict(sandbox.knobs))
 
     async def script(request: web.Request) -> web.Response:
         try:
-            stored = sandbox.scripts.put(await _document(request))
+            stored = sandbox.scripts.put(await json_object(request))
         except ScriptError as exc:
             return _refused(exc)
-        return _json({"name": stored.name}, 201)
+        return as_json({"name": stored.name}, 201)
 
     async def forget_scripts(_: web.Request) -> web.Response:
         sandbox.scripts.clear()
-        return _json({})
+        return as_json({})
 
     async def records(request: web.Request) -> web.Response:
-        return _json(sandbox.records.listing(request.match_info["kind"], dict(request.query)))
+        return as_json(sandbox.records.listing(request.match_info["kind"], dict(request.query)))
 
     async def reset(_: web.Request) -> web.Response:
         sandbox.faults.clear()
         sandbox.knobs.reset()
         sandbox.scripts.clear()
         sandbox.records.clear()
-        return _json({})
+        return as_json({})
 
     async def ready(_: web.Request) -> web.Response:
-        return _json({"status": "ok", "records": sandbox.records.counts()})
+        return as_json({"status": "ok", "records": sandbox.records.counts()})
 
     return [
         web.post("/sandbox/faults", arm),
@@ -145,23 +145,5 @@ def _controls(sandbox: Sandbox) -> list[web.RouteDef]:
     ]
 
 
-async def _document(request: web.Request) -> dict[str, Any]:
-    try:
-        document = orjson.loads(await request.read())
-    except orjson.JSONDecodeError as exc:
-        raise web.HTTPBadRequest(text=f"the body is not JSON: {exc}") from exc
-    if not isinstance(document, dict):
-        raise web.HTTPBadRequest(text="the body must be a JSON object")
-    return document
-
-
 def _refused(error: Exception) -> web.Response:
-    return _json({"error": str(error)}, 400)
-
-
-def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(
-        body=orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY, default=list),
-        status=status,
-        content_type="application/json",
-    )
+    return as_json({"error": str(error)}, 400)

@@ -41,8 +41,8 @@ class LlmKnobs:
 
 
 @dataclass(frozen=True, slots=True)
-class ElevenlabsKnobs:
-    """Streaming voice. Audio leaves `speed` times faster than it plays."""
+class VoiceKnobs:
+    """A voice: how long it thinks, how it cuts. Audio leaves `speed` times faster than it plays."""
 
     rejected_keys: tuple[str, ...] = ("bad",)
     first_byte_ms: float = 60.0
@@ -50,9 +50,15 @@ class ElevenlabsKnobs:
     speed: float = 8.0
     first_chunk_ms: float = 200.0
     chunk_ms: float = 500.0
+    char_ms: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ElevenlabsKnobs(VoiceKnobs):
+    """ElevenLabs' voices, over one socket with contexts."""
+
     max_contexts: int = 5
     inactivity_s: float = 20.0
-    char_ms: int = 60
     voice_char_ms: Mapping[str, int] = field(default_factory=dict)
     refuse_with: str = "handshake"  # or frame: the socket opens and a first frame says why
     speak_unflushed_on_close: bool = False
@@ -62,16 +68,9 @@ class ElevenlabsKnobs:
 
 
 @dataclass(frozen=True, slots=True)
-class DeepgramSpeakKnobs:
+class DeepgramSpeakKnobs(VoiceKnobs):
     """Deepgram's voices. Limits count within `window_s`; `late_chunks` of audio come between Clear and Cleared."""
 
-    rejected_keys: tuple[str, ...] = ("bad",)
-    first_byte_ms: float = 60.0
-    first_byte_jitter_ms: float = 0.0
-    speed: float = 8.0
-    first_chunk_ms: float = 200.0
-    chunk_ms: float = 500.0
-    char_ms: int = 60
     flushes: int = 20
     characters: int = 2_400
     window_s: float = 60.0
@@ -81,16 +80,9 @@ class DeepgramSpeakKnobs:
 
 
 @dataclass(frozen=True, slots=True)
-class InworldKnobs:
+class InworldKnobs(VoiceKnobs):
     """Inworld's voices. `early_close_is_silent`: a context closed before its first audio is closed without any."""
 
-    rejected_keys: tuple[str, ...] = ("bad",)
-    first_byte_ms: float = 60.0
-    first_byte_jitter_ms: float = 0.0
-    speed: float = 8.0
-    first_chunk_ms: float = 200.0
-    chunk_ms: float = 500.0
-    char_ms: int = 60
     max_contexts: int = 5
     inactivity_s: float = 600.0
     header: str = "none"  # or first (of each flush), or every chunk
@@ -100,17 +92,10 @@ class InworldKnobs:
 
 
 @dataclass(frozen=True, slots=True)
-class ResembleKnobs:
+class ResembleKnobs(VoiceKnobs):
     """Resemble's voices. Requests are answered one after the other, or `mixed`."""
 
-    rejected_keys: tuple[str, ...] = ("bad",)
     refuse_with: str = "handshake"  # or frame: the socket opens and a first message says why
-    first_byte_ms: float = 60.0
-    first_byte_jitter_ms: float = 0.0
-    speed: float = 8.0
-    first_chunk_ms: float = 200.0
-    chunk_ms: float = 500.0
-    char_ms: int = 60
     header: str = "as_asked"  # or plain, or long (times before the samples, size unknown), although none was asked for
     times_from: str = "request"  # or chunk
     timed: bool = True

@@ -81,7 +81,7 @@ class Recognition:
         out += self._interim() + self._utterance_end() + self._silence()
         return out
 
-    def finalize(self, partial: str = "") -> list[Emission]:
+    def finalize(self) -> list[Emission]:
         """Answer of Finalize: what is pending, in one final."""
         if self.options.finalize_answers == "nothing":
             return []

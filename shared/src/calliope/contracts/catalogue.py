@@ -6,8 +6,7 @@ A message that is not here does not exist: tests compare this with the subjects 
 from dataclasses import dataclass
 from typing import Final
 
-from calliope.contracts import assistants as documents
-from calliope.contracts import calls, facts, identity, webhooks
+from calliope.contracts import assistants, calls, facts, identity, webhooks
 from calliope.contracts.base import Message, event_type
 from calliope.contracts.subjects import Command, Entity
 
@@ -48,55 +47,55 @@ def _assistants(subject: Command, payload: type[Message], reply: type[Message], 
 
 
 COMMANDS: Final = (
-    _assistants(Command.ASSISTANTS_CREATE, documents.CreateAssistant, documents.Assistant, "Store a new assistant."),
-    _assistants(Command.ASSISTANTS_GET, documents.AssistantRef, documents.Assistant, "Show an assistant."),
+    _assistants(Command.ASSISTANTS_CREATE, assistants.CreateAssistant, assistants.Assistant, "Store a new assistant."),
+    _assistants(Command.ASSISTANTS_GET, assistants.AssistantRef, assistants.Assistant, "Show an assistant."),
     _assistants(
-        Command.ASSISTANTS_LIST, documents.ListAssistants, documents.AssistantPage, "List assistants, newest first."
+        Command.ASSISTANTS_LIST, assistants.ListAssistants, assistants.AssistantPage, "List assistants, newest first."
     ),
     _assistants(
-        Command.ASSISTANTS_UPDATE, documents.UpdateAssistant, documents.Assistant, "Change parts of an assistant."
+        Command.ASSISTANTS_UPDATE, assistants.UpdateAssistant, assistants.Assistant, "Change parts of an assistant."
     ),
     _assistants(
-        Command.ASSISTANTS_REPLACE, documents.ReplaceAssistant, documents.Assistant, "Replace a whole document."
+        Command.ASSISTANTS_REPLACE, assistants.ReplaceAssistant, assistants.Assistant, "Replace a whole document."
     ),
     _assistants(
         Command.ASSISTANTS_DELETE,
-        documents.DeleteAssistant,
-        documents.Deleted,
+        assistants.DeleteAssistant,
+        assistants.Deleted,
         "Delete an assistant; its name is free.",
     ),
     _assistants(
         Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET,
-        documents.AssistantRef,
-        documents.Assistant,
+        assistants.AssistantRef,
+        assistants.Assistant,
         "Make a new signing secret; the old one signs too for 24 hours.",
     ),
     _assistants(
         Command.ASSISTANTS_ENDPOINTS,
-        documents.AssistantRef,
-        documents.Endpoints,
+        assistants.AssistantRef,
+        assistants.Endpoints,
         "Where an assistant's events go; signing secrets sealed to webhooks.",
     ),
     _assistants(
         Command.ASSISTANTS_PIN,
-        documents.AssistantRef,
-        documents.PinnedAssistant,
+        assistants.AssistantRef,
+        assistants.PinnedAssistant,
         "The document as a call keeps it; secrets sealed to call-workers.",
     ),
     _assistants(
         Command.PHONE_NUMBERS_ASSIGN,
-        documents.AssignPhoneNumber,
-        documents.PhoneNumber,
+        assistants.AssignPhoneNumber,
+        assistants.PhoneNumber,
         "Let an assistant answer a number.",
     ),
-    _assistants(Command.PHONE_NUMBERS_LIST, documents.Nothing, documents.PhoneNumberList, "List the numbers."),
+    _assistants(Command.PHONE_NUMBERS_LIST, assistants.Nothing, assistants.PhoneNumberList, "List the numbers."),
     _assistants(
-        Command.PHONE_NUMBERS_RELEASE, documents.PhoneNumberRef, documents.Deleted, "Let nobody answer a number."
+        Command.PHONE_NUMBERS_RELEASE, assistants.PhoneNumberRef, assistants.Deleted, "Let nobody answer a number."
     ),
     _assistants(
         Command.PHONE_NUMBERS_RESOLVE,
-        documents.PhoneNumberRef,
-        documents.ResolvedNumber,
+        assistants.PhoneNumberRef,
+        assistants.ResolvedNumber,
         "Who answers a number, of whichever organization.",
     ),
     _assistants(Command.IDENTITY_AUTHENTICATE, identity.Authenticate, identity.Principal, "Whose key is this?"),

@@ -200,16 +200,6 @@ def connected(bus: Bus) -> bool:
     return bus._connection is not None and bus._connection.is_connected
 
 
-async def wait_connected(bus: Bus, *, within_s: float) -> bool:
-    """Wait for the connection to come (back)."""
-    try:
-        async with asyncio.timeout(within_s):
-            await bus.up.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
 async def stop(bus: Bus, *, within_s: float = 15.0) -> None:
     """Leave the queue groups, let handlers in flight answer, drain, close. Works without NATS, and never raises."""
     try:

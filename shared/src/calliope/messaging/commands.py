@@ -1,18 +1,11 @@
-"""Commands on the bus, both sides: ask and get a result or a typed error; answer, whatever the handler raises.
+"""Commands on the bus, answered: a reply goes out, whatever the handler raises. Who asks: `command_client.py`.
 
-Asking:
-
-    commands = CommandClient(bus)
-    view = await commands.call(
-        Command.ASSISTANTS_CREATE, payload, reply_type=AssistantView, organization=org_id, command_id=key, timeout_s=5.0
-    )                                             # raises CommandError: code, fields, retry_after_s
-
-Answering (plain FastStream handlers; `Context()` injection works):
+Handlers are plain ones of FastStream; `Context()` injection works:
 
     create = responder(router, Command.ASSISTANTS_CREATE, service="assistants")
 
     @create
-    async def handle(command: CommandMessage[CreateAssistant]) -> AssistantView: ...
+    async def handle(command: CommandMessage[CreateAssistant]) -> Assistant: ...
 
     await create.pause()                          # left the queue group; what was delivered is still answered
     await create.resume()
@@ -24,7 +17,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import Any, Final, TypeVar
 
 import orjson
 import structlog
@@ -35,19 +28,13 @@ from faststream.nats import NatsBroker, NatsResponse, NatsRouter
 from faststream.nats.subscriber.usecases import ConcurrentCoreSubscriber, CoreSubscriber
 from faststream.response import Response
 from nats.errors import Error as NatsError
-from nats.errors import NoRespondersError
 from pydantic import BaseModel, ValidationError
 
 from calliope.contracts import subjects
-from calliope.contracts.base import Reply
 from calliope.contracts.errors import ErrorCode, FieldProblem, Problem
-from calliope.errors import CommandError, TransientError, unavailable
-from calliope.messaging.connection import MessageTooLarge
+from calliope.errors import CommandError, TransientError
 from calliope.messaging.streams import MAX_MESSAGE_BYTES
-from calliope.observability import metrics, traces
-
-if TYPE_CHECKING:
-    from calliope.messaging.broker import Bus
+from calliope.observability import metrics
 
 DEADLINE: Final = "Calliope-Deadline"
 """Header: the unix time in milliseconds after which nobody waits for the reply."""
@@ -55,109 +42,19 @@ ERROR_CODE: Final = "Nats-Service-Error-Code"
 ERROR_TEXT: Final = "Nats-Service-Error"
 WORKERS: Final = 64
 """Requests handled at once, per subject; the framework's own default is one."""
-RECONNECT_PATIENCE_S: Final = 1.0
 _DETACH_S: Final = 5.0
 _LOOK_S: Final = 0.005
 _HEADERS_BYTES: Final = 2048
 """Kept free in a reply for what the framework adds."""
-_JSON: Final = {"content-type": "application/json"}
+JSON: Final = {"content-type": "application/json"}
 
 log = structlog.get_logger()
 
 _SECONDS: Final = metrics.histogram(
     "calliope_command_seconds", "Commands answered, by the code of the answer.", "subject", "code"
 )
-_CALL_SECONDS: Final = metrics.histogram(
-    "calliope_command_call_seconds", "Commands asked, by the code of the answer.", "subject", "code"
-)
 
-ReplyT = TypeVar("ReplyT", bound=BaseModel)
 Handler = TypeVar("Handler", bound=Callable[..., Any])
-
-
-class CommandClient:
-    """The asking side."""
-
-    def __init__(self, bus: "Bus") -> None:
-        self._bus = bus
-
-    @overload
-    async def call(
-        self,
-        subject: str,
-        payload: BaseModel | Mapping[str, Any],
-        *,
-        reply_type: type[ReplyT],
-        organization: str | None = None,
-        command_id: str | None = None,
-        timeout_s: float = 5.0,
-    ) -> ReplyT: ...
-
-    @overload
-    async def call(
-        self,
-        subject: str,
-        payload: BaseModel | Mapping[str, Any],
-        *,
-        reply_type: None = None,
-        organization: str | None = None,
-        command_id: str | None = None,
-        timeout_s: float = 5.0,
-    ) -> Any: ...
-
-    async def call(
-        self,
-        subject: str,
-        payload: BaseModel | Mapping[str, Any],
-        *,
-        reply_type: type[ReplyT] | None = None,
-        organization: str | None = None,
-        command_id: str | None = None,
-        timeout_s: float = 5.0,
-    ) -> ReplyT | Any:
-        """Ask, and return the result; without `reply_type` as plain JSON.
-
-        Raises: CommandError. `unavailable`: nothing was done, ask again. `timeout`: the outcome is unknown, ask again
-        with the same `command_id`. Else what the handler said.
-        """
-        began = time.perf_counter()
-        code = "ok"
-        try:
-            with traces.span(f"{subjects.pattern_of(subject)} call"):
-                body = _request_body(payload, organization, command_id)
-                reply = Reply.model_validate_json(await self._ask(subject, body, timeout_s))
-                if reply.error is not None:
-                    raise _raised(reply.error)
-                return reply.ok if reply_type is None else reply_type.model_validate(reply.ok)
-        except CommandError as exc:
-            code = exc.code.value
-            raise
-        finally:
-            _CALL_SECONDS.labels(subjects.pattern_of(subject), code).observe(time.perf_counter() - began)
-
-    async def _ask(self, subject: str, body: bytes, timeout_s: float) -> bytes:
-        headers = traces.inject({**_JSON, DEADLINE: str(int((time.time() + timeout_s) * 1000))})
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._wait_for_connection(min(timeout_s, RECONNECT_PATIENCE_S))
-                answer = await self._bus.connection.request(subject, body, timeout=timeout_s, headers=headers)
-        except NoRespondersError as exc:
-            raise unavailable("nobody answers this at the moment") from exc
-        except TimeoutError as exc:  # the client's own is one, too
-            raise CommandError(ErrorCode.TIMEOUT, f"no answer within {timeout_s:g} s") from exc
-        except MessageTooLarge as exc:
-            raise CommandError(ErrorCode.TOO_LARGE, "the request is too large") from exc
-        except (NatsError, OSError) as exc:
-            raise unavailable("the bus is away") from exc
-        return bytes(answer.data)
-
-    async def _wait_for_connection(self, patience_s: float) -> None:
-        """While the bus is away a request would only wait in a buffer and run when nobody listens any more."""
-        try:
-            async with asyncio.timeout(patience_s):
-                await self._bus.up.wait()
-        except TimeoutError:
-            raise unavailable("the bus is away") from None
 
 
 class Responder:
@@ -170,11 +67,6 @@ class Responder:
         """Use `handler` for this command."""
         self._subscriber(handler)
         return handler
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the server gives us no requests."""
-        return self._subscriber.subscription is None
 
     async def pause(self) -> None:
         """Leave the queue group. On return the server sends no more; what it had sent is being answered."""
@@ -290,21 +182,9 @@ def _invalid(error: ValidationError) -> Problem:
     return Problem(code=ErrorCode.INVALID, message="the request was refused", fields=tuple(fields))
 
 
-def _raised(problem: Problem) -> CommandError:
-    return CommandError(problem.code, problem.message, fields=problem.fields, retry_after_s=problem.retry_after_s)
-
-
 def _is_late(headers: Mapping[str, str]) -> bool:
     deadline = headers.get(DEADLINE, "")
     return deadline.isdigit() and int(deadline) < time.time() * 1000
-
-
-def _request_body(payload: BaseModel | Mapping[str, Any], organization: str | None, command_id: str | None) -> bytes:
-    plain = payload.model_dump(mode="json") if isinstance(payload, BaseModel) else payload
-    try:
-        return orjson.dumps({"organization": organization, "command_id": command_id, "payload": plain})
-    except TypeError:  # of all that JSON can say, only integers beyond 64 bits
-        raise CommandError(ErrorCode.INVALID, "the request holds a number beyond 64 bits") from None
 
 
 def _reply(problem: Problem | None, result: Any) -> Response:
@@ -319,8 +199,8 @@ def _reply(problem: Problem | None, result: Any) -> Response:
         if len(body) > MAX_MESSAGE_BYTES - _HEADERS_BYTES:
             problem = Problem(code=ErrorCode.TOO_LARGE, message="the answer is too large; ask for less at once")
         else:
-            return NatsResponse(body, headers=dict(_JSON))
-    headers = {**_JSON, ERROR_CODE: problem.code.value, ERROR_TEXT: problem.message[:200]}
+            return NatsResponse(body, headers=dict(JSON))
+    headers = {**JSON, ERROR_CODE: problem.code.value, ERROR_TEXT: problem.message[:200]}
     return NatsResponse(orjson.dumps({"error": problem.model_dump(mode="json")}), headers=headers)
 
 

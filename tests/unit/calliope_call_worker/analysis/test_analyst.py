@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from calliope.contracts.assistants import AssistantSpec
 from calliope.contracts.calls import AnalysisStatus, CallAnalyzed, TurnStarted
+from calliope.contracts.document.spec import AssistantSpec
 from calliope.errors import TransientError
 from calliope_call_worker.analysis import schema_check
 from calliope_call_worker.analysis.analyst import MAX_ANSWER, Analyst

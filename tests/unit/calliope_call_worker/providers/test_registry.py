@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from calliope.contracts.assistants import AssistantSpec, LlmProvider, LlmProviderConfig, TtsProvider
 from calliope.contracts.calls import Stage
+from calliope.contracts.document.llm import LlmProvider, LlmProviderConfig
+from calliope.contracts.document.spec import AssistantSpec
+from calliope.contracts.document.tts import TtsProvider
 from calliope.settings import EgressSettings
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import CallFacts

@@ -9,7 +9,7 @@ from calliope.contracts.assistants import AssistantRef, PhoneNumberRef, PinnedAs
 from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
-from calliope.messaging.commands import CommandClient
+from calliope.messaging.command_client import CommandClient
 
 log = structlog.get_logger(__name__)
 

@@ -7,9 +7,9 @@ from typing import Any, Final, TypeVar
 
 from pydantic import JsonValue
 
-from calliope.contracts.assistants import AssistantSpec
 from calliope.contracts.base import Event
 from calliope.contracts.calls import AnalysisStatus, CallAnalyzed
+from calliope.contracts.document.spec import AssistantSpec
 from calliope.errors import CalliopeError, TransientError
 from calliope_call_worker.analysis import answers, questions, transcript
 from calliope_call_worker.analysis.checking import Check, UnusableSchemaError

@@ -7,9 +7,10 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 
-from calliope.contracts.assistants import AssistantSpec, PinnedAssistant
+from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.base import Event
 from calliope.contracts.calls import AnalysisStatus, CallAnalyzed, CallStarted
+from calliope.contracts.document.spec import AssistantSpec
 from calliope.errors import CalliopeError, CommandError, PermanentError, TransientError
 from calliope.observability import metrics
 from calliope.secrets import Opener

@@ -55,8 +55,7 @@ class Speakable:
         if self._state == self._run:
             self._end_run("\n")
         elif self._state in (self._tag, self._bang, self._escape):
-            for char in self._held:
-                self._emit(char)
+            self._literally(self._held)
         rest = self._flush()
         self.__init__()  # type: ignore[misc]
         return rest
@@ -72,6 +71,11 @@ class Speakable:
         self._out.append(char)
         self._last = char
         self._line_start = False
+
+    def _literally(self, held: str) -> None:
+        """What looked like the beginning of something, and was not."""
+        for char in held:
+            self._blank(char) if char.isspace() else self._emit(char)
 
     def _blank(self, char: str) -> None:
         line_end = char in "\n\r\u2028\u2029"
@@ -164,8 +168,7 @@ class Speakable:
 
     def _not_a_tag(self, char: str) -> None:
         held, self._held, self._state = self._held, "", self._text
-        for literal in held:
-            self._emit(literal)
+        self._literally(held)
         self._text(char)
 
     def _thinking(self, char: str) -> None:

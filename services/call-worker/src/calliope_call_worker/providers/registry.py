@@ -3,8 +3,8 @@
 The shared parts (connections, breakers) live as long as the worker; a call's parts are made per call and hold nothing.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -14,20 +14,15 @@ import structlog
 from pydantic import SecretStr
 
 from calliope import egress
-from calliope.contracts.assistants import (
-    AssistantSpec,
-    LlmFallback,
-    LlmProvider,
-    LlmProviderConfig,
-    LlmRequestFormat,
-    SttSettings,
-    TtsProvider,
-    Voice,
-)
 from calliope.contracts.calls import Stage
+from calliope.contracts.document.llm import LlmFallback, LlmProvider, LlmProviderConfig, LlmRequestFormat
+from calliope.contracts.document.spec import AssistantSpec
+from calliope.contracts.document.stt import SttSettings
+from calliope.contracts.document.tts import TtsProvider, Voice
 from calliope.settings import EgressSettings
 from calliope_call_worker.lines import VoiceKey
 from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.failures import Failures, needed
 from calliope_call_worker.providers.llm import quirks
 from calliope_call_worker.providers.llm.anthropic import Anthropic
 from calliope_call_worker.providers.llm.base import CallFacts, LanguageModel
@@ -50,9 +45,6 @@ from calliope_call_worker.providers.tts.resilient import ResilientTts
 
 log = structlog.get_logger(__name__)
 
-MAX_EARLY_FAILURES: Final = 100
-OnFailure = Callable[[Stage, ProviderError, str], None]
-
 
 class _Keyed(Protocol):
     @property
@@ -60,6 +52,7 @@ class _Keyed(Protocol):
 
 
 S = TypeVar("S", bound=_Keyed)
+PartT = TypeVar("PartT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,48 +102,6 @@ LLM_VENDORS: Final[Mapping[LlmProvider, LlmVendor]] = {
 }
 
 
-class Failures:
-    """Where the providers of one call report; what comes before somebody listens is kept for them."""
-
-    def __init__(self) -> None:
-        self._listener: OnFailure | None = None
-        self._early: list[tuple[Stage, ProviderError, str]] = []
-
-    def listen(self, listener: OnFailure) -> None:
-        """From now on, and what was reported before."""
-        self._listener = listener
-        early, self._early = self._early, []
-        for report in early:
-            listener(*report)
-
-    def of(self, stage: Stage) -> Callable[[ProviderError, str], None]:
-        """The callback for one stage."""
-
-        def report(error: ProviderError, action: str) -> None:
-            if self._listener is not None:
-                self._listener(stage, error, action)
-            elif len(self._early) < MAX_EARLY_FAILURES:
-                self._early.append((stage, error, action))
-
-        return report
-
-
-class StageError(ProviderError):
-    """A stage of a call cannot be had at all."""
-
-    def __init__(self, stage: Stage, error: ProviderError) -> None:
-        super().__init__(error.provider, error.failure, error.detail, retry_after_s=error.retry_after_s)
-        self.stage = stage
-
-
-@contextmanager
-def _needed(stage: Stage) -> Iterator[None]:
-    try:
-        yield
-    except ProviderError as exc:
-        raise StageError(stage, exc) from exc
-
-
 @dataclass(frozen=True, slots=True)
 class CallProviders:
     """What one call hears, thinks and speaks with."""
@@ -164,7 +115,7 @@ class CallProviders:
 
 
 class Providers:
-    """The worker's connections to its providers. `guarded` is for addresses that a user gave."""
+    """The worker's connections to its providers. `guarded` is for addresses that a developer gave."""
 
     def __init__(
         self, settings: ProvidersSettings, session: aiohttp.ClientSession, guarded: aiohttp.ClientSession
@@ -180,11 +131,11 @@ class Providers:
         failures = Failures()
         settings = self._settings
         voice = spec.tts_settings
-        with _needed(Stage.STT):
+        with needed(Stage.STT):
             stt = ResilientStt(self.stt(spec.stt_settings), settings.listening, failures.of(Stage.STT))
-        with _needed(Stage.LLM):
+        with needed(Stage.LLM):
             llm = self.chain(spec, failures, facts=facts)
-        with _needed(Stage.TTS):
+        with needed(Stage.TTS):
             tts = ResilientTts(self._voices(spec, failures), settings.speaking, failures.of(Stage.TTS))
         return CallProviders(
             stt=stt,
@@ -227,15 +178,8 @@ class Providers:
         wanted = [(spec.llm_provider, spec.llm_provider_config)]
         if spec.llm_fallback_providers.enabled:
             wanted += [(one.provider, one) for one in spec.llm_fallback_providers.fallbacks]
-        report, links, lacking = failures.of(Stage.LLM), list[Link](), None
-        for provider, config in wanted:
-            try:
-                links.append(self.link(provider, config, facts or CallFacts()))
-            except ProviderError as exc:
-                lacking = exc
-                report(exc, "left out")
-        if not links and lacking is not None:
-            raise lacking
+        report, known = failures.of(Stage.LLM), facts or CallFacts()
+        links = _those_to_be_had((partial(self.link, provider, config, known) for provider, config in wanted), report)
         return LlmChain(links, thinking or self._settings.thinking, report)
 
     def link(self, provider: LlmProvider, config: LlmProviderConfig | LlmFallback, facts: CallFacts) -> Link:
@@ -248,7 +192,7 @@ class Providers:
             vendor = LLM_VENDORS[provider]
             make, settings = vendor.make, vendor.settings(self._settings)
             url, model = config.base_url or settings.url, config.model or settings.model
-            # the installation's key goes to no address that a user gave
+            # the installation's key goes to no address that a developer gave
             key = _key(provider, config.api_key, settings.api_key if config.base_url is None else None)
         asked = make(session, url=url, model=model, api_key=key)
         return Link(asked, self._breakers.get(provider, model, key, url))
@@ -258,16 +202,8 @@ class Providers:
         return VOICES[spec.provider].voice(self._session, self._settings, spec)
 
     def _voices(self, spec: AssistantSpec, failures: Failures) -> list[TextToSpeech]:
-        report, voices, lacking = failures.of(Stage.TTS), list[TextToSpeech](), None
-        for one in (spec.tts_settings, *spec.tts_settings.fallbacks):
-            try:
-                voices.append(self.voice(one))
-            except ProviderError as exc:
-                lacking = exc
-                report(exc, "left out")
-        if not voices and lacking is not None:
-            raise lacking
-        return voices
+        wanted = (spec.tts_settings, *spec.tts_settings.fallbacks)
+        return _those_to_be_had((partial(self.voice, one) for one in wanted), failures.of(Stage.TTS))
 
 
 @asynccontextmanager
@@ -308,13 +244,29 @@ def stt_options(spec: SttSettings, call_id: str) -> SttOptions:
     )
 
 
+def _those_to_be_had(
+    makers: Iterable[Callable[[], PartT]], report: Callable[[ProviderError, str], None]
+) -> list[PartT]:
+    """What this installation can ask, in order; the rest is reported. Raises: ProviderError, when nothing is left."""
+    had, lacking = list[PartT](), None
+    for make in makers:
+        try:
+            had.append(make())
+        except ProviderError as exc:
+            lacking = exc
+            report(exc, "left out")
+    if not had and lacking is not None:
+        raise lacking
+    return had
+
+
 def _note(stage: Stage, error: ProviderError, action: str) -> None:
     """Failures after the call are no facts of the call: its journal has been closed."""
     log.warning("analysis.provider_failed", provider=error.provider, reason=error.failure.value, action=action)
 
 
 def _custom(request_format: LlmRequestFormat, facts: CallFacts) -> MakeModel:
-    """A server of the user's own: it needs no settings of the installation, and perhaps no key."""
+    """A server of the developer's own: it needs no settings of the installation, and perhaps no key."""
     if request_format is LlmRequestFormat.CALL:
         return partial(CallShapedChat, facts=facts)
     return partial(OpenAiChat, quirks=quirks.CUSTOM)

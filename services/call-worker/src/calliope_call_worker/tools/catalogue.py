@@ -1,6 +1,6 @@
 """The tools that an assistant offers its model, made from its document. Pure."""
 
-from calliope.contracts.assistants import CustomTool, ToolsSettings
+from calliope.contracts.document.tools import CustomTool, ToolsSettings
 from calliope_call_worker.providers.llm.base import ToolSpec
 
 END_CALL = "end_call"

@@ -7,7 +7,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from calliope.contracts.assistants import CustomTool, HttpMethod
+from calliope.contracts.document.tools import CustomTool, HttpMethod
 from calliope.egress import is_blocked
 
 MAX_RESULT_BYTES: Final = 8 * 1024
@@ -22,7 +22,7 @@ class ToolAnswer:
 
 
 class HttpTools:
-    """Runs custom tools. The session is the guarded one; user-given URLs go nowhere else."""
+    """Runs custom tools. The session is the guarded one; URLs of assistants go nowhere else."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import structlog
 
-from calliope.contracts.assistants import CustomTool, ToolsSettings
 from calliope.contracts.calls import ToolFinished, ToolStarted
+from calliope.contracts.document.tools import CustomTool, ToolsSettings
 from calliope.ids import derived_id
 from calliope_call_worker.ports import Journal
 from calliope_call_worker.providers.llm.base import ToolCall, ToolResult

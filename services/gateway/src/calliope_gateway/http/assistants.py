@@ -7,7 +7,6 @@ from calliope.contracts.assistants import (
     Assistant,
     AssistantPage,
     AssistantRef,
-    AssistantSpec,
     CreateAssistant,
     DeleteAssistant,
     Deleted,
@@ -20,6 +19,7 @@ from calliope.contracts.assistants import (
     ReplaceAssistant,
     UpdateAssistant,
 )
+from calliope.contracts.document.spec import AssistantSpec
 from calliope.contracts.identity import Scope
 from calliope.contracts.subjects import Command
 from calliope_gateway.http.reading import build, read_query, read_revision

@@ -7,8 +7,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from calliope.contracts.assistants import Assistant, AssistantPage, AssistantSpec
+from calliope.contracts.assistants import Assistant, AssistantPage
 from calliope.contracts.base import Event
+from calliope.contracts.document.spec import AssistantSpec
 from calliope.contracts.errors import FieldProblem
 from calliope_gateway.http.routes import Route
 

@@ -2,10 +2,8 @@
 
 import asyncio
 import hashlib
-import random
 import time
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,12 +15,11 @@ from calliope_sandbox.knobs import DeepgramKnobs
 from calliope_sandbox.recognition import ArrivalClock, Emission, Recognition, RecognitionOptions
 from calliope_sandbox.tone_speech import Listener
 from calliope_sandbox.vendors.deepgram_door import admit, as_mulaw, upgraded
+from calliope_sandbox.vendors.deepgram_pace import Outgoing, close_when_idle
 from calliope_sandbox.vendors.deepgram_query import ListenQuery, keyterms_fit, parse
 from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket
 
 _Json = dict[str, Any]
-_MAX_WAITING = 10_000
-"""Messages waiting to be sent; a client that reads none of so many is cut off."""
 _MAX_INTERIMS = 500
 _CAP_SLACK_S = 2.0  # audio ahead of real time that the cap lets pass
 
@@ -39,12 +36,13 @@ class ListenSession:
     record: _Json
     listener: Listener = field(default_factory=Listener)
     arrivals: ArrivalClock = field(default_factory=ArrivalClock)
-    out: asyncio.Queue[tuple[float, Emission] | None] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING))
+    out: Outgoing = field(init=False)
     heard_at_s: float = field(default_factory=time.monotonic)
     opened_at_s: float = field(default_factory=time.monotonic)
     recognition: Recognition = field(init=False)
 
     def __post_init__(self) -> None:
+        self.out = Outgoing(self.knobs)
         flags = self.query.flags
         self.recognition = Recognition(
             RecognitionOptions(
@@ -69,12 +67,14 @@ class ListenSession:
         """Serve the stream until one side ends it."""
         async with asyncio.TaskGroup() as tasks:
             sender = tasks.create_task(self._send(), name="deepgram.send")
-            watch = tasks.create_task(self._watch_idleness(), name="deepgram.idle")
+            watch = tasks.create_task(
+                close_when_idle(self.ws, self.knobs.idle_s, lambda: self.heard_at_s), name="deepgram.idle"
+            )
             try:
                 finished = await self._read()
             finally:
                 watch.cancel()
-                self.out.put_nowait(None)
+                self.out.end()
             await sender
         if finished and not self.ws.closed:
             await self.ws.send_str(orjson.dumps(self._metadata()).decode())
@@ -86,12 +86,12 @@ class ListenSession:
             self.heard_at_s = time.monotonic()
             if message.type is WSMsgType.BINARY:
                 if not message.data:
-                    self._queue(self.recognition.close())
+                    self.out.put(self.recognition.close())
                     return True
                 await self._respect_the_cap()
                 self._hear(message.data)
             elif message.type is WSMsgType.TEXT and self._command(message.data):
-                self._queue(self.recognition.close())
+                self.out.put(self.recognition.close())
                 return True
         return False
 
@@ -99,7 +99,7 @@ class ListenSession:
         words = self.listener.feed(as_mulaw(audio, self.query))
         position_ms = self.listener.position_ms
         self.arrivals.arrived(position_ms, self.heard_at_s)
-        self._queue(
+        self.out.put(
             self.recognition.hear(
                 words, partial=self.listener.partial, position_ms=position_ms, silence_ms=self.listener.silence_ms
             )
@@ -116,16 +116,16 @@ class ListenSession:
             case "CloseStream":
                 return True
             case "Finalize":
-                self._queue(self.recognition.finalize(self.listener.partial))
+                self.out.put(self.recognition.finalize())
             case "KeepAlive":
                 pass
             case "Configure":
                 fits = self.query.nova_3 and keyterms_fit(command.get("keyterms", []))
                 code = "CONFIGURE_KEYTERM_LIMIT_EXCEEDED" if self.query.nova_3 else "CONFIGURE_KEYTERMS_NOT_SUPPORTED"
                 answer = {"type": "ConfigureSuccess"} if fits else {"type": "ConfigureFailure", "code": code}
-                self._queue([Emission(answer)])
+                self.out.put([Emission(answer)])
             case _:
-                self._queue([Emission({"type": "Error", "variant": "SchemaError", "description": "unknown message"})])
+                self.out.put([Emission({"type": "Error", "variant": "SchemaError", "description": "unknown message"})])
         return False
 
     async def _respect_the_cap(self) -> None:
@@ -136,18 +136,9 @@ class ListenSession:
             if ahead_s > 0:
                 await asyncio.sleep(ahead_s)
 
-    def _queue(self, emissions: Iterable[Emission]) -> None:
-        for emission in emissions:
-            wait_ms = self.knobs.final_ms + random.uniform(0, self.knobs.final_jitter_ms) if emission.late else 0.0  # noqa: S311
-            self.out.put_nowait((time.monotonic() + wait_ms / 1_000, emission))
-
     async def _send(self) -> None:
-        """In order; what comes late holds back what is behind it, as one stream does."""
-        while (item := await self.out.get()) is not None:
-            due_at_s, emission = item
-            wait_s = due_at_s - time.monotonic()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
+        """Until the end, or until the client is gone."""
+        async for emission in self.out.due():
             try:
                 for message in self._as_knobs_want(emission.message):
                     await self.socket.send(message)
@@ -176,14 +167,6 @@ class ListenSession:
         if message.get("speech_final") and not self.knobs.keep_speech_final:
             return [message | {"speech_final": False}]
         return [message] * (2 if message["type"] == "SpeechStarted" and self.knobs.repeat_speech_started else 1)
-
-    async def _watch_idleness(self) -> None:
-        while True:
-            left_s = self.knobs.idle_s - (time.monotonic() - self.heard_at_s)
-            if left_s <= 0:
-                await self.ws.close(code=WSCloseCode.INTERNAL_ERROR, message=b"NET-0001: no audio within 10 seconds")
-                return
-            await asyncio.sleep(left_s)
 
     def _metadata(self) -> _Json:
         return {

@@ -1,15 +1,13 @@
 """Twin of Deepgram's turn-taking recogniser, /v2/listen: the same ear as /v1/listen, told in turns."""
 
 import asyncio
-import random
 import time
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import orjson
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSMsgType, web
 
 from calliope_sandbox.knobs import DeepgramKnobs
 from calliope_sandbox.recognition import ArrivalClock, Emission
@@ -17,12 +15,11 @@ from calliope_sandbox.tone_speech import Listener
 from calliope_sandbox.turn_recognition import TurnOptions, TurnRecognition
 from calliope_sandbox.vendors.deepgram_door import Admitted, admit, as_mulaw, upgraded
 from calliope_sandbox.vendors.deepgram_flux_query import FluxQuery, Thresholds, hints, parse, terms
+from calliope_sandbox.vendors.deepgram_pace import Outgoing, close_when_idle
 from calliope_sandbox.vendors.deepgram_query import BadQuery
 from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket
 
 _Json = dict[str, Any]
-_MAX_WAITING = 10_000
-"""Messages waiting to be sent; a client that reads none of so many is cut off."""
 _MAX_INTERIMS = 500
 _SLICE = 160  # bytes: 20 ms, so that a pause inside a long frame is seen
 
@@ -42,7 +39,7 @@ class FluxSession:
     record: _Json
     listener: Listener = field(default_factory=Listener)
     arrivals: ArrivalClock = field(default_factory=ArrivalClock)
-    out: asyncio.Queue[tuple[float, Emission] | None] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING))
+    out: Outgoing = field(init=False)
     heard_at_s: float = field(default_factory=time.monotonic)
     sequence: int = 0
     thresholds: Thresholds = field(init=False)
@@ -51,21 +48,24 @@ class FluxSession:
     recognition: TurnRecognition = field(init=False)
 
     def __post_init__(self) -> None:
+        self.out = Outgoing(self.knobs)
         query = self.admitted.query
         self.thresholds, self.keyterms, self.hints = query.thresholds, query.keyterms, query.language_hints
         self.recognition = TurnRecognition(self._options(), languages=self._languages())
 
     async def run(self) -> None:
         """Serve the stream until one side ends it."""
-        self._queue([Emission({"type": "Connected"})])
+        self.out.put([Emission({"type": "Connected"})])
         async with asyncio.TaskGroup() as tasks:
             sender = tasks.create_task(self._send(), name="deepgram.flux.send")
-            watch = tasks.create_task(self._watch_idleness(), name="deepgram.flux.idle")
+            watch = tasks.create_task(
+                close_when_idle(self.ws, self.knobs.idle_s, lambda: self.heard_at_s), name="deepgram.flux.idle"
+            )
             try:
                 finished = await self._read()
             finally:
                 watch.cancel()
-                self.out.put_nowait(None)
+                self.out.end()
             await sender
         if finished and not self.ws.closed:
             await close_without_status(self.ws)
@@ -81,10 +81,10 @@ class FluxSession:
                     over = self._command(message.data)
                 except FatalError as exc:
                     error = {"type": "Error", "code": "UNPARSABLE_CLIENT_MESSAGE", "description": str(exc)}
-                    self._queue([Emission(error)])
+                    self.out.put([Emission(error)])
                     return True
                 if over:
-                    self._queue(self.recognition.close())
+                    self.out.put(self.recognition.close())
                     return True
         return False
 
@@ -93,7 +93,7 @@ class FluxSession:
             words = self.listener.feed(audio[start : start + _SLICE])
             position_ms = self.listener.position_ms
             self.arrivals.arrived(position_ms, self.heard_at_s)
-            self._queue(
+            self.out.put(
                 self.recognition.hear(
                     words, partial=self.listener.partial, position_ms=position_ms, silence_ms=self.listener.silence_ms
                 )
@@ -110,9 +110,9 @@ class FluxSession:
             case "CloseStream":
                 return True
             case "ForceEndTurn":
-                self._queue(self.recognition.force_end())
+                self.out.put(self.recognition.force_end())
             case "Configure":
-                self._queue([Emission(self._configure(command))])
+                self.out.put([Emission(self._configure(command))])
             case _:
                 raise FatalError("The message could not be understood.")
         return False
@@ -145,18 +145,9 @@ class FluxSession:
     def _languages(self) -> _Json:
         return {"languages_hinted": list(self.hints)} if self.hints else {}
 
-    def _queue(self, emissions: Iterable[Emission]) -> None:
-        for emission in emissions:
-            wait_ms = self.knobs.final_ms + random.uniform(0, self.knobs.final_jitter_ms) if emission.late else 0.0  # noqa: S311
-            self.out.put_nowait((time.monotonic() + wait_ms / 1_000, emission))
-
     async def _send(self) -> None:
-        """In order and numbered; what comes late holds back what is behind it, as one stream does."""
-        while (item := await self.out.get()) is not None:
-            due_at_s, emission = item
-            wait_s = due_at_s - time.monotonic()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
+        """Numbered, until the end, or until the client is gone."""
+        async for emission in self.out.due():
             message = {"request_id": self.admitted.request_id, **emission.message, "sequence_id": self.sequence}
             self.sequence += 1
             try:
@@ -173,14 +164,6 @@ class FluxSession:
             self.record["finals"].append(final | {"sent_at_s": sent_at_s})
         elif message["type"] == "TurnInfo":
             self.record["interims"].append({"text": message["transcript"], "sent_at_s": sent_at_s})
-
-    async def _watch_idleness(self) -> None:
-        while True:
-            left_s = self.knobs.idle_s - (time.monotonic() - self.heard_at_s)
-            if left_s <= 0:
-                await self.ws.close(code=WSCloseCode.INTERNAL_ERROR, message=b"NET-0001: no audio within 10 seconds")
-                return
-            await asyncio.sleep(left_s)
 
 
 async def close_without_status(ws: web.WebSocketResponse) -> None:

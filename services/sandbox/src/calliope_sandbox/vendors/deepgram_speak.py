@@ -160,7 +160,7 @@ class SpeakSocket:
     async def _synthesize(self, text: str) -> None:
         entry, clears, late = said(text), self._clears, 0
         self._record["texts"].append(entry)
-        async for chunk in spoken(entry, self._knobs, char_ms=self._knobs.char_ms):
+        async for chunk in spoken(entry, self._knobs):
             if self._clears != clears:
                 late += 1
                 if late > self._knobs.late_chunks:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import WSMsgType, web
 
+from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import ElevenlabsKnobs
 from calliope_sandbox.tone_speech import speak
 from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket, refused
@@ -258,7 +259,7 @@ async def _serve(request: web.Request, host: Host, *, multi: bool) -> web.Stream
 
 def _error(status: int, code: str, words: str) -> web.Response:
     body = {"detail": {"status": code, "message": words}}
-    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
+    return as_json(body, status)
 
 
 def mount(app: web.Application, host: Host) -> None:

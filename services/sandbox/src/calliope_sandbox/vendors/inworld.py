@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import WSMsgType, web
 
+from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import InworldKnobs
 from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket, refused
 from calliope_sandbox.vendors.riff import header
@@ -169,7 +170,7 @@ class VoiceSocket:
         knobs, at_ms, first = self._knobs, 0.0, True
         entry = said(text, context=context.id)
         self._record["texts"].append(entry)
-        async for chunk in spoken(entry, knobs, char_ms=knobs.char_ms):
+        async for chunk in spoken(entry, knobs):
             if context.closed and knobs.early_close_is_silent and not context.heard:
                 return
             if self._socket.ws.closed:
@@ -244,7 +245,7 @@ async def serve(request: web.Request, host: Host) -> web.StreamResponse:
 
 def _error(status: int, code: int, words: str) -> web.Response:
     body = {"code": code, "message": words, "details": []}
-    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
+    return as_json(body, status)
 
 
 def mount(app: web.Application, host: Host) -> None:

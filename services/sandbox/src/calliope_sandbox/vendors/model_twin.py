@@ -12,6 +12,7 @@ from aiohttp import web
 
 from calliope_sandbox.answers import Answer, Fail
 from calliope_sandbox.conversations import Conversation
+from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import LlmKnobs
 from calliope_sandbox.vendors.host import DroppedError, Host, TroubledStream, refused
 from calliope_sandbox.vendors.replies import Limits, Refusal, Reply, reply_to
@@ -180,12 +181,7 @@ class ModelTwin:
 
 def error(refusal: Refusal, headers: dict[str, str]) -> web.Response:
     """An HTTP error."""
-    return web.Response(
-        body=orjson.dumps(refusal.body),
-        status=refusal.status,
-        headers=headers | refusal.headers,
-        content_type="application/json",
-    )
+    return as_json(refusal.body, refusal.status, headers | refusal.headers)
 
 
 async def _written(wire: Wire, reply: Reply, when: Pace, entry: _Json) -> AsyncIterator[bytes]:

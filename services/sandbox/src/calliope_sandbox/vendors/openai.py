@@ -4,11 +4,11 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from calliope_sandbox.answers import Answer, Fail
 from calliope_sandbox.conversations import Conversation, from_chat_body
+from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import LlmKnobs
 from calliope_sandbox.vendors.host import Host
 from calliope_sandbox.vendors.model_twin import ModelTwin, Wire, error
@@ -100,6 +100,6 @@ def _models(vendor: str, host: Host) -> Any:
         if refusal is not None:
             return error(refusal, {})
         data = [{"id": name, "object": "model", "created": 1, "owned_by": "sandbox"} for name in _MODELS[vendor]]
-        return web.Response(body=orjson.dumps({"object": "list", "data": data}), content_type="application/json")
+        return as_json({"object": "list", "data": data})
 
     return models

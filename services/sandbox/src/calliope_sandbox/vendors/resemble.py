@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import WSMsgType, web
 
+from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import ResembleKnobs
 from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket, refused
 from calliope_sandbox.vendors.riff import header
@@ -95,7 +96,7 @@ class StreamSocket:
             entry = said(request["data"], context=str(number))
             self._record["texts"].append(entry)
             at_ms = 0.0
-            async for chunk in spoken(entry, self._knobs, char_ms=self._knobs.char_ms):
+            async for chunk in spoken(entry, self._knobs):
                 audio = self._header(request, chunk, first=at_ms == 0.0) + chunk.audio
                 await self._socket.send(audio if binary else self._message(number, audio, chunk, at_ms))
                 at_ms += len(chunk.audio) / BYTES_PER_MS
@@ -161,7 +162,7 @@ async def serve(request: web.Request, host: Host) -> web.StreamResponse:
 
 
 def _refused(status: int, name: str, words: str) -> web.Response:
-    return web.Response(body=orjson.dumps(_error(name, status, words)), status=status, content_type="application/json")
+    return as_json(_error(name, status, words), status)
 
 
 def mount(app: web.Application, host: Host) -> None:

@@ -4,27 +4,13 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, Protocol
+from typing import Any
 
+from calliope_sandbox.knobs import VoiceKnobs
 from calliope_sandbox.tone_speech import speak
 from calliope_sandbox.voicing import BYTES_PER_MS, VoiceChunk, chunks
 
 _Json = dict[str, Any]
-
-
-class Pace(Protocol):
-    """Knobs of a voice: how long it thinks, how it cuts, how many times faster than it plays its audio leaves."""
-
-    @property
-    def first_byte_ms(self) -> float: ...
-    @property
-    def first_byte_jitter_ms(self) -> float: ...
-    @property
-    def speed(self) -> float: ...
-    @property
-    def first_chunk_ms(self) -> float: ...
-    @property
-    def chunk_ms(self) -> float: ...
 
 
 def said(text: str, *, context: str = "") -> _Json:
@@ -32,13 +18,13 @@ def said(text: str, *, context: str = "") -> _Json:
     return {"context": context, "text": text, "asked_at_s": time.monotonic(), "first_byte_at_s": None}
 
 
-async def spoken(entry: _Json, pace: Pace, *, char_ms: int) -> AsyncIterator[VoiceChunk]:
+async def spoken(entry: _Json, knobs: VoiceKnobs) -> AsyncIterator[VoiceChunk]:
     """The tone speech of a recorded text, each chunk when its time has come."""
-    speech = speak(entry["text"], char_ms=char_ms)
-    jitter_ms = random.uniform(0, pace.first_byte_jitter_ms)  # noqa: S311 - a pace, no secret
-    await asyncio.sleep((pace.first_byte_ms + jitter_ms) / 1_000)
-    cut = chunks(speech.audio, speech.chars, first_ms=pace.first_chunk_ms, chunk_ms=pace.chunk_ms)
-    async for chunk in _paced(cut, pace.speed):
+    speech = speak(entry["text"], char_ms=knobs.char_ms)
+    jitter_ms = random.uniform(0, knobs.first_byte_jitter_ms)  # noqa: S311 - a pace, no secret
+    await asyncio.sleep((knobs.first_byte_ms + jitter_ms) / 1_000)
+    cut = chunks(speech.audio, speech.chars, first_ms=knobs.first_chunk_ms, chunk_ms=knobs.chunk_ms)
+    async for chunk in _paced(cut, knobs.speed):
         entry["first_byte_at_s"] = entry["first_byte_at_s"] or time.monotonic()
         yield chunk
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from calliope_sandbox.json_http import as_json
 from calliope_sandbox.vendors.host import Host
 
 MAX_TOOLS: Final = 1_000
@@ -28,7 +29,7 @@ class ToolAnswer:
         """As sent."""
         if isinstance(self.body, str):
             return web.Response(status=self.status, text=self.body)
-        return web.Response(status=self.status, body=orjson.dumps(self.body), content_type="application/json")
+        return as_json(self.body, self.status)
 
 
 class Tools:
@@ -44,10 +45,10 @@ class Tools:
         try:
             self._answers[name] = _answer(orjson.loads(await request.read()))
         except (ValueError, TypeError) as exc:
-            return web.json_response({"error": str(exc)}, status=400)
+            return as_json({"error": str(exc)}, 400)
         while len(self._answers) > MAX_TOOLS:
             self._answers.pop(next(iter(self._answers)))
-        return web.json_response({"name": name, "url": f"{request.url.origin()}/tools/{name}"})
+        return as_json({"name": name, "url": f"{request.url.origin()}/tools/{name}"})
 
     async def call(self, request: web.Request) -> web.Response:
         """GET or POST /tools/{name}."""

@@ -12,6 +12,7 @@ import orjson
 from aiohttp import web
 
 from calliope_sandbox.callers import ScriptError, parse
+from calliope_sandbox.json_http import as_json, json_object
 from calliope_sandbox.person import Person
 from calliope_sandbox.vendors import twilio_words as words
 from calliope_sandbox.vendors.host import DroppedError, Host, refused
@@ -48,34 +49,34 @@ class Exchanges:
 
     async def put_number(self, request: web.Request) -> web.Response:
         """Own a number: {account_sid, auth_token, voice_url}."""
-        document = await _document(request)
+        document = await json_object(request)
         missing = [name for name in ("account_sid", "auth_token", "voice_url") if not document.get(name)]
         if missing:
-            return _json({"error": f"{', '.join(missing)} needed"}, 400)
+            return as_json({"error": f"{', '.join(missing)} needed"}, 400)
         number = Number(
             request.match_info["number"], document["account_sid"], document["auth_token"], document["voice_url"]
         )
         self._numbers[number.number] = number
-        return _json({"number": number.number})
+        return as_json({"number": number.number})
 
     async def put_dialled(self, request: web.Request) -> web.Response:
         """How a number answers that a call is transferred to: {outcome}."""
-        outcome = (await _document(request)).get("outcome")
+        outcome = (await json_object(request)).get("outcome")
         if outcome not in _OUTCOMES:
-            return _json({"error": f"outcome must be one of {', '.join(_OUTCOMES)}"}, 400)
+            return as_json({"error": f"outcome must be one of {', '.join(_OUTCOMES)}"}, 400)
         self._dialled[request.match_info["number"]] = outcome
-        return _json({"outcome": outcome})
+        return as_json({"outcome": outcome})
 
     async def place(self, request: web.Request) -> web.Response:
         """Somebody calls: {from, to, script, char_ms?, deaf?, ring_ms?}."""
-        document = await _document(request)
+        document = await json_object(request)
         number = self._numbers.get(str(document.get("to")))
         if number is None:
-            return _json({"error": f"nobody owns {document.get('to')}; PUT /sandbox/twilio/numbers/… first"}, 404)
+            return as_json({"error": f"nobody owns {document.get('to')}; PUT /sandbox/twilio/numbers/… first"}, 404)
         try:
             steps = parse(document.get("script", [{"expect_hang_up": True}]))
         except ScriptError as exc:
-            return _json({"error": str(exc)}, 400)
+            return as_json({"error": str(exc)}, 400)
         person = Person(steps, char_ms=int(document.get("char_ms", 60)), deaf=bool(document.get("deaf", False)))
         caller, ring_ms = str(document.get("from", "+15550001111")), float(document.get("ring_ms", 0))
         call = PhoneCall(self._host, number, caller, person, self._dialled, ring_ms)
@@ -85,7 +86,7 @@ class Exchanges:
         if self._tasks is None or self._session is None:
             raise web.HTTPServiceUnavailable
         self._tasks.create_task(call.run(self._session), name=f"twilio.call.{call.sid}")
-        return _json({"sid": call.sid}, 201)
+        return as_json({"sid": call.sid}, 201)
 
     async def show(self, request: web.Request) -> web.Response:
         """What was seen of a call; `?wait_s=` waits for its end."""
@@ -97,7 +98,7 @@ class Exchanges:
         except TimeoutError:
             if wait_s:
                 call.problems.append(f"still going on after {wait_s:g} s")
-        return _json(call.document())
+        return as_json(call.document())
 
     async def live(self, request: web.Request) -> web.StreamResponse:
         """The talk line by line as it is heard, as newline-delimited JSON, until the call ends."""
@@ -117,7 +118,7 @@ class Exchanges:
     async def hang_up(self, request: web.Request) -> web.Response:
         """The caller puts the phone down now, whatever the script says."""
         self._call(request).update(None, ended_by="caller")
-        return _json({})
+        return as_json({})
 
     def _call(self, request: web.Request) -> PhoneCall:
         call = self._calls.get(request.match_info["sid"])
@@ -141,7 +142,7 @@ class Exchanges:
             return _error(401, 20003, "Authenticate")
         if call is None or call.number.account_sid != account:
             return _error(404, 20404, f"The requested resource /Calls/{sid}.json was not found")
-        return await self._update(request, call) if request.method == "POST" else _json(_resource(call))
+        return await self._update(request, call) if request.method == "POST" else as_json(_resource(call))
 
     async def _update(self, request: web.Request, call: PhoneCall) -> web.Response:
         form = await request.post()
@@ -157,7 +158,7 @@ class Exchanges:
                 call.update(words.parse(twiml))
             except words.TwimlError as exc:
                 return _error(400, exc.code, str(exc))
-        return _json(_resource(call))
+        return as_json(_resource(call))
 
     def _known(self, account: str, authorization: str) -> bool:
         scheme, _, encoded = authorization.partition(" ")
@@ -187,22 +188,8 @@ def _resource(call: PhoneCall) -> dict[str, Any]:
     }
 
 
-async def _document(request: web.Request) -> dict[str, Any]:
-    try:
-        document = orjson.loads(await request.read())
-    except orjson.JSONDecodeError as exc:
-        raise web.HTTPBadRequest(text=f"the body is not JSON: {exc}") from exc
-    if not isinstance(document, dict):
-        raise web.HTTPBadRequest(text="the body must be a JSON object")
-    return document
-
-
 def _error(status: int, code: int, text: str) -> web.Response:
-    return _json(words.error(status, code, text), status)
-
-
-def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
+    return as_json(words.error(status, code, text), status)
 
 
 def mount(app: web.Application, host: Host) -> None:

@@ -18,7 +18,6 @@ from calliope_sandbox.tone_speech import SILENCE
 from calliope_sandbox.vendors import twilio_words as words
 from calliope_sandbox.vendors.host import GARBAGE, Trouble
 
-CONNECT_S: Final = 5.0
 MAX_NOTES: Final = 10_000
 _QUIET: Final = base64.b64encode(bytes([SILENCE]) * FRAME_BYTES).decode()
 

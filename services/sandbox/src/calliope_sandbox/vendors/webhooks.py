@@ -12,6 +12,7 @@ import orjson
 from aiohttp import web
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
 
+from calliope_sandbox.json_http import as_json
 from calliope_sandbox.vendors.host import Host
 
 MAX_ATTEMPTS = 20_000
@@ -214,8 +215,8 @@ class Hooks:
                 raise HookError("an object is needed")
             hook.programme(document)
         except ValueError as exc:
-            return _json({"error": str(exc)}, 400)
-        return _json({"name": hook.name, "url": f"{request.url.origin()}/hooks/{hook.name}"})
+            return as_json({"error": str(exc)}, 400)
+        return as_json({"name": hook.name, "url": f"{request.url.origin()}/hooks/{hook.name}"})
 
     async def get(self, request: web.Request) -> web.Response:
         """GET /sandbox/hooks/{name}?since=&limit=&wait_for=&timeout_s=: what arrived, once enough did."""
@@ -228,12 +229,12 @@ class Hooks:
         except TimeoutError:
             pass  # the listing says how many came
         query = request.query
-        return _json(hook.listing(since=int(query.get("since", 0)), limit=int(query.get("limit", 1_000))))
+        return as_json(hook.listing(since=int(query.get("since", 0)), limit=int(query.get("limit", 1_000))))
 
     async def delete(self, request: web.Request) -> web.Response:
         """DELETE /sandbox/hooks/{name}: forget the receiver and what it got."""
         self.forget(request.match_info["name"])
-        return _json({})
+        return as_json({})
 
 
 async def _drip(request: web.Request, response: web.StreamResponse, body: bytes, every_ms: float) -> web.StreamResponse:
@@ -246,10 +247,6 @@ async def _drip(request: web.Request, response: web.StreamResponse, body: bytes,
     except ConnectionResetError:
         pass  # the sender lost patience, as it should
     return response
-
-
-def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
 
 
 def mount(app: web.Application, host: Host) -> None:

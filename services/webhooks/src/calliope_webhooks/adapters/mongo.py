@@ -1,7 +1,6 @@
 """The store of webhooks: deliveries, endpoints, and which assistant a call belongs to. The only file with the driver.
 
-Documents hold milliseconds as integers; only `expire_at`, which the store's own clean-up reads, is a date. A row can be
-claimed while it has a `claim_at`: the time of the next attempt, or the end of a lease; finished rows have none.
+The shape of its documents is in `shapes.py`.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -13,16 +12,14 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, Asyn
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from calliope.contracts.assistants import SealedSecret
 from calliope.contracts.webhooks import DeliveryAttempt, DeliveryState, ListDeliveries
 from calliope.errors import TransientError
 from calliope.settings import MongoSettings
-from calliope_webhooks.model import LOG_LENGTH, Endpoint, EndpointKind, Row
+from calliope_webhooks.adapters import shapes
+from calliope_webhooks.adapters.shapes import Document
+from calliope_webhooks.model import Endpoint, Row
 from calliope_webhooks.ports import Announcement
 
-Document = dict[str, Any]
-
-_KEPT: Final = timedelta(days=30)
 _CALLS_KEPT: Final = timedelta(days=30)
 """Longer than the 14 days of the event stream, so that a replayed stream finds every call's assistant."""
 
@@ -89,7 +86,7 @@ class MongoStore:
     async def add(self, row: Row) -> bool:
         with _ours("add a delivery"):
             try:
-                await self._rows.insert_one(_row_document(row))
+                await self._rows.insert_one(shapes.row_fields(row))
             except DuplicateKeyError:
                 return False
         return True
@@ -112,14 +109,14 @@ class MongoStore:
                 sort=[("claim_at", 1)],
                 return_document=ReturnDocument.AFTER,
             )
-        return _row(found) if found else None
+        return shapes.row(found) if found else None
 
     async def delivered(self, row: Row, attempt: DeliveryAttempt) -> None:
         with _ours("record a delivery"):
-            await self._rows.update_one({"_id": row.id}, _finished(attempt, DeliveryState.DELIVERED, {}))
+            await self._rows.update_one({"_id": row.id}, shapes.finished(attempt, DeliveryState.DELIVERED, {}))
 
     async def again(self, row: Row, attempt: DeliveryAttempt, *, due_ms: int) -> bool:
-        change = _logged(attempt)
+        change = shapes.logged(attempt)
         change["$set"] |= {"state": DeliveryState.DUE.value, "claim_at": due_ms, "lease": ""}
         with _ours("put a delivery off"):
             result = await self._rows.update_one({"_id": row.id, "lease": row.lease}, change)
@@ -134,7 +131,7 @@ class MongoStore:
                 "body": announcement.body,
             },
         }
-        change = _finished(attempt, DeliveryState.DEAD, extra)
+        change = shapes.finished(attempt, DeliveryState.DEAD, extra)
         change["$inc"] = {"deaths": 1}
         with _ours("give a delivery up"):
             result = await self._rows.update_one({"_id": row.id, "lease": row.lease}, change)
@@ -175,12 +172,12 @@ class MongoStore:
         where |= {"position": {"$lt": before}} if before else {}
         with _ours("list deliveries"):
             found = await self._rows.find(where).sort("position", -1).limit(query.limit + 1).to_list(query.limit + 1)
-        return [_row(item) for item in found]
+        return [shapes.row(item) for item in found]
 
     async def find(self, organization_id: str, delivery_id: str) -> Row | None:
         with _ours("find a delivery"):
             found = await self._rows.find_one({"_id": delivery_id, "organization_id": organization_id})
-        return _row(found) if found else None
+        return shapes.row(found) if found else None
 
     async def replay(self, organization_id: str, delivery_id: str, *, command_id: str, now_ms: int) -> Row | None:
         row = await self.find(organization_id, delivery_id)
@@ -199,11 +196,11 @@ class MongoStore:
             "tried_before": row.attempts,
             "forced": True,
             "replayed_by": command_id,
-            "expire_at": datetime.now(UTC) + _KEPT,
+            "expire_at": datetime.now(UTC) + shapes.KEPT,
         }
         with _ours("replay a delivery"):
             found = await self._rows.find_one_and_update(where, {"$set": begin}, return_document=ReturnDocument.AFTER)
-        return _row(found) if found else None
+        return shapes.row(found) if found else None
 
     # -- EndpointStore
 
@@ -224,12 +221,12 @@ class MongoStore:
     async def get(self, endpoint_id: str) -> Endpoint | None:
         with _ours("find an endpoint"):
             found = await self._endpoints.find_one({"_id": endpoint_id})
-        return _endpoint(found) if found else None
+        return shapes.endpoint(found) if found else None
 
     async def of_assistant(self, organization_id: str, assistant_id: str) -> Sequence[Endpoint]:
         where = {"organization_id": organization_id, "assistant_id": assistant_id}
         with _ours("find endpoints"):
-            return [_endpoint(found) async for found in self._endpoints.find(where)]
+            return [shapes.endpoint(found) async for found in self._endpoints.find(where)]
 
     async def set_gone(self, endpoint_id: str, url: str | None) -> None:
         with _ours("mark an endpoint"):
@@ -246,87 +243,3 @@ class MongoStore:
         with _ours("find a call"):
             found = await self._calls.find_one({"_id": f"{organization_id}/{call_id}"})
         return str(found["assistant_id"]) if found else None
-
-
-def _logged(attempt: DeliveryAttempt) -> dict[str, Document]:
-    """Attempts are a map by number: appending to a list of documents is not equal on all stores."""
-    change: dict[str, Document] = {"$set": {f"log.{attempt.number}": attempt.model_dump(mode="json")}}
-    if attempt.number > LOG_LENGTH:
-        change["$unset"] = {f"log.{attempt.number - LOG_LENGTH}": ""}
-    return change
-
-
-def _finished(attempt: DeliveryAttempt, state: DeliveryState, extra: Document) -> dict[str, Document]:
-    change = _logged(attempt)
-    change["$set"] |= {"state": state.value, "lease": "", **extra}
-    change["$unset"] = change.get("$unset", {}) | {"claim_at": ""}
-    return change
-
-
-def _row_document(row: Row) -> Document:
-    return {
-        "_id": row.id,
-        "organization_id": row.organization_id,
-        "endpoint_id": row.endpoint_id,
-        "assistant_id": row.assistant_id,
-        "event_id": row.event_id,
-        "event_type": row.event_type,
-        "subject": row.subject,
-        "url": row.url,
-        "body": row.body,
-        "position": row.position,
-        "created_at": row.created_at_ms,
-        "since": row.since_ms,
-        "state": row.state.value,
-        "claim_at": row.claim_at_ms,
-        "lease": row.lease,
-        "attempts": row.attempts,
-        "tried_before": row.tried_before,
-        "forced": row.forced,
-        "deaths": row.deaths,
-        "replayed_by": row.replayed_by,
-        "traceparent": row.traceparent,
-        "announce_n": 0,
-        "log": {},
-        "expire_at": datetime.now(UTC) + _KEPT,
-    }
-
-
-def _row(found: Document) -> Row:
-    log = sorted(found["log"].items(), key=lambda item: int(item[0]))
-    return Row(
-        id=found["_id"],
-        organization_id=found["organization_id"],
-        endpoint_id=found["endpoint_id"],
-        assistant_id=found["assistant_id"],
-        event_id=found["event_id"],
-        event_type=found["event_type"],
-        subject=found["subject"],
-        url=found["url"],
-        body=bytes(found["body"]),
-        created_at_ms=found["created_at"],
-        since_ms=found["since"],
-        state=DeliveryState(found["state"]),
-        claim_at_ms=found.get("claim_at"),
-        lease=found["lease"],
-        attempts=found["attempts"],
-        tried_before=found["tried_before"],
-        forced=found["forced"],
-        deaths=found["deaths"],
-        replayed_by=found["replayed_by"],
-        traceparent=found["traceparent"],
-        log=tuple(DeliveryAttempt.model_validate(attempt) for _, attempt in log),
-    )
-
-
-def _endpoint(found: Document) -> Endpoint:
-    secrets = sorted(found["secrets"].items(), key=lambda item: int(item[0]))
-    return Endpoint(
-        id=found["_id"],
-        organization_id=found["organization_id"],
-        assistant_id=found["assistant_id"],
-        kind=EndpointKind(found["kind"]),
-        url=found["url"],
-        secrets=tuple(SealedSecret.model_validate(secret) for _, secret in secrets),
-        gone_url=found["gone_url"],
-    )

@@ -10,7 +10,7 @@ from calliope.contracts.assistants import AssistantRef, Endpoints
 from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError, TransientError
 from calliope.messaging.broker import Bus
-from calliope.messaging.commands import CommandClient
+from calliope.messaging.command_client import CommandClient
 from calliope.messaging.publish import EventPublisher, Scheduler
 from calliope_webhooks.endpoints import EndpointBook
 from calliope_webhooks.model import Row, moment

@@ -61,7 +61,7 @@ class CallFacts:
 
     carrier_call_id: str = ""
     assistant_number: str = ""
-    customer_number: str = ""
+    caller_number: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class CallShapedChat:
         self._model = model
         self._facts: dict[str, Any] = {
             "phoneNumber": {"number": facts.assistant_number},
-            "call": {"phoneCallProviderId": facts.carrier_call_id, "customer": {"number": facts.customer_number}},
+            "call": {"phoneCallProviderId": facts.carrier_call_id, "customer": {"number": facts.caller_number}},
         }
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._endpoint = Endpoint(NAME, url, refusal, headers)

@@ -9,7 +9,7 @@ import orjson
 import structlog
 from aiohttp import ClientSession
 
-from calliope.contracts.assistants import FLUX_MULTI, MULTI
+from calliope.contracts.document.stt import FLUX_MULTI, MULTI
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import DeepgramSettings
 from calliope_call_worker.providers.stt.base import (

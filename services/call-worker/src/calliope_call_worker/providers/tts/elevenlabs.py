@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from aiohttp import ClientSession, ClientWebSocketResponse
 
-from calliope.contracts.assistants import Voice
+from calliope.contracts.document.tts import Voice
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import ElevenLabsSettings
 from calliope_call_worker.providers.tts.base import VoiceSession

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import ClientSession, ClientWebSocketResponse
 
-from calliope.contracts.assistants import Voice
+from calliope.contracts.document.tts import Voice
 from calliope_call_worker.providers.settings import InworldSettings
 from calliope_call_worker.providers.tts import inworld_words as words
 from calliope_call_worker.providers.tts import line

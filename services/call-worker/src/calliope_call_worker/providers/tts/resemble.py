@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import ClientSession, ClientWebSocketResponse
 
-from calliope.contracts.assistants import Voice
+from calliope.contracts.document.tts import Voice
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import ResembleSettings
 from calliope_call_worker.providers.tts import line

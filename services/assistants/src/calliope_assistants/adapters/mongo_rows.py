@@ -1,0 +1,171 @@
+"""Rows written together with their event: assistants, numbers, organizations, keys; and the events not yet sent."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from motor.motor_asyncio import AsyncIOMotorCollection
+from pymongo.errors import DuplicateKeyError
+
+from calliope.contracts.base import Event
+from calliope_assistants.adapters import shapes
+from calliope_assistants.adapters.mongo import OUTBOX_COLLECTIONS, MongoStore
+from calliope_assistants.adapters.shapes import Doc
+from calliope_assistants.pages import position
+from calliope_assistants.ports import AssistantRow, KeyRow, NameTakenError, NumberRow, Waiting
+
+
+class MongoAssistants:
+    """See `ports.Assistants`."""
+
+    def __init__(self, store: MongoStore, organization_id: str) -> None:
+        self._store = store
+        self._rows: AsyncIOMotorCollection[Doc] = store.database.assistants
+        self._organization_id = organization_id
+
+    async def get(self, assistant_id: str, *, also_deleted: bool = False) -> AssistantRow | None:
+        """See `ports.Assistants`."""
+        wanted: Doc = {"_id": assistant_id, "org_id": self._organization_id}
+        async with self._store.asked():
+            found = await self._rows.find_one(wanted if also_deleted else {**wanted, "deleted": False})
+        return shapes.assistant(found) if found else None
+
+    async def page(self, limit: int, before: str | None) -> Sequence[AssistantRow]:
+        """See `ports.Assistants`."""
+        wanted: Doc = {"org_id": self._organization_id, "deleted": False}
+        if before is not None:
+            wanted["order"] = {"$lt": before}
+        async with self._store.asked():
+            found = await self._rows.find(wanted).sort("order", -1).limit(limit).to_list(limit)
+        return [shapes.assistant(row) for row in found]
+
+    async def insert(self, row: AssistantRow, event: Event) -> bool:
+        """See `ports.Assistants`."""
+        document = {
+            "_id": row.id,
+            "org_id": self._organization_id,
+            "order": position(row.created_at, row.id),
+            "created_at": shapes.text(row.created_at),
+            **shapes.assistant_fields(row),
+            **shapes.first_event(event),
+        }
+        try:
+            async with self._store.written():
+                await self._rows.insert_one(document)
+        except DuplicateKeyError as exc:
+            async with self._store.asked():
+                if await self._rows.find_one({"_id": row.id}) is not None:
+                    return False
+            raise NameTakenError from exc
+        return True
+
+    async def update(self, row: AssistantRow, event: Event) -> bool:
+        """See `ports.Assistants`."""
+        guard = {"_id": row.id, "org_id": self._organization_id, "revision": row.revision - 1, "deleted": False}
+        try:
+            async with self._store.written():
+                result = await self._rows.update_one(guard, shapes.with_event(shapes.assistant_fields(row), event))
+        except DuplicateKeyError as exc:
+            raise NameTakenError from exc
+        return result.matched_count == 1
+
+
+class MongoNumbers:
+    """See `ports.Numbers`."""
+
+    def __init__(self, store: MongoStore) -> None:
+        self._store = store
+        self._rows: AsyncIOMotorCollection[Doc] = store.database.phone_numbers
+
+    async def get(self, number: str) -> NumberRow | None:
+        """See `ports.Numbers`."""
+        async with self._store.asked():
+            found = await self._rows.find_one({"_id": number})
+        return shapes.number(found) if found else None
+
+    async def of(self, organization_id: str) -> Sequence[NumberRow]:
+        """See `ports.Numbers`."""
+        async with self._store.asked():
+            found = await self._rows.find({"org_id": organization_id}).sort("_id", 1).limit(1_000).to_list(1_000)
+        return [number for number in map(shapes.number, found) if number.assistant_id is not None]
+
+    async def put(self, row: NumberRow, event: Event, *, if_revision: int) -> bool:
+        """See `ports.Numbers`."""
+        fields = shapes.number_fields(row)
+        if if_revision == 0:
+            new = {"_id": row.number, **fields, **shapes.first_event(event)}
+            return await self._store.added(self._rows, new)
+        async with self._store.written():
+            guard = {"_id": row.number, "revision": if_revision}
+            result = await self._rows.update_one(guard, shapes.with_event(fields, event))
+        return result.matched_count == 1
+
+
+class MongoOrganizations:
+    """See `ports.Organizations`."""
+
+    def __init__(self, store: MongoStore) -> None:
+        self._store = store
+        self._rows: AsyncIOMotorCollection[Doc] = store.database.organizations
+
+    async def add(self, organization_id: str, event: Event) -> bool:
+        """See `ports.Organizations`."""
+        document = {"_id": organization_id, "updated_at": shapes.text(event.time), **shapes.first_event(event)}
+        return await self._store.added(self._rows, document)
+
+
+class MongoKeys:
+    """See `ports.Keys`."""
+
+    def __init__(self, store: MongoStore) -> None:
+        self._store = store
+        self._rows: AsyncIOMotorCollection[Doc] = store.database.api_keys
+
+    async def find(self, key_sha256: str) -> KeyRow | None:
+        """See `ports.Keys`."""
+        async with self._store.asked():
+            row = await self._rows.find_one({"key_sha256": key_sha256})
+        if row is None:
+            return None
+        return KeyRow(row["_id"], row["org_id"], row["key_sha256"], tuple(row["scopes"]), row["revoked"])
+
+    async def add(self, row: KeyRow, event: Event) -> bool:
+        """See `ports.Keys`."""
+        document = {
+            "_id": row.id,
+            "org_id": row.organization_id,
+            "key_sha256": row.key_sha256,
+            "scopes": list(row.scopes),
+            "revoked": row.revoked,
+            "updated_at": shapes.text(event.time),
+            **shapes.first_event(event),
+        }
+        return await self._store.added(self._rows, document)
+
+
+class MongoOutbox:
+    """See `ports.Outbox`."""
+
+    def __init__(self, store: MongoStore) -> None:
+        self._store = store
+        self._database = store.database
+
+    async def waiting(self, limit: int) -> Sequence[Waiting]:
+        """See `ports.Outbox`."""
+        found: list[Waiting] = []
+        async with self._store.asked():
+            for name in OUTBOX_COLLECTIONS:
+                rows = self._database[name].find({"outbox_n": {"$gt": 0}}).sort("updated_at", 1).limit(limit)
+                for row in await rows.to_list(limit):
+                    events = sorted(map(Event.model_validate_json, row["outbox"].values()), key=lambda e: e.sequence)
+                    found.append(Waiting(name, row["_id"], tuple(events)))
+        return found
+
+    async def published(self, waiting: Waiting, event: Event, now: datetime) -> None:
+        """See `ports.Outbox`."""
+        sent = {"org_id": event.organization, "body": event.model_dump_json(), "sent_at": now}
+        slot = f"outbox.{event.id}"
+        async with self._store.asked():
+            await self._database.events_log.update_one({"_id": event.id}, {"$set": sent}, upsert=True)
+            await self._database[waiting.collection].update_one(
+                {"_id": waiting.id, slot: {"$exists": True}}, {"$unset": {slot: ""}, "$inc": {"outbox_n": -1}}
+            )

@@ -1,0 +1,1 @@
+"""The assistant document, a file per part; `spec.py` holds the whole."""

@@ -1,0 +1,12 @@
+"""Kinds of text that several parts of the assistant document hold."""
+
+from typing import Annotated, Final
+
+from pydantic import Field, StringConstraints
+
+MAX_PROMPT: Final = 32_000
+MAX_LINE: Final = 2_000
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Line = Annotated[str, StringConstraints(max_length=MAX_LINE)]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\x00-\x1f\x7f]+$", max_length=2_048)]
+Scenarios = Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=500)], ...], Field(max_length=50)]
