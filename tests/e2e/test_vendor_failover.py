@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import pytest
@@ -17,6 +18,7 @@ from support.failover import (
     HALF,
     LATER,
     MODELS,
+    REPEATED,
     SECOND,
     SLOWLY,
     TOLD,
@@ -33,14 +35,11 @@ from support.house import GREETING, House, Json, visiting
 from support.scenes import PACE, VOICE
 
 DOWN: Final = {"status": 503}
+_CUT_OFF: Final = {"after_tool": "lookup", "say": ANSWER, "per_token_ms": 130, "fail": DOWN | {"after_tokens": 14}}
 WAYS: Final[dict[str, Json]] = {
     "after the tool": {"after_tool": "lookup", "fail": DOWN},
-    "in mid-sentence": {
-        "after_tool": "lookup",
-        "say": ANSWER,
-        "per_token_ms": 130,
-        "fail": DOWN | {"after_tokens": 14},
-    },
+    "in mid-sentence": _CUT_OFF,
+    "in mid-sentence, repeated": _CUT_OFF,
     "in the next turn": {"match": SECOND, "fail": DOWN},
 }
 """How the first model fails, as a rule of its script."""
@@ -48,19 +47,43 @@ RING: Final = tuple(zip(MODELS, (*MODELS[1:], MODELS[0]), strict=True))
 SWAPS: Final = tuple(itertools.permutations(VOICES, 2))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """A model that fails in some way, and who stands in for it."""
+
+    primary: Vendor
+    fallback: Vendor
+    way: str
+
+    @property
+    def failed_turn(self) -> int:
+        """The turn in which it fails."""
+        return 2 if self.way == "in the next turn" else 1
+
+    def __str__(self) -> str:
+        """For test ids."""
+        return f"{self.primary.name}-{self.fallback.name}, {self.way}"
+
+
+CASES: Final = tuple(Case(*(pair[::-1] if way.endswith("repeated") else pair), way) for pair in RING for way in WAYS)
+"""Round the ring in one direction; who repeats words that were said before it was asked, in the other."""
+IN_MID_SENTENCE: Final = tuple(case for case in CASES if case.way.startswith("in mid-sentence"))
+
+
 @pytest.fixture(scope="module")
-def models(stack: LocalStack) -> dict[tuple[Vendor, str], Failed]:
-    async def ring() -> dict[tuple[Vendor, str], Failed]:
+def models(stack: LocalStack) -> dict[Case, Failed]:
+    async def ring() -> dict[Case, Failed]:
         async with visiting(stack) as house, knobs(house, {"elevenlabs": {"voice_char_ms": {VOICE[1]: PACE}}}):
             async with asyncio.TaskGroup() as calls:
-                made = {
-                    (primary, way): calls.create_task(failing_model(house, primary, fallback, rule))
-                    for primary, fallback in RING
-                    for way, rule in WAYS.items()
-                }
+                made = {case: calls.create_task(_call(house, case)) for case in CASES}
             return {key: task.result() for key, task in made.items()}
 
     return asyncio.run(ring())
+
+
+async def _call(house: House, case: Case) -> Failed:
+    repeats = {"after_tool": "lookup", "say": REPEATED} if case.way.endswith("repeated") else None
+    return await failing_model(house, case.primary, case.fallback, WAYS[case.way], repeats)
 
 
 @pytest.fixture(scope="module")
@@ -85,32 +108,29 @@ async def knobs(house: House, changes: Json) -> AsyncIterator[None]:
 
 
 @pytest.mark.promise("P5")
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("primary", "fallback"), RING, ids=lambda vendor: vendor.name)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_another_vendors_model_goes_on_and_the_caller_hears_nothing_twice(
-    models: dict[tuple[Vendor, str], Failed], primary: Vendor, fallback: Vendor, way: str
+    models: dict[Case, Failed], case: Case
 ) -> None:
-    seen = models[primary, way]
-    failed_turn = 2 if way == "in the next turn" else 1
+    seen = models[case]
 
     assert seen.call["failed"] is None
     assert seen.words == f"{GREETING} {ANSWER} {LATER}".split()
     (failure,) = seen.facts("provider_failed")
-    assert (failure["stage"], failure["provider"], failure["reason"]) == ("llm", primary.name, "error")
-    assert failure["turn"] == failed_turn
-    assert failure["action"].startswith(f"asks {fallback.name} {fallback.options['model']}")
+    assert (failure["stage"], failure["provider"], failure["reason"]) == ("llm", case.primary.name, "error")
+    assert failure["turn"] == case.failed_turn
+    assert failure["action"].startswith(f"asks {case.fallback.name} {case.fallback.options['model']}")
     used = [(turn["usage"]["llm_provider"], turn["usage"]["llm_model"]) for turn in replies(seen)]
-    expected = [(vendor.name, vendor.options["model"]) for vendor in (primary, fallback)]
-    assert used == (expected if failed_turn == 2 else expected[::-1])
+    well = [(vendor.name, vendor.options["model"]) for vendor in (case.primary, case.fallback)]
+    assert used == (well if case.failed_turn == 2 else well[::-1])
 
 
 @pytest.mark.promise("P6")
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("primary", "fallback"), RING, ids=lambda vendor: vendor.name)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_tool_that_the_failed_model_called_is_run_once_and_its_result_told_to_the_next(
-    models: dict[tuple[Vendor, str], Failed], primary: Vendor, fallback: Vendor, way: str
+    models: dict[Case, Failed], case: Case
 ) -> None:
-    seen = models[primary, way]
+    seen = models[case]
 
     (request,), (started,) = seen.tools, seen.facts("tool_started")
     assert request["headers"]["idempotency-key"] == started["idempotency_key"]
@@ -118,37 +138,30 @@ def test_a_tool_that_the_failed_model_called_is_run_once_and_its_result_told_to_
     (asked,) = seen.fallback
     talk, result = talk_of(asked), (ToolAnswer("lookup", TOLD),)
     begun = [("assistant", GREETING), ("user", FIRST)]
-    match way:
-        case "after the tool":
-            assert (dialogue(talk), talk.tool_answers) == (begun, result)
-        case "in mid-sentence":
-            assert dialogue(talk)[:-1] == [*begun, ("assistant", HALF)]
-            assert talk.said[-2].after == result
-        case _:
-            assert dialogue(talk) == [*begun, ("assistant", ANSWER), ("user", SECOND)]
-            assert result in [turn.after for turn in talk.said]
+    if case in IN_MID_SENTENCE:
+        assert dialogue(talk)[:-1] == [*begun, ("assistant", HALF)]
+        assert talk.said[-2].after == result
+    elif case.failed_turn == 1:
+        assert (dialogue(talk), talk.tool_answers) == (begun, result)
+    else:
+        assert dialogue(talk) == [*begun, ("assistant", ANSWER), ("user", SECOND)]
+        assert result in [turn.after for turn in talk.said]
 
 
-@pytest.mark.parametrize(("primary", "fallback"), RING, ids=lambda vendor: vendor.name)
-def test_half_an_answer_was_heard_before_the_next_model_was_asked_for_the_rest(
-    models: dict[tuple[Vendor, str], Failed], primary: Vendor, fallback: Vendor
-) -> None:
-    seen = models[primary, "in mid-sentence"]
-
-    (asked,) = seen.fallback
-    assert seen.heard_at_s("open") < asked["received_at_s"]
-    assert f"{HALF}{asked['said']}" == ANSWER
+@pytest.mark.parametrize("case", IN_MID_SENTENCE, ids=str)
+def test_words_were_heard_before_the_next_model_was_asked_for_the_rest(models: dict[Case, Failed], case: Case) -> None:
+    (asked,) = models[case].fallback
+    assert models[case].heard_at_s("open") < asked["received_at_s"]
 
 
-@pytest.mark.parametrize(("primary", "fallback"), RING, ids=lambda vendor: vendor.name)
+@pytest.mark.parametrize("case", [case for case in CASES if case.failed_turn == 1], ids=str)
 def test_a_model_that_is_well_again_answers_the_next_turn_from_what_the_other_said(
-    models: dict[tuple[Vendor, str], Failed], primary: Vendor, fallback: Vendor
+    models: dict[Case, Failed], case: Case
 ) -> None:
-    for way in ("after the tool", "in mid-sentence"):
-        (*_, asked) = [one for one in models[primary, way].primary if one["user_text"] == SECOND]
-        talk = talk_of(asked)
-        assert dialogue(talk)[-2:] == [("assistant", ANSWER), ("user", SECOND)]
-        assert (ToolAnswer("lookup", TOLD),) in [turn.after for turn in talk.said]
+    (*_, asked) = [one for one in models[case].primary if one["user_text"] == SECOND]
+    talk = talk_of(asked)
+    assert dialogue(talk)[-2:] == [("assistant", ANSWER), ("user", SECOND)]
+    assert (ToolAnswer("lookup", TOLD),) in [turn.after for turn in talk.said]
 
 
 @pytest.mark.promise("P5")

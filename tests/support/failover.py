@@ -16,6 +16,8 @@ TOLD: Final = "open at nine"
 FIRST: Final = "look it up"
 SECOND: Final = "and on Sunday"
 HALF: Final = "It says open at nine on Monday, as on every other day. Just come"
+REPEATED: Final = "day. Just come by when you like."
+"""How a model continues that begins a little before its end."""
 READY: Final[list[Json]] = [{"wait_for": "Anna"}, {"wait_for_silence_ms": 300}]
 SLOWLY: Final = {"char_ms": 60, "speed": 1.4, "chunk_ms": 200.0}
 """Knobs of voices whose audio leaves as it is spoken: what breaks while an answer is heard breaks in its middle."""
@@ -110,8 +112,10 @@ def said_in(talk: Conversation) -> list[tuple[str, str]]:
     return [(turn.role, turn.text) for turn in talk.said if turn.text]
 
 
-async def failing_model(house: House, primary: Vendor, fallback: Vendor, rule: Json) -> Failed:
-    """Two turns, a tool in the first; `rule` is how the first model fails."""
+async def failing_model(
+    house: House, primary: Vendor, fallback: Vendor, fails: Json, answers: Json | None = None
+) -> Failed:
+    """Two turns, a tool in the first. Rules: how the first model fails, and how the next answers if not as asked."""
     sandbox, tag = house.stack.address("sandbox"), unique("failover")
     keys = f"{tag}-primary", f"{tag}-fallback"
     config = primary.config(sandbox, keys[0])
@@ -130,7 +134,9 @@ async def failing_model(house: House, primary: Vendor, fallback: Vendor, rule: J
         {"match": SECOND, "say": LATER},
     ]
     await house.sandbox("POST", "/sandbox/llm/scripts", {"name": tag, "system": tag, "rules": rules})
-    await house.sandbox("POST", "/sandbox/llm/scripts", {"name": keys[0], "key": keys[0], "rules": [rule]})
+    for key, rule in zip(keys, (fails, answers), strict=True):
+        if rule is not None:
+            await house.sandbox("POST", "/sandbox/llm/scripts", {"name": key, "key": key, "rules": [rule]})
     await house.sandbox("PUT", f"/sandbox/tools/{tag}", {"body": TOLD, "delay_ms": 300})
     script = [
         *READY,
