@@ -158,8 +158,7 @@ def test_words_were_heard_before_the_next_model_was_asked_for_the_rest(models: d
 def test_a_model_that_is_well_again_answers_the_next_turn_from_what_the_other_said(
     models: dict[Case, Failed], case: Case
 ) -> None:
-    (*_, asked) = [one for one in models[case].primary if one["user_text"] == SECOND]
-    talk = talk_of(asked)
+    talk = talk_of(models[case].primary[-1])
     assert dialogue(talk)[-2:] == [("assistant", ANSWER), ("user", SECOND)]
     assert (ToolAnswer("lookup", TOLD),) in [turn.after for turn in talk.said]
 
