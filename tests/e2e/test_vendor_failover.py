@@ -31,9 +31,11 @@ from support.failover import (
     seam,
     talk_of,
 )
-from support.house import GREETING, House, Json, visiting
+from support.faults import endured
+from support.house import GREETING, House, Json, said, visiting
 from support.scenes import PACE, VOICE
 
+MOST_SILENCE_S: Final = 2.0
 DOWN: Final = {"status": 503}
 _CUT_OFF: Final = {"after_tool": "lookup", "say": ANSWER, "per_token_ms": 130, "fail": DOWN | {"after_tokens": 14}}
 WAYS: Final[dict[str, Json]] = {
@@ -108,6 +110,7 @@ async def knobs(house: House, changes: Json) -> AsyncIterator[None]:
 
 
 @pytest.mark.promise("P5")
+@pytest.mark.promise("P6")
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_another_vendors_model_goes_on_and_the_caller_hears_nothing_twice(
     models: dict[Case, Failed], case: Case
@@ -116,6 +119,8 @@ def test_another_vendors_model_goes_on_and_the_caller_hears_nothing_twice(
 
     assert seen.call["failed"] is None
     assert seen.words == f"{GREETING} {ANSWER} {LATER}".split()
+    assert said(seen.record, "assistant") == " ".join(seen.words)
+    assert max(endured(seen.call, turn=turn).silence_s for turn in (1, 2)) < MOST_SILENCE_S
     (failure,) = seen.facts("provider_failed")
     assert (failure["stage"], failure["provider"], failure["reason"]) == ("llm", case.primary.name, "error")
     assert failure["turn"] == case.failed_turn
@@ -125,7 +130,7 @@ def test_another_vendors_model_goes_on_and_the_caller_hears_nothing_twice(
     assert used == (well if case.failed_turn == 2 else well[::-1])
 
 
-@pytest.mark.promise("P6")
+@pytest.mark.promise("P3")
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_tool_that_the_failed_model_called_is_run_once_and_its_result_told_to_the_next(
     models: dict[Case, Failed], case: Case
@@ -178,6 +183,8 @@ def test_another_vendors_voice_goes_on_where_the_first_broke_off(
     record_property("heard_twice", heard_twice)
 
     assert seen.call["failed"] is None
+    assert said(seen.record, "assistant") == f"{GREETING} {ANSWER}"
+    assert endured(seen.call, turn=1).silence_s < MOST_SILENCE_S
     assert ANSWER.endswith(rest.strip())
     assert rest.strip() != ANSWER
     assert len(heard_twice) <= 1
