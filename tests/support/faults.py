@@ -58,7 +58,7 @@ def a_script(faults: Sequence[Json]) -> list[Json]:
 
 @dataclass(frozen=True, slots=True)
 class Endured:
-    """What the caller heard after the second turn: the longest silence in it, and the words."""
+    """What the caller heard after a turn: the longest silence in it, and the words."""
 
     silence_s: float
     words: list[str]
@@ -74,11 +74,11 @@ def _is_half(word: str, after: str) -> bool:
     return after != word and after.startswith(word)
 
 
-def endured(call: Json) -> Endured:
-    """From the end of the caller's second turn to the beginning of the next; endpointing is no silence of ours."""
+def endured(call: Json, *, turn: int = 2) -> Endured:
+    """From the end of that turn of the caller to the beginning of the next; endpointing is no silence of ours."""
     own = [line for line in call["lines"] if line["side"] == "caller"]
-    begin_ms = own[1]["end_ms"]
-    end_ms = own[2]["start_ms"] if len(own) > 2 else float("inf")
+    begin_ms = own[turn - 1]["end_ms"]
+    end_ms = own[turn]["start_ms"] if len(own) > turn else float("inf")
     words = [word for word in call["heard_words"] if begin_ms <= word["start_ms"] < end_ms]
     if not words:
         return Endured(float("inf"), [])

@@ -15,6 +15,10 @@ _HEARD: Final = "tests/contract/providers/test_stt.py::test_a_document_is_asked_
 _REPLAYED: Final = "tests/e2e/test_hearing.py::test_a_call_is_heard_answered_recorded_and_decided_the_same_again"
 _TURNS: Final = f"{_WISHES}::test_turn_taking_follows_the_document"
 _BARGE_IN: Final = "tests/unit/calliope_call_worker/test_barge_in.py"
+_ASKED: Final = "tests/e2e/test_vendor_failover.py::test_voices_are_asked_as_the_document_says_each_with_its_own_key"
+_STOOD_IN: Final = (
+    "tests/e2e/test_vendor_failover.py::test_another_vendors_model_goes_on_and_the_caller_hears_nothing_twice"
+)
 _REFUSED: Final = "tests/unit/calliope/test_documents.py::test_a_wrong_combination_is_refused_and_names_the_field"
 
 PROOFS: Final[dict[str, tuple[str, ...]]] = {
@@ -26,7 +30,7 @@ PROOFS: Final[dict[str, tuple[str, ...]]] = {
     "llm_provider_config.model": (_CALL,),
     "llm_provider_config.base_url": (_CUSTOM,),
     "llm_provider_config.request_format": (_CALL_SHAPED,),
-    "llm_fallback_providers.fallbacks[].base_url": (_CALL_SHAPED,),
+    "llm_fallback_providers.fallbacks[].base_url": (_CALL_SHAPED, _STOOD_IN),
     "llm_fallback_providers.fallbacks[].request_format": (_CALL_SHAPED,),
     "llm_settings.temperature": (_CALL,),
     "llm_settings.max_tokens": (_CALL,),
@@ -48,6 +52,18 @@ PROOFS: Final[dict[str, tuple[str, ...]]] = {
     "tts_settings.style": (_VOICE,),
     "tts_settings.use_speaker_boost": (_VOICE,),
     "tts_settings.api_key": (f"{_WISHES}::test_a_voice_is_paid_with_the_documents_own_key_before_the_installations",),
+    "tts_settings.provider_config.project_uuid": (_ASKED,),
+    "tts_settings.provider_config.language": (_ASKED,),
+    "tts_settings.fallbacks[].provider": (_ASKED,),
+    "tts_settings.fallbacks[].voice_id": (_ASKED,),
+    "tts_settings.fallbacks[].model_id": (_ASKED,),
+    "tts_settings.fallbacks[].stability": (_ASKED,),
+    "tts_settings.fallbacks[].similarity_boost": (_ASKED,),
+    "tts_settings.fallbacks[].style": (_ASKED,),
+    "tts_settings.fallbacks[].use_speaker_boost": (_ASKED,),
+    "tts_settings.fallbacks[].provider_config.project_uuid": (_ASKED,),
+    "tts_settings.fallbacks[].provider_config.language": (_ASKED,),
+    "tts_settings.fallbacks[].api_key": (_ASKED,),
     "stt_settings.model": (_CALL,),
     "stt_settings.language": (_CALL,),
     "stt_settings.keywords[].keyword": (_WORDS,),
@@ -121,20 +137,6 @@ PROOFS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 NOT_YET: Final = {
-    # A voice's fallbacks take the same options as the voice itself; none is shown on a second vendor yet.
-    "tts_settings.fallbacks[].provider",
-    "tts_settings.fallbacks[].voice_id",
-    "tts_settings.fallbacks[].model_id",
-    "tts_settings.fallbacks[].stability",
-    "tts_settings.fallbacks[].similarity_boost",
-    "tts_settings.fallbacks[].style",
-    "tts_settings.fallbacks[].use_speaker_boost",
-    "tts_settings.fallbacks[].provider_config.project_uuid",
-    "tts_settings.fallbacks[].provider_config.language",
-    "tts_settings.fallbacks[].api_key",
-    # Resemble and Inworld have no adapter.
-    "tts_settings.provider_config.project_uuid",
-    "tts_settings.provider_config.language",
     # Telnyx has no adapter.
     "telnyx_config.api_key",
     "telnyx_config.connection_id",

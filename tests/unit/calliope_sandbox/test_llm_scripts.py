@@ -29,8 +29,9 @@ def a_talk(*said: str, tools: list[Any] | None = None, **body: Any) -> Conversat
     return from_chat_body({"model": "m", "messages": messages[: 2 * len(said) or 1], "tools": tools or [], **body})
 
 
-def after_tool(name: str, result: str) -> Conversation:
-    """A conversation in which the model has just got the result of a tool."""
+def after_tool(name: str, result: str, *more: str) -> Conversation:
+    """A conversation in which the model has got the result of a tool; `more` is said then, by it and by the user."""
+    roles = ("assistant", "user")
     call = {"id": "c1", "type": "function", "function": {"name": name, "arguments": "{}"}}
     return from_chat_body(
         {
@@ -38,6 +39,7 @@ def after_tool(name: str, result: str) -> Conversation:
                 {"role": "user", "content": "Book it."},
                 {"role": "assistant", "content": None, "tool_calls": [call]},
                 {"role": "tool", "tool_call_id": "c1", "content": result},
+                *({"role": role, "content": text} for role, text in zip(roles, more, strict=False)),
             ]
         }
     )
@@ -64,6 +66,15 @@ def test_a_rule_after_a_tool_sees_its_result() -> None:
     scripts.put({"rules": [{"match": "Book", "say": "wrong"}, {"after_tool": "book", "say": "It said {tool_result}."}]})
 
     assert scripts.answer(after_tool("book", "done")).say == "It said done."
+
+
+def test_an_answer_after_a_tool_that_was_cut_off_is_continued_and_not_answered_anew() -> None:
+    scripts = ScriptStore()
+    scripts.put({"rules": [{"match": "Book", "say": "wrong"}, {"after_tool": "book", "say": "Table seven is yours."}]})
+
+    talk = after_tool("book", "done", "Table seven", "Your answer above was cut off. Continue it.")
+
+    assert scripts.answer(talk).say == " is yours."
 
 
 def test_a_rule_for_so_many_times_gives_way_to_the_next() -> None:

@@ -15,7 +15,6 @@ from calliope_local.stack import LocalStack
 
 CALLER: Final = "+15550001111"
 LINE: Final = "+15550002222"
-HOOK: Final = "demo"
 CALL_S: Final = 60
 SETTLE_S: Final = 15.0
 MIN_TURNS: Final = 2
@@ -33,37 +32,45 @@ class Story:
             self.missing.append(what)
 
 
-def play(stack: LocalStack, file: Path, wav: Path | None = None) -> int:
-    """Exit status 0, when nothing was missing."""
+def play(stack: LocalStack, file: Path, wav: Path | None = None, *, number: str = LINE) -> int:
+    """Exit status 0, when nothing was missing. Several may play on one stack, each with a number of its own."""
     gateway, sandbox, key = stack.address("gateway"), stack.address("sandbox"), stack.keys.api_key
     scenario = load(file, sandbox)
     story = Story()
     began = time.monotonic()
     _heading("1. An assistant is one JSON document")
-    _create(stack, file, scenario)
+    assistant_id = _create(stack, file, scenario, number)
     _heading("2. The phone rings")
-    sid = _place_call(stack, scenario)
+    sid = _place_call(stack, scenario, number)
     told = threading.Thread(target=_tell_live, args=(sandbox, sid), name="live", daemon=True)
     told.start()
     call = request("GET", f"{sandbox}/sandbox/twilio/calls/{sid}?wait_s={CALL_S}", timeout_s=CALL_S + 5)
     told.join(timeout=5)
     story.want(call["failed"] is None, f"the caller's script failed: {call['failed']}")
-    record = _settled(gateway, key, sid, analyzed=scenario.analyzed)
+    record = _settled(gateway, key, assistant_id, analyzed=scenario.analyzed)
     _heading("3. What each answer waited for")
     _tell_turns(record, story)
     _heading("4. The call's events, in order")
     _tell_events(record, scenario, story)
     _heading("5. Webhooks, verified by their receiver with the standardwebhooks library")
-    _tell_hooks(stack, record, story)
+    _tell_hooks(stack, record, _hook(number), story)
     _compare(call, record, story)
+    _check(call, record, scenario, story)
     if wav is not None:
         _say(f"\n6. To listen to\n   {wav}: {voice_over.write(call['lines'], wav):.1f} s, caller left, assistant right")
     return _summary(record, story, time.monotonic() - began)
 
 
-def _create(stack: LocalStack, file: Path, scenario: Scenario) -> None:
+def _hook(number: str) -> str:
+    """The receiver of this number's webhooks."""
+    return f"demo-{number.removeprefix('+')}"
+
+
+def _create(stack: LocalStack, file: Path, scenario: Scenario, number: str) -> str:
+    """The assistant's id."""
+    sandbox, hook = stack.address("sandbox"), _hook(number)
     document = dict(scenario.assistant)
-    document["webhook_url"] = f"{stack.address('sandbox')}/hooks/{HOOK}"
+    document["webhook_url"] = f"{sandbox}/hooks/{hook}"
     document["twilio_config"] = {
         "account_sid": stack.keys.twilio_account_sid,
         "auth_token": stack.keys.twilio_auth_token,
@@ -73,26 +80,29 @@ def _create(stack: LocalStack, file: Path, scenario: Scenario) -> None:
     _say(f"   POST /api/v1/assistants  <  {file}")
     _say(f"   201  {made['id']}  “{made['name']}”, revision {made['revision']}")
     _say(f"   its secrets are sealed: llm_provider_config.api_key = {made['llm_provider_config']['api_key']}")
-    request("PUT", f"{stack.address('sandbox')}/sandbox/hooks/{HOOK}", {"secrets": [made["webhook_secret"]]})
+    request("PUT", f"{sandbox}/sandbox/hooks/{hook}", {"secrets": [made["webhook_secret"]]})
     for name, programme in scenario.hooks.items():
-        request("PUT", f"{stack.address('sandbox')}/sandbox/hooks/{name}", programme)
+        request("PUT", f"{sandbox}/sandbox/hooks/{name}", programme)
     if scenario.model is not None:
-        request("POST", f"{stack.address('sandbox')}/sandbox/llm/scripts", scenario.model)
-    number = {"assistant_id": made["id"], "carrier": "twilio"}
-    request("PUT", f"{gateway}/api/v1/phone-numbers/{quoted(LINE)}", number, key=key)
-    _say(f"   PUT  /api/v1/phone-numbers/{LINE}  →  {made['id']}")
+        own = {"name": hook, "key": document["llm_provider_config"]["api_key"]}
+        request("POST", f"{sandbox}/sandbox/llm/scripts", own | scenario.model)
+    answers = {"assistant_id": made["id"], "carrier": "twilio"}
+    request("PUT", f"{gateway}/api/v1/phone-numbers/{quoted(number)}", answers, key=key)
+    _say(f"   PUT  /api/v1/phone-numbers/{number}  →  {made['id']}")
+    return str(made["id"])
 
 
-def _place_call(stack: LocalStack, scenario: Scenario) -> str:
+def _place_call(stack: LocalStack, scenario: Scenario, number: str) -> str:
     sandbox = stack.address("sandbox")
-    number = {
+    account = {
         "account_sid": stack.keys.twilio_account_sid,
         "auth_token": stack.keys.twilio_auth_token,
         "voice_url": f"{stack.address('gateway')}/telephony/twilio/voice",
     }
-    request("PUT", f"{sandbox}/sandbox/twilio/numbers/{quoted(LINE)}", number)
-    placed = request("POST", f"{sandbox}/sandbox/twilio/calls", {"from": CALLER, "to": LINE, "script": scenario.caller})
-    _say(f"   {CALLER} calls {LINE}: signed hook → gateway → a worker with a free slot → TwiML")
+    request("PUT", f"{sandbox}/sandbox/twilio/numbers/{quoted(number)}", account)
+    call = {"from": CALLER, "to": number, "script": scenario.caller}
+    placed = request("POST", f"{sandbox}/sandbox/twilio/calls", call)
+    _say(f"   {CALLER} calls {number}: signed hook → gateway → a worker with a free slot → TwiML")
     return str(placed["sid"])
 
 
@@ -108,12 +118,11 @@ def _tell_live(sandbox: str, sid: str) -> None:
             _say(f"   {at}  --- handed over to {line['number']}")
 
 
-def _settled(gateway: str, key: str, sid: str, *, analyzed: bool) -> dict[str, Any]:
+def _settled(gateway: str, key: str, assistant_id: str, *, analyzed: bool) -> dict[str, Any]:
     """The call record, once the call's last event has arrived in it, and what is made after it if wanted."""
     deadline = time.monotonic() + SETTLE_S
     while True:
-        page = request("GET", f"{gateway}/api/v1/calls?limit=5", key=key)
-        found = [item for item in page["items"] if item["carrier_call_id"] == sid]
+        found = request("GET", f"{gateway}/api/v1/calls?assistant_id={assistant_id}", key=key)["items"]
         if found and found[0]["status"] == "ended" and (not analyzed or found[0]["analysis_status"]):
             record: dict[str, Any] = request("GET", f"{gateway}/api/v1/calls/{found[0]['id']}", key=key)
             return record
@@ -177,9 +186,9 @@ def _gist(data: dict[str, Any]) -> str:
     return ""
 
 
-def _tell_hooks(stack: LocalStack, record: dict[str, Any], story: Story) -> None:
+def _tell_hooks(stack: LocalStack, record: dict[str, Any], hook: str, story: Story) -> None:
     wanted = {event["id"]: event for event in record["events"]}
-    url = f"{stack.address('sandbox')}/sandbox/hooks/{HOOK}?wait_for={len(wanted)}&timeout_s={SETTLE_S:g}"
+    url = f"{stack.address('sandbox')}/sandbox/hooks/{hook}?wait_for={len(wanted)}&timeout_s={SETTLE_S:g}"
     listing = request("GET", url, timeout_s=SETTLE_S + 5)
     delivered = {attempt["webhook_id"]: attempt for attempt in listing["attempts"] if attempt["verified"]}
     for event in wanted.values():
@@ -198,6 +207,18 @@ def _compare(call: dict[str, Any], record: dict[str, Any], story: Story) -> None
     said = " ".join(line["text"] for line in call["lines"] if line["side"] == "caller").split()
     understood = " ".join(line["text"] for line in record["transcript"] if line["role"] == "user").split()
     story.want(said == understood, f"the caller said {said}, the transcript says {understood}")
+
+
+def _check(call: dict[str, Any], record: dict[str, Any], scenario: Scenario, story: Story) -> None:
+    """What this example is about."""
+    left = " ".join(word["text"] for word in call["heard_words"])
+    for text in scenario.heard:
+        _, found, after = left.partition(text)
+        story.want(bool(found), f"the caller to hear “{text}”, in its turn")
+        left = after if found else left
+    data = record["structured_data"] or {}
+    for name, value in scenario.structured_data.items():
+        story.want(data.get(name) == value, f"{name} of the structured data to be {value}, not {data.get(name)}")
 
 
 def _nearly(heard: list[str], written: list[str]) -> bool:

@@ -5,7 +5,9 @@
     {"caller": [{"wait_for": "table"}, {"say": "For two"}, …],       steps of the caller, see the sandbox's callers
      "model": {"rules": [{"match": "two", "say": "When?"}, …]},      what the models answer; else as a receptionist
      "hooks": {"bookings": {"answer": {"status": 200, "body": …}}},  receivers, and how they answer
-     "expect": {"ended_reason": "assistant_ended", "events": ["tool_finished", …]}}
+     "expect": {"ended_reason": "assistant_ended", "events": ["tool_finished", …],
+                "heard": ["Table seven", …],                         what the caller has to hear, in this order
+                "structured_data": {"booked": true, …}}}             what has to be in the data taken from the call
 """
 
 import json
@@ -19,6 +21,7 @@ SANDBOX: Final = "http://127.0.0.1:8090"
 """Where examples say that the sandbox is, as `make up` has it; a demonstration puts its own address there."""
 EXAMPLE: Final = Path("examples/reception.json")
 KNOWN: Final = frozenset({"caller", "model", "hooks", "expect"})
+EXPECTED: Final = frozenset({"ended_reason", "events", "heard", "structured_data"})
 RECEPTION: Final[list[Json]] = [
     {"wait_for_silence_ms": 500},
     {"say": "Hi, what are your opening hours?"},
@@ -45,6 +48,8 @@ class Scenario:
     hooks: dict[str, Json] = field(default_factory=dict)
     ended_reason: str | None = None
     events: tuple[str, ...] = ()
+    heard: tuple[str, ...] = ()
+    structured_data: Json = field(default_factory=dict)
 
     @property
     def interruptions(self) -> int:
@@ -64,9 +69,10 @@ def load(file: Path, sandbox: str) -> Scenario:
     if not beside.exists():
         return Scenario(assistant)
     call = _read(beside, sandbox)
-    if unknown := sorted(set(call) - KNOWN):
-        raise ScenarioError(f"{beside}: unknown {', '.join(unknown)}; known are {', '.join(sorted(KNOWN))}")
     expect = call.get("expect", {})
+    for given, known in ((call, KNOWN), (expect, EXPECTED)):
+        if unknown := sorted(set(given) - known):
+            raise ScenarioError(f"{beside}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     return Scenario(
         assistant,
         caller=call.get("caller", RECEPTION),
@@ -74,6 +80,8 @@ def load(file: Path, sandbox: str) -> Scenario:
         hooks=call.get("hooks", {}),
         ended_reason=expect.get("ended_reason"),
         events=tuple(expect.get("events", ())),
+        heard=tuple(expect.get("heard", ())),
+        structured_data=expect.get("structured_data", {}),
     )
 
 

@@ -59,6 +59,10 @@ class Voices(Protocol):
     def key(self) -> VoiceKey:
         """For lines spoken in advance."""
 
+    @property
+    def used(self) -> tuple[str, str]:
+        """Vendor and voice that speak now: those of the document, or one that it turned to."""
+
     async def session(self) -> VoiceSession:
         """The warm connection. Raises: ProviderError."""
 
@@ -257,6 +261,7 @@ class Answerer:
         try:
             async for spoken in stream.audio():
                 reply.moments.stamp("first_tts_byte", self._now())
+                reply.usage.tts_provider, reply.usage.tts_voice = self._parts.voices.used
                 if not await self._parts.speaker.play(reply.id, _shifted(spoken, offset_ms)):
                     return
         except ProviderError as exc:

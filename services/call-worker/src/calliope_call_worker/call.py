@@ -169,13 +169,14 @@ class Call:
 
     async def _hold_voice(self) -> None:
         """Keep the voice's connection warm, and have the welcome ready before anybody hears."""
+        own = self.used
         try:
             async with self._parts.providers.tts.connect(self.plan.call_id) as session:
                 self._voice.set_result(session)
                 welcome = self.plan.spec.llm_settings.welcome_message
                 for line in (welcome, phrases.APOLOGY, phrases.APOLOGY_END):
                     if line:
-                        await prepare(self._parts.lines, self.key, session, line)
+                        await prepare(self._parts.lines, self.key, session, line, own_voice=lambda: self.used == own)
                 await self._over.wait()
         except ProviderError as exc:
             if not self._voice.done():
@@ -282,6 +283,12 @@ class Call:
     def key(self) -> VoiceKey:
         """See `answerer.Voices`."""
         return self._parts.providers.voice_key
+
+    @property
+    def used(self) -> tuple[str, str]:
+        """See `answerer.Voices`."""
+        tts = self._parts.providers.tts
+        return tts.name, tts.voice
 
     async def session(self) -> VoiceSession:
         """See `answerer.Voices`."""

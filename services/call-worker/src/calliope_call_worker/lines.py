@@ -5,7 +5,7 @@ Kept by voice and text for all calls of the worker, bounded in bytes; the least 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,8 +65,13 @@ def _size(spoken: Iterable[SpokenAudio]) -> int:
     return sum(len(part.audio) for part in spoken)
 
 
-async def prepare(cache: LineCache, voice: VoiceKey, session: VoiceSession, text: str) -> None:
-    """Speak a line into the cache. A failure is only noted: the line is then spoken when it is needed."""
+async def prepare(
+    cache: LineCache, voice: VoiceKey, session: VoiceSession, text: str, *, own_voice: Callable[[], bool]
+) -> None:
+    """Speak a line into the cache. A failure is only noted: the line is then spoken when it is needed.
+
+    A line is not kept when the session turned to another than its `own_voice`: other calls would hear that one.
+    """
     if len(text) > MAX_LINE_CHARACTERS or not text.strip() or cache.get(voice, text) is not None:
         return
     spoken = []
@@ -79,5 +84,5 @@ async def prepare(cache: LineCache, voice: VoiceKey, session: VoiceSession, text
     except (ProviderError, TimeoutError) as exc:
         log.info("line.not_prepared", error=str(exc)[:200])
         return
-    if spoken:
+    if spoken and own_voice():
         cache.put(voice, text, tuple(spoken))

@@ -10,19 +10,20 @@ _GO_ON = re.compile(r"\bcut off\b.*\bcontinue\b", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One turn of the talk so far; `role` is user or assistant."""
-
-    role: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class ToolAnswer:
     """What a tool returned to the model."""
 
     name: str
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One turn of the talk so far; `role` is user or assistant, `after` what tools had just returned to the latter."""
+
+    role: str
+    text: str
+    after: tuple[ToolAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class Conversation:
         """When the user asks to go on with an answer that was cut off: the talk before it, and the beginning it had."""
         if len(self.said) < 2 or self.said[-2].role != "assistant" or not _GO_ON.search(self.last_user_text):
             return None
-        return replace(self, said=self.said[:-2]), self.said[-2].text
+        begun = self.said[-2]
+        return replace(self, said=self.said[:-2], tool_answers=begun.after), begun.text
 
     @property
     def user_turns(self) -> int:
@@ -88,7 +90,7 @@ def from_chat_body(body: Json, *, key: str = "", call: str = "") -> Conversation
         elif role == "assistant":
             calls = message.get("tool_calls") or []
             names.update({one.get("id", ""): one.get("function", {}).get("name", "") for one in calls})
-            said.append(Said("assistant", text))
+            said.append(Said("assistant", text, tuple(answers)))
             answers = []
         elif role == "user":
             said.append(Said("user", text))
@@ -162,7 +164,7 @@ def from_contents_body(body: Json, *, model: str, key: str = "", call: str = "")
 def _note(said: list[Said], answers: list[ToolAnswer], assistant: bool, text: str, *, words: bool) -> None:
     """One turn; results of tools count until somebody speaks."""
     if assistant:
-        said.append(Said("assistant", text))
+        said.append(Said("assistant", text, tuple(answers)))
         answers.clear()
     elif words:
         said.append(Said("user", text))

@@ -191,7 +191,7 @@ async def speak(request: web.Request, host: Host) -> web.StreamResponse:
     ws = web.WebSocketResponse(max_msg_size=1024 * 1024, compress=False)
     ws.headers["dg-request-id"] = request_id
     await ws.prepare(request)
-    record: _Json = {"query": dict(query), "texts": [], "messages": [], "warnings": 0}
+    record: _Json = {"key": key, "query": dict(query), "texts": [], "messages": [], "warnings": 0}
     host.record(VENDOR, record)
     error = {"type": "Error", "code": "NET-0000", "description": "injected fault"}
     socket = TroubledSocket(ws, request, host, VENDOR, key, error)

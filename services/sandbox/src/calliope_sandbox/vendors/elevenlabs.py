@@ -58,7 +58,8 @@ class VoiceSocket:
         self._heard_at_s = time.monotonic()
         asked = float(request.query.get("inactivity_timeout", knobs.inactivity_s))
         self._inactivity_s = min(asked, 180.0)
-        self.record: _Json = {"voice": voice, "texts": [], "query": dict(request.query)}
+        key = request.headers.get("xi-api-key", "")
+        self.record: _Json = {"key": key, "voice": voice, "texts": [], "query": dict(request.query)}
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:

@@ -232,7 +232,7 @@ async def serve(request: web.Request, host: Host) -> web.StreamResponse:
         return _error(trouble.status, _EXHAUSTED if trouble.status == 429 else 14, trouble.reason)
     ws = web.WebSocketResponse(max_msg_size=1024 * 1024, compress=False)
     await ws.prepare(request)
-    record: _Json = {"contexts": [], "texts": [], "messages": []}
+    record: _Json = {"key": key, "contexts": [], "texts": [], "messages": []}
     host.record(VENDOR, record)
     error = {"error": {"code": 13, "message": "injected fault", "details": []}}
     socket = TroubledSocket(ws, request, host, VENDOR, key, error)

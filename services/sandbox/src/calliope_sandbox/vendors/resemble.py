@@ -147,7 +147,7 @@ async def serve(request: web.Request, host: Host) -> web.StreamResponse:
         return _refused(trouble.status, "ConnectionFailure", trouble.reason)
     ws = web.WebSocketResponse(max_msg_size=1024 * 1024, compress=False, autoclose=knobs.answers_close)
     await ws.prepare(request)
-    record: _Json = {"requests": [], "texts": []}
+    record: _Json = {"key": key, "requests": [], "texts": []}
     host.record(VENDOR, record)
     socket = TroubledSocket(ws, request, host, VENDOR, key, _error("InternalError", 500, "injected fault"))
     if wrong_key:
