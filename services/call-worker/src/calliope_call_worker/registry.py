@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from calliope.contracts.calls import EndReason
 from calliope_call_worker.plan import CallPlan
 
 
@@ -16,6 +17,9 @@ class LiveCall(Protocol):
     @property
     def ending(self) -> bool:
         """Whether it was decided that it ends; its media may close at any moment."""
+
+    def line_ended(self, reason: EndReason, detail: str) -> None:
+        """The carrier says that the line is gone; its media may still have to say so."""
 
     async def abandon(self) -> None:
         """Stop without a word: somebody else goes on with it."""
@@ -51,6 +55,10 @@ class LiveCalls:
     def register(self, call: LiveCall) -> None:
         """The call of a reserved slot runs."""
         self._calls[call.plan.call_id] = call
+
+    def holds(self, call_id: str) -> bool:
+        """Whether it runs here, or is about to."""
+        return call_id in self._calls
 
     def get(self, call_id: str) -> LiveCall | None:
         """The running call."""

@@ -17,7 +17,10 @@ import orjson
 from calliope.contracts.calls import CarrierRequest, CarrierResponse
 from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
 from calliope_call_worker.providers.telephony.base import (
+    RESUME,
     CarrierAccount,
+    CarrierAnswer,
+    HookKind,
     MediaAnswer,
     MediaDtmf,
     MediaEvent,
@@ -55,6 +58,7 @@ class Twilio:
             to_number=form["To"],
             our_number=form.get("From", "") if outbound else form["To"],
             status=form.get("CallStatus", ""),
+            kind=_kind(request, form),
             transfer_failed=form.get("DialCallStatus", "completed") not in {"completed", "answered"},
         )
 
@@ -75,7 +79,7 @@ class Twilio:
         urls = [variant + slash for variant in _ports(media_url) for slash in ("", "/")]
         return any(_same(signature, _sign(url, account.secret)) for url in urls)
 
-    def answer_with_media(self, answer: MediaAnswer) -> CarrierResponse:
+    def answer_with_media(self, answer: MediaAnswer) -> CarrierAnswer:
         """A stream to us; when it ends for whatever reason, Twilio asks `after_url` what to do."""
         return _twiml(
             f"<Connect><Stream url={quoteattr(answer.media_url)}>"
@@ -84,15 +88,19 @@ class Twilio:
             f'</Stream></Connect><Redirect method="POST">{escape(answer.after_url)}</Redirect>'
         )
 
-    def refuse(self, reason: str) -> CarrierResponse:
+    def refuse(self, reason: str) -> CarrierAnswer:
         """`<Reject>` is neither answered nor billed; it knows only two reasons."""
         return _twiml(f'<Reject reason="{"busy" if reason == "busy" else "rejected"}"/>')
 
-    def end(self) -> CarrierResponse:
+    def leave(self) -> CarrierAnswer:
+        """Every hook must be told something; a caller whom another worker has hears nothing of this one."""
+        return self.refuse("busy")
+
+    def end(self) -> CarrierAnswer:
         """Hang up."""
         return _twiml("<Hangup/>")
 
-    def say_and_end(self, text: str) -> CarrierResponse:
+    def say_and_end(self, text: str, *, answered: bool) -> CarrierAnswer:
         """Twilio's own voice."""
         return _twiml(f"<Say>{escape(text)}</Say><Hangup/>")
 
@@ -139,14 +147,14 @@ class TwilioMedia:
         parameters = {str(name): str(value) for name, value in (start.get("customParameters") or {}).items()}
         return MediaStarted(self._stream_id, _text(start["callSid"]), parameters)
 
-    def audio(self, payload: bytes) -> str:
+    def audio(self, payload: bytes) -> tuple[str, ...]:
         """Raw μ-law, no header; played after what was sent before."""
         encoded = base64.b64encode(payload).decode()
-        return f'{{"event":"media","streamSid":"{self._stream_id}","media":{{"payload":"{encoded}"}}}}'
+        return (f'{{"event":"media","streamSid":"{self._stream_id}","media":{{"payload":"{encoded}"}}}}',)
 
-    def mark(self, name: str) -> str:
+    def mark(self, name: str) -> tuple[str, ...]:
         """Echoed when everything before it was played, or dropped by `clear`."""
-        return f'{{"event":"mark","streamSid":"{self._stream_id}","mark":{{"name":"{name}"}}}}'
+        return (f'{{"event":"mark","streamSid":"{self._stream_id}","mark":{{"name":"{name}"}}}}',)
 
     def clear(self) -> str:
         """Drop what is buffered; all pending marks come back."""
@@ -223,8 +231,16 @@ def _digit(value: Any) -> str:
     return str(value)
 
 
-def _twiml(verbs: str) -> CarrierResponse:
-    return CarrierResponse(status=200, content_type="application/xml", body=f"{_XML}<Response>{verbs}</Response>")
+def _twiml(verbs: str) -> CarrierAnswer:
+    body = f"{_XML}<Response>{verbs}</Response>"
+    return CarrierAnswer(CarrierResponse(status=200, content_type="application/xml", body=body))
+
+
+def _kind(request: CarrierRequest, form: Mapping[str, str]) -> HookKind:
+    """A new call is asked for at our voice address; what follows it, at one that we named ourselves."""
+    if "DialCallStatus" in form:
+        return HookKind.TRANSFER_ENDED
+    return HookKind.MEDIA_ENDED if RESUME in request.path_and_query.partition("?")[0] else HookKind.CALL
 
 
 def _form(request: CarrierRequest) -> list[tuple[str, str]]:
