@@ -53,8 +53,8 @@ class CarrierStream(ABC):
         """The first messages."""
 
     @abstractmethod
-    def said(self, sequence: int, chunk: int, payload: str) -> str:
-        """A frame of the caller, base64."""
+    def said(self, sequence: int, chunk: int, payload: str) -> list[str]:
+        """A frame of the caller, base64; sent now, or with a later one."""
 
     @abstractmethod
     def pressed(self, sequence: int, digit: str) -> str:
@@ -110,7 +110,8 @@ class CarrierStream(ABC):
             await self._strike(trouble)
         payload = base64.b64encode(audio).decode() if voiced else _QUIET
         self._chunk += 1
-        await self._send(self.said(self._next(), self._chunk, payload))
+        for text in self.said(self._next(), self._chunk, payload):
+            await self._send(text)
         for digit in digits:
             await self._send(self.pressed(self._next(), digit))
 

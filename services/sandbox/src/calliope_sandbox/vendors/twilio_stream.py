@@ -26,9 +26,9 @@ class MediaStream(CarrierStream):
         """See `CarrierStream`."""
         return [words.connected(), words.start(self.sid, self.account_sid, self.call_sid, self.parameters)]
 
-    def said(self, sequence: int, chunk: int, payload: str) -> str:
+    def said(self, sequence: int, chunk: int, payload: str) -> list[str]:
         """See `CarrierStream`."""
-        return words.media(self.sid, sequence, chunk, chunk * FRAME_MS, payload)
+        return [words.media(self.sid, sequence, chunk, chunk * FRAME_MS, payload)]
 
     def pressed(self, sequence: int, digit: str) -> str:
         """See `CarrierStream`."""
