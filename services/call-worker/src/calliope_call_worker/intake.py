@@ -25,9 +25,9 @@ from calliope.contracts.calls import (
 from calliope.errors import PermanentError, TransientError
 from calliope.ids import derived_id
 from calliope.secrets import Opener
-from calliope_call_worker.continuation import continuation
+from calliope_call_worker.continuation import continuation, outdated
 from calliope_call_worker.errors import OwnershipError
-from calliope_call_worker.orders import CarrierOrders
+from calliope_call_worker.orders import CarrierOrders, last_words
 from calliope_call_worker.plan import CallPlan, account_for, open_spec, own_account
 from calliope_call_worker.ports import Directory, Journal, Journals, Leases
 from calliope_call_worker.providers.registry import StageError
@@ -46,8 +46,6 @@ from calliope_call_worker.settings import WorkerSettings
 log = structlog.get_logger(__name__)
 
 StartCall = Callable[[CallPlan, Journal], Awaitable[None]]
-MAX_TRIES: Final = 3
-"""So often in a row a call is taken over without its media coming; then it ends without media."""
 FORBIDDEN: Final = CarrierResponse(status=403, content_type="text/plain", body="the signature is not valid")
 
 
@@ -191,7 +189,7 @@ class Intake:
                 own.line_ended(hook.ended, hook.detail)
             return carrier.leave().response
         lives = not _over(self._live.get(plan.call_id), facts)
-        if lives and (_stale(hook, facts) or not await self._orders.still_up(plan)):
+        if lives and (outdated(facts, hook.at) or not await self._orders.still_up(plan)):
             return carrier.leave().response
         return await self._resume(plan, hook)
 
@@ -205,7 +203,7 @@ class Intake:
         facts, position = await self._journals.read(plan.call_id)
         own = self._live.get(plan.call_id)
         if _over(own, facts):
-            return self._orders.follow(plan, self._last_words(plan.carrier, hook, facts))
+            return self._orders.follow(plan, last_words(plan.carrier, hook, facts, self._settings.call))
         if own is not None:
             await own.abandon()
         if not self._live.reserve(plan.call_id):
@@ -224,17 +222,6 @@ class Intake:
         except BaseException:
             self._live.release(plan.call_id)
             raise
-
-    def _last_words(self, carrier: Carrier, hook: VoiceHook, facts: tuple[Event, ...]) -> CarrierAnswer:
-        """What the carrier itself says when we no longer can."""
-        ended = next((CallEnded.model_validate(fact.data) for fact in facts if fact.name == "ended"), None)
-        if ended is not None and ended.reason is EndReason.PROVIDER_FAILED:
-            return carrier.say_and_end(self._settings.call.last_resort, answered=True)
-        if hook.transfer_failed:
-            return carrier.say_and_end(self._settings.call.transfer_failed, answered=True)
-        if hook.kind is HookKind.MEDIA_ENDED and any(fact.name == "transfer_started" for fact in facts):
-            return carrier.leave()  # the caller talks to someone else now
-        return carrier.end()
 
     def _plan(
         self, carrier: Carrier, hook: VoiceHook, pinned: PinnedAssistant, first: CallStarted | None = None
@@ -282,18 +269,6 @@ def _call_id(organization_id: str, carrier_call_id: str, carrier: Carrier) -> st
 
 def _over(own: LiveCall | None, facts: tuple[Event, ...]) -> bool:
     return (own is not None and own.ending) or any(fact.name == "ended" for fact in facts)
-
-
-def _stale(hook: VoiceHook, facts: tuple[Event, ...]) -> bool:
-    """News of a stream that was replaced meanwhile; or of one more that could not be had, and enough were tried."""
-    if hook.at is None:
-        return False
-    tries = 0
-    for fact in facts:
-        if fact.name == "resumed" and fact.time > hook.at:
-            return True
-        tries = 0 if fact.name == "answered" else tries + (fact.name == "resumed")
-    return tries >= MAX_TRIES
 
 
 def _started(plan: CallPlan, worker_id: str) -> CallStarted:

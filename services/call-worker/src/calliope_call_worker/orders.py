@@ -1,15 +1,25 @@
 """Orders: what carriers that read no answers are told over REST after a hook, in the background and once."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
 
-from calliope.contracts.calls import CarrierResponse
+from calliope.contracts.base import Event
+from calliope.contracts.calls import CallEnded, CarrierResponse, EndReason
 from calliope.errors import TransientError
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.providers.errors import ProviderError
-from calliope_call_worker.providers.telephony.base import CarrierAccount, CarrierAction, CarrierAnswer, CarrierCommands
+from calliope_call_worker.providers.telephony.base import (
+    Carrier,
+    CarrierAccount,
+    CarrierAction,
+    CarrierAnswer,
+    CarrierCommands,
+    HookKind,
+    VoiceHook,
+)
+from calliope_call_worker.settings import CallSettings
 
 log = structlog.get_logger(__name__)
 
@@ -56,3 +66,15 @@ class CarrierOrders:
             await self._commands[carrier].perform(account, carrier_call_id, action)
         except ProviderError as exc:
             log.warning("carrier.order_failed", carrier=carrier, order=action.name, error=str(exc))
+
+
+def last_words(carrier: Carrier, hook: VoiceHook, facts: Sequence[Event], settings: CallSettings) -> CarrierAnswer:
+    """What becomes of the line of a call that is over: what the carrier itself says when we no longer can."""
+    ended = next((CallEnded.model_validate(fact.data) for fact in facts if fact.name == "ended"), None)
+    if ended is not None and ended.reason is EndReason.PROVIDER_FAILED:
+        return carrier.say_and_end(settings.last_resort, answered=True)
+    if hook.transfer_failed:
+        return carrier.say_and_end(settings.transfer_failed, answered=True)
+    if hook.kind is HookKind.MEDIA_ENDED and any(fact.name == "transfer_started" for fact in facts):
+        return carrier.leave()  # the caller talks to someone else now
+    return carrier.end()
