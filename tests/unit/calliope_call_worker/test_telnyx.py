@@ -125,9 +125,10 @@ def test_the_cause_of_a_hangup_is_the_reason_of_the_end(cause: str, reason: EndR
 
 @pytest.mark.parametrize(("cause", "failed"), [("normal_clearing", False), ("user_busy", True), ("timeout", True)])
 def test_news_of_a_dialled_leg_are_about_the_caller_who_is_transferred(cause: str, failed: bool) -> None:
-    leg = {"call_control_id": "v3:desk", "client_state": state(transfer_of="v3:a"), "direction": "outgoing"}
+    leg = {"call_control_id": "v3:desk", "direction": "outgoing"}
+    leg["client_state"] = state(call_id="call_1", transfer_of="v3:a")
     hook = Telnyx().read_voice_hook(an_event("call.hangup", hangup_cause=cause, **leg))
-    assert (hook.carrier_call_id, hook.transfer_failed) == ("v3:a", failed)
+    assert (hook.carrier_call_id, hook.call_id, hook.transfer_failed) == ("v3:a", "call_1", failed)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +158,7 @@ def test_a_call_is_answered_with_a_stream_that_both_sides_can_hear() -> None:
         "stream_codec": "PCMU",
         "stream_bidirectional_mode": "rtp",
         "stream_bidirectional_codec": "PCMU",
+        "client_state": state(call_id="call_1"),
     }
 
 
@@ -167,14 +169,15 @@ def test_a_call_that_goes_on_gets_a_new_stream_and_a_repeated_hook_the_same_comm
 
 
 def test_last_words_are_said_step_by_step() -> None:
-    told = Telnyx().say_and_end("Good night.", answered=False).action
+    told = Telnyx().say_and_end("Good night.", call_id="call_1", answered=False).action
     assert told is not None
     assert (told.name, "stream_url" in told.body) == ("answer", False)
 
     answered = Telnyx().read_voice_hook(an_event("call.answered", client_state=told.body["client_state"]))
-    speak = Telnyx().say_and_end("Good night.", answered=True).action
+    speak = Telnyx().say_and_end("Good night.", call_id="call_1", answered=True).action
     assert speak is not None
     assert (answered.kind, answered.then, speak.body["payload"]) == (HookKind.FOLLOW_UP, speak, "Good night.")
+    assert answered.call_id == "call_1"
 
     said = an_event("call.speak.ended", client_state=speak.body["client_state"], status="completed")
     assert Telnyx().read_voice_hook(said).then == Telnyx().end().action

@@ -9,10 +9,11 @@ from aiohttp import web
 
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.telephony.base import CarrierAccount
-from calliope_call_worker.providers.telephony.telnyx_api import TelnyxApi, command
+from calliope_call_worker.providers.telephony.telnyx_api import TelnyxApi, command, state
 from support.vendor_fakes import serving
 
 ACCOUNT = CarrierAccount("1234567890", "KEY1", None)
+AFTER = "https://voice.example.test/telephony/telnyx/resume/call_1"
 OK: dict[str, Any] = {"data": {"result": "ok"}}
 
 
@@ -53,10 +54,11 @@ async def test_a_command_is_sent_to_the_leg_with_its_id() -> None:
 async def test_a_command_that_was_not_taken_is_sent_again_as_it_was(trouble: int) -> None:
     telnyx = FakeTelnyx((trouble, {}), (200, OK))
     async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
-        await TelnyxApi(session, url).transfer(ACCOUNT, "v3:a", to_number="+1", after_url="", caller_id=None)
+        await TelnyxApi(session, url).transfer(ACCOUNT, "v3:a", to_number="+1", after_url=AFTER, caller_id=None)
     first, second = telnyx.bodies
     assert first == second
     assert (first["to"], first["timeout_secs"]) == ("+1", 30)
+    assert first["target_leg_client_state"] == state(call_id="call_1", transfer_of="v3:a")
 
 
 @pytest.mark.parametrize(("status", "code"), [(422, "90018"), (422, "90015"), (404, "10005")])

@@ -1,7 +1,6 @@
 """Edge of calls: a carrier's hook becomes a call on this worker, or a clear no. Nobody else reads carrier requests."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,31 +9,28 @@ from typing import Final
 
 import structlog
 
-from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.base import Event
 from calliope.contracts.calls import (
     CallEnded,
     CallStarted,
     CarrierRequest,
     CarrierResponse,
-    Direction,
     EndReason,
     ProviderFailed,
     Resumed,
 )
 from calliope.errors import PermanentError, TransientError
-from calliope.ids import derived_id
 from calliope.secrets import Opener
+from calliope_call_worker.admission import Admission, call_id_of
 from calliope_call_worker.continuation import continuation, outdated
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.orders import CarrierOrders, last_words
-from calliope_call_worker.plan import CallPlan, account_for, open_spec, own_account
+from calliope_call_worker.plan import CallPlan, own_account
 from calliope_call_worker.ports import Directory, Journal, Journals, Leases
 from calliope_call_worker.providers.registry import StageError
 from calliope_call_worker.providers.telephony.base import (
     RESUME,
     Carrier,
-    CarrierAccount,
     CarrierAnswer,
     HookKind,
     MediaAnswer,
@@ -74,7 +70,7 @@ class Intake:
         self._directory = directory
         self._journals = journals
         self._leases = leases
-        self._opener = opener
+        self._admission = Admission(settings, opener)
         self._live = live
         self._start = start
         self._media_url = media_url
@@ -103,8 +99,8 @@ class Intake:
         resolved = await self._directory.resolve(hook.our_number)
         if resolved is None or resolved.carrier != carrier.name:
             return self._nobody(carrier, hook, request)
-        plan = self._plan(carrier, hook, resolved.assistant)
-        if not self._trusted(carrier, request, hook, plan.account):
+        plan = self._admission.plan(carrier, hook, resolved.assistant)
+        if not self._admission.trusts(carrier, request, hook, plan.account):
             return FORBIDDEN
         if (twin := self._beginning.get(plan.call_id)) is not None:
             await twin.wait()  # bounded: whoever begins it waits for the bus no longer than a first fact may take
@@ -145,7 +141,7 @@ class Intake:
         log.warning("call.refused", reason="nobody answers this number", carrier=carrier.name)
         answer = carrier.refuse("rejected")
         account = own_account(carrier.name, self._settings.carriers)
-        if answer.action is None or account is None or not self._trusted(carrier, request, hook, account):
+        if answer.action is None or account is None or not self._admission.trusts(carrier, request, hook, account):
             return answer.response
         return self._orders.give(carrier.name, account, hook.carrier_call_id, answer)
 
@@ -165,7 +161,9 @@ class Intake:
             journal.append(CallEnded(reason=EndReason.PROVIDER_FAILED, duration_ms=0, detail=str(exc)[:500]))
             self._live.release(plan.call_id)
             await self._leases.release(plan.call_id)
-            words = plan.carrier.say_and_end(self._settings.call.last_resort, call_id=plan.call_id, answered=plan.continuation is not None)
+            words = plan.carrier.say_and_end(
+                self._settings.call.last_resort, call_id=plan.call_id, answered=plan.continuation is not None
+            )
             return self._orders.follow(plan, words)
         return self._media_answer(plan)
 
@@ -178,8 +176,10 @@ class Intake:
         pinned = await self._directory.pin(facts[0].organization, first.assistant_id)
         if pinned is None:
             return carrier.end().response
-        plan = self._plan(carrier, hook, pinned, first)
-        if first.carrier_call_id != hook.carrier_call_id or not self._trusted(carrier, request, hook, plan.account):
+        plan = self._admission.plan(carrier, hook, pinned, first)
+        if first.carrier_call_id != hook.carrier_call_id or not self._admission.trusts(
+            carrier, request, hook, plan.account
+        ):
             return FORBIDDEN
         if hook.kind is HookKind.FOLLOW_UP:
             return self._orders.follow(plan, CarrierAnswer(carrier.leave().response, hook.then))
@@ -196,14 +196,14 @@ class Intake:
     async def _begun(self, carrier: Carrier, hook: VoiceHook) -> str:
         """The id of the call that a hook is about: as we had told the carrier, else as it must be of this number."""
         resolved = None if hook.call_id else await self._directory.resolve(hook.our_number)
-        return _call_id(resolved.assistant.organization_id, hook.carrier_call_id, carrier) if resolved else hook.call_id
+        return call_id_of(resolved.assistant.organization_id, carrier, hook) if resolved else hook.call_id
 
     async def _resume(self, plan: CallPlan, hook: VoiceHook) -> CarrierResponse:
         """A media stream ended: the call is over, was transferred, or lost its worker and goes on here."""
         facts, position = await self._journals.read(plan.call_id)
         own = self._live.get(plan.call_id)
         if _over(own, facts):
-            return self._orders.follow(plan, last_words(plan.carrier, hook, facts, self._settings.call))
+            return self._orders.follow(plan, last_words(plan, hook, facts, self._settings.call))
         if own is not None:
             await own.abandon()
         if not self._live.reserve(plan.call_id):
@@ -223,34 +223,6 @@ class Intake:
             self._live.release(plan.call_id)
             raise
 
-    def _plan(
-        self, carrier: Carrier, hook: VoiceHook, pinned: PinnedAssistant, first: CallStarted | None = None
-    ) -> CallPlan:
-        spec = open_spec(pinned, self._opener)
-        outbound = hook.our_number == hook.from_number
-        direction = Direction.OUTBOUND if outbound else Direction.INBOUND
-        return CallPlan(
-            call_id=_call_id(pinned.organization_id, hook.carrier_call_id, carrier),
-            organization_id=pinned.organization_id,
-            assistant_id=pinned.id,
-            assistant_revision=pinned.revision,
-            spec=spec,
-            direction=direction if first is None else first.direction,
-            from_number=hook.from_number if first is None else first.from_number,
-            to_number=hook.to_number if first is None else first.to_number,
-            carrier=carrier,
-            account=account_for(carrier.name, spec, self._settings.carriers),
-            carrier_call_id=hook.carrier_call_id,
-            token=secrets.token_urlsafe(24),
-        )
-
-    def _trusted(self, carrier: Carrier, request: CarrierRequest, hook: VoiceHook, account: CarrierAccount) -> bool:
-        signed = carrier.verify(request, account, self._settings.public_url, time.time())
-        if not signed or hook.account_id != account.account_id:
-            log.warning("carrier_hook.refused", carrier=carrier.name, reason="signature" if not signed else "account")
-            return False
-        return True
-
     def _media_answer(self, plan: CallPlan) -> CarrierResponse:
         answer = MediaAnswer(
             media_url=f"{self._media_url()}/{plan.carrier.name}/{plan.call_id}",
@@ -260,11 +232,6 @@ class Intake:
             resumed=plan.continuation is not None,
         )
         return self._orders.follow(plan, plan.carrier.answer_with_media(answer))
-
-
-def _call_id(organization_id: str, carrier_call_id: str, carrier: Carrier) -> str:
-    """A carrier's id alone is not enough: a tenant who signs with its own account could name another's call."""
-    return derived_id("call", organization_id, carrier.name, carrier_call_id)
 
 
 def _over(own: LiveCall | None, facts: tuple[Event, ...]) -> bool:

@@ -11,7 +11,6 @@ from calliope.errors import TransientError
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.telephony.base import (
-    Carrier,
     CarrierAccount,
     CarrierAction,
     CarrierAnswer,
@@ -68,13 +67,13 @@ class CarrierOrders:
             log.warning("carrier.order_failed", carrier=carrier, order=action.name, error=str(exc))
 
 
-def last_words(carrier: Carrier, hook: VoiceHook, facts: Sequence[Event], settings: CallSettings) -> CarrierAnswer:
+def last_words(plan: CallPlan, hook: VoiceHook, facts: Sequence[Event], settings: CallSettings) -> CarrierAnswer:
     """What becomes of the line of a call that is over: what the carrier itself says when we no longer can."""
     ended = next((CallEnded.model_validate(fact.data) for fact in facts if fact.name == "ended"), None)
     if ended is not None and ended.reason is EndReason.PROVIDER_FAILED:
-        return carrier.say_and_end(settings.last_resort, answered=True)
+        return plan.carrier.say_and_end(settings.last_resort, call_id=plan.call_id, answered=True)
     if hook.transfer_failed:
-        return carrier.say_and_end(settings.transfer_failed, answered=True)
+        return plan.carrier.say_and_end(settings.transfer_failed, call_id=plan.call_id, answered=True)
     if hook.kind is HookKind.MEDIA_ENDED and any(fact.name == "transfer_started" for fact in facts):
-        return carrier.leave()  # the caller talks to someone else now
-    return carrier.end()
+        return plan.carrier.leave()  # the caller talks to someone else now
+    return plan.carrier.end()

@@ -56,10 +56,6 @@ class LiveCalls:
         """The call of a reserved slot runs."""
         self._calls[call.plan.call_id] = call
 
-    def holds(self, call_id: str) -> bool:
-        """Whether it runs here, or is about to."""
-        return call_id in self._calls
-
     def get(self, call_id: str) -> LiveCall | None:
         """The running call."""
         return self._calls.get(call_id)

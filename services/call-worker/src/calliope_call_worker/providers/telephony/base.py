@@ -64,6 +64,8 @@ class VoiceHook:
     our_number: str
     status: str
     kind: HookKind = HookKind.CALL
+    call_id: str = ""
+    """Ours, as we had told it to the carrier; trusted only with the signature. Empty before we could tell it."""
     transfer_failed: bool = False
     ended: EndReason = EndReason.CALLER_HUNG_UP
     detail: str = ""
@@ -165,7 +167,7 @@ class Carrier(Protocol):
     def end(self) -> CarrierAnswer:
         """Nothing more to do: hang up."""
 
-    def say_and_end(self, text: str, *, answered: bool) -> CarrierAnswer:
+    def say_and_end(self, text: str, *, call_id: str, answered: bool) -> CarrierAnswer:
         """Let the carrier's own voice say it, then hang up: the last resort when ours cannot speak."""
 
     def codec(self) -> MediaCodec:

@@ -100,7 +100,11 @@ class Telnyx:
 
     def answer_with_media(self, answer: MediaAnswer) -> CarrierAnswer:
         """Answer with a stream to us; a call that goes on elsewhere is answered already and gets a new stream."""
-        body = {"stream_url": f"{answer.media_url}/{answer.token}", **_STREAM}
+        body = {
+            "stream_url": f"{answer.media_url}/{answer.token}",
+            **_STREAM,
+            "client_state": state(call_id=answer.call_id),
+        }
         return CarrierAnswer(_OK, command("streaming_start" if answer.resumed else "answer", body, answer.token))
 
     def refuse(self, reason: str) -> CarrierAnswer:
@@ -115,11 +119,11 @@ class Telnyx:
         """Hang up."""
         return CarrierAnswer(_OK, command("hangup", {}))
 
-    def say_and_end(self, text: str, *, answered: bool) -> CarrierAnswer:
+    def say_and_end(self, text: str, *, call_id: str, answered: bool) -> CarrierAnswer:
         """Telnyx's own voice, step by step: what follows each step comes back with the hook of its end."""
         if not answered:
-            return CarrierAnswer(_OK, command("answer", {"client_state": state(say=text)}))
-        return CarrierAnswer(_OK, _speak(text))
+            return CarrierAnswer(_OK, command("answer", {"client_state": state(call_id=call_id, say=text)}))
+        return CarrierAnswer(_OK, _speak(text, call_id))
 
     def codec(self) -> TelnyxMedia:
         """Words of one media socket."""
@@ -145,6 +149,7 @@ def _hook(event: str, kind: HookKind, payload: Mapping[str, Any], told: Mapping[
         our_number=caller if outgoing else called,
         status=event,
         kind=kind,
+        call_id=str(told.get("call_id", "")),
         transfer_failed=kind is HookKind.TRANSFER_ENDED and cause != "normal_clearing",
         ended=ended,
         detail="" if ended is EndReason.CALLER_HUNG_UP else f"the carrier ended the call: {cause[:100]}",
@@ -163,14 +168,15 @@ def _event(body: bytes) -> tuple[str, datetime, dict[str, Any]]:
 
 def _then(event: str, payload: Mapping[str, Any], told: Mapping[str, Any]) -> CarrierAction | None:
     if event == "call.answered" and "say" in told:
-        return _speak(str(told["say"]))
+        return _speak(str(told["say"]), str(told.get("call_id", "")))
     if event == "call.speak.ended" and told.get("then") == "hangup" and payload.get("status") != "call_hangup":
         return command("hangup", {})
     return None
 
 
-def _speak(text: str) -> CarrierAction:
-    return command("speak", {"payload": text, **_VOICE, "client_state": state(then="hangup")}, text)
+def _speak(text: str, call_id: str) -> CarrierAction:
+    body = {"payload": text, **_VOICE, "client_state": state(call_id=call_id, then="hangup")}
+    return command("speak", body, text)
 
 
 def _state(given: object) -> dict[str, Any]:

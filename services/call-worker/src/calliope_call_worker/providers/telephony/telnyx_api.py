@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 
 from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
-from calliope_call_worker.providers.telephony.base import CarrierAccount, CarrierAction
+from calliope_call_worker.providers.telephony.base import RESUME, CarrierAccount, CarrierAction
 
 NAME: Final = "telnyx"
 TRIES: Final = 2  # "resend the identical command"; `command_id` keeps it one
@@ -50,11 +50,11 @@ class TelnyxApi:
     async def transfer(
         self, account: CarrierAccount, carrier_call_id: str, *, to_number: str, after_url: str, caller_id: str | None
     ) -> None:
-        """A new leg is dialled; hooks of that leg name the caller's, as its state."""
+        """A new leg is dialled; hooks of that leg name the caller's, and the call of `after_url`, as its state."""
         body: dict[str, Any] = {
             "to": to_number,
             "timeout_secs": RING_S,
-            "target_leg_client_state": state(transfer_of=carrier_call_id),
+            "target_leg_client_state": state(call_id=after_url.rpartition(RESUME)[2], transfer_of=carrier_call_id),
         }
         if caller_id:
             body["from"] = caller_id

@@ -16,6 +16,7 @@ from calliope_call_worker.providers.telephony.base import (
     MediaStarted,
     MediaStopped,
 )
+from calliope_call_worker.providers.telephony.fields import one_key, short_text
 
 WINDOW: Final = 3
 """So many later frames are held for a missing one (60 ms); then it is given up."""
@@ -40,9 +41,9 @@ class TelnyxMedia:
                 case "media":
                     return self._media(message["media"])
                 case "mark":
-                    return MediaMark(message["mark"]["name"])
+                    return MediaMark(short_text(message["mark"]["name"]))
                 case "dtmf":
-                    return MediaDtmf(message["dtmf"]["digit"])
+                    return MediaDtmf(one_key(message["dtmf"]["digit"]))
                 case "start":
                     return _started(message)
                 case "stop":
@@ -101,4 +102,4 @@ def _started(message: dict[str, Any]) -> MediaStarted:
     if (form["encoding"], int(form["sample_rate"]), int(form["channels"])) != ("PCMU", 8000, 1):
         raise ValueError(f"the stream is {form['encoding']} at {form['sample_rate']} Hz, not PCMU 8 kHz mono")
     parameters = {str(name): str(value) for name, value in (start.get("custom_parameters") or {}).items()}
-    return MediaStarted(str(message["stream_id"]), start["call_control_id"], parameters)
+    return MediaStarted(short_text(message["stream_id"]), short_text(start["call_control_id"]), parameters)

@@ -30,12 +30,11 @@ from calliope_call_worker.providers.telephony.base import (
     MediaStopped,
     VoiceHook,
 )
+from calliope_call_worker.providers.telephony.fields import one_key, short_text
 
 NAME: Final = "twilio"
 SIGNATURE: Final = "x-twilio-signature"
 _XML: Final = '<?xml version="1.0" encoding="UTF-8"?>'
-MAX_TEXT: Final = 200
-_KEYS: Final = frozenset("0123456789*#ABCD")
 _GONE: Final = {20404, 21220}  # no such call; call not in progress: both mean it is over already
 
 
@@ -50,6 +49,7 @@ class Twilio:
         missing = [name for name in ("CallSid", "AccountSid", "To") if not form.get(name)]
         if missing:
             raise ValueError(f"a Twilio voice hook has no {', '.join(missing)}")
+        path = request.path_and_query.partition("?")[0]
         outbound = form.get("Direction", "inbound").startswith("outbound")
         return VoiceHook(
             carrier_call_id=form["CallSid"],
@@ -58,7 +58,8 @@ class Twilio:
             to_number=form["To"],
             our_number=form.get("From", "") if outbound else form["To"],
             status=form.get("CallStatus", ""),
-            kind=_kind(request, form),
+            kind=_kind(path, form),
+            call_id=path.rpartition(RESUME)[2] if RESUME in path else "",
             transfer_failed=form.get("DialCallStatus", "completed") not in {"completed", "answered"},
         )
 
@@ -100,7 +101,7 @@ class Twilio:
         """Hang up."""
         return _twiml("<Hangup/>")
 
-    def say_and_end(self, text: str, *, answered: bool) -> CarrierAnswer:
+    def say_and_end(self, text: str, *, call_id: str, answered: bool) -> CarrierAnswer:
         """Twilio's own voice."""
         return _twiml(f"<Say>{escape(text)}</Say><Hangup/>")
 
@@ -126,9 +127,9 @@ class TwilioMedia:
                         return None
                     return MediaFrame(base64.b64decode(media["payload"], validate=True))
                 case "mark":
-                    return MediaMark(_text(message["mark"]["name"]))
+                    return MediaMark(short_text(message["mark"]["name"]))
                 case "dtmf":
-                    return MediaDtmf(_digit(message["dtmf"]["digit"]))
+                    return MediaDtmf(one_key(message["dtmf"]["digit"]))
                 case "start":
                     return self._start(message)
                 case "stop":
@@ -143,9 +144,9 @@ class TwilioMedia:
         form = start["mediaFormat"]
         if (form["encoding"], int(form["sampleRate"]), int(form["channels"])) != ("audio/x-mulaw", 8000, 1):
             raise ValueError(f"the stream is {form['encoding']} at {form['sampleRate']} Hz, not μ-law 8 kHz mono")
-        self._stream_id = _text(start["streamSid"])
+        self._stream_id = short_text(start["streamSid"])
         parameters = {str(name): str(value) for name, value in (start.get("customParameters") or {}).items()}
-        return MediaStarted(self._stream_id, _text(start["callSid"]), parameters)
+        return MediaStarted(self._stream_id, short_text(start["callSid"]), parameters)
 
     def audio(self, payload: bytes) -> tuple[str, ...]:
         """Raw μ-law, no header; played after what was sent before."""
@@ -219,28 +220,16 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise ValueError("a Media Streams message with something else where a short text belongs")
-    return value
-
-
-def _digit(value: Any) -> str:
-    if value not in _KEYS:
-        raise ValueError("a Media Streams message with something else where a key belongs")
-    return str(value)
-
-
 def _twiml(verbs: str) -> CarrierAnswer:
     body = f"{_XML}<Response>{verbs}</Response>"
     return CarrierAnswer(CarrierResponse(status=200, content_type="application/xml", body=body))
 
 
-def _kind(request: CarrierRequest, form: Mapping[str, str]) -> HookKind:
+def _kind(path: str, form: Mapping[str, str]) -> HookKind:
     """A new call is asked for at our voice address; what follows it, at one that we named ourselves."""
     if "DialCallStatus" in form:
         return HookKind.TRANSFER_ENDED
-    return HookKind.MEDIA_ENDED if RESUME in request.path_and_query.partition("?")[0] else HookKind.CALL
+    return HookKind.MEDIA_ENDED if RESUME in path else HookKind.CALL
 
 
 def _form(request: CarrierRequest) -> list[tuple[str, str]]:
