@@ -13,9 +13,10 @@ Record = Callable[[str, object], None]
 
 
 @pytest.mark.smoke
-async def test_another_worker_goes_on_when_the_owner_is_killed(stack: LocalStack) -> None:
+@pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
+async def test_another_worker_goes_on_when_the_owner_is_killed(stack: LocalStack, carrier: str) -> None:
     async with visiting(stack) as house:
-        line = await house.phone_line()
+        line = await house.phone_line(carrier=carrier)
         sid = await house.place(line, TALK)
         await reached(house, sid, LISTENING_STEP)
         name, worker_id = await owner(house, stack, line, sid)
@@ -31,12 +32,13 @@ async def test_another_worker_goes_on_when_the_owner_is_killed(stack: LocalStack
     assert said(record, "user").startswith("Hi, what are your opening hours? Can I book")
 
 
+@pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
 async def test_the_caller_who_was_being_answered_waits_less_than_two_seconds(
-    stack: LocalStack, record_property: Record
+    stack: LocalStack, record_property: Record, carrier: str
 ) -> None:
     answered = [*TALK[:3], {"wait_for": "open"}, *TALK[3:]]
     async with visiting(stack) as house:
-        line = await house.phone_line()
+        line = await house.phone_line(carrier=carrier)
         sid = await house.place(line, answered)
         name, _ = await owner(house, stack, line, sid)
         await reached(house, sid, 5)
@@ -51,9 +53,10 @@ async def test_the_caller_who_was_being_answered_waits_less_than_two_seconds(
     assert said(record, "user").count("opening hours") == 1
 
 
-async def test_a_deploy_hands_calls_over_between_turns(stack: LocalStack) -> None:
+@pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
+async def test_a_deploy_hands_calls_over_between_turns(stack: LocalStack, carrier: str) -> None:
     async with visiting(stack) as house:
-        line = await house.phone_line()
+        line = await house.phone_line(carrier=carrier)
         sid = await house.place(line, TALK)
         await reached(house, sid, LISTENING_STEP)
         name, worker_id = await owner(house, stack, line, sid)

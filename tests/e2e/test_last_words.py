@@ -37,6 +37,7 @@ class Case:
     reason: str
     from_start: bool = False
     changes: dict[str, Any] = field(default_factory=dict)
+    carrier: str = "twilio"
 
 
 def of(vendor: str, *faults: Json) -> tuple[Json, ...]:
@@ -51,6 +52,16 @@ CASES: Final = (
     Case("tts mute", of("elevenlabs", MUTE), WAITS, SORRY_END, "deadline"),
     Case("stt dead", of("deepgram", CUT, DEAD), WAITS, SORRY_END, "dropped"),
     Case("no voice ever", of("elevenlabs", DEAD), [{"expect_hang_up": True}], LAST_RESORT, "dropped", True, ROBOT),
+    Case(
+        "no voice over telnyx",
+        of("elevenlabs", DEAD),
+        [{"expect_hang_up": True}],
+        LAST_RESORT,
+        "dropped",
+        True,
+        ROBOT,
+        "telnyx",
+    ),
     Case(
         "all dead",
         (*of("elevenlabs", DEAD), *of("openai", DEAD), *of("deepgram", DEAD)),
@@ -77,7 +88,7 @@ async def _call(house: House, case: Case) -> tuple[Json, Json]:
     tag = f"last-{case.name.replace(' ', '-')}"
     document = a_document_with_keys(tag, fallbacks=False)
     document["tts_settings"] |= case.changes
-    line = await house.phone_line(document)
+    line = await house.phone_line(document, case.carrier)
     faults = [{"key": keys(tag)[fault["vendor"]]} | fault for fault in case.faults]
     script = [{"faults": faults} if "faults" in step else step for step in case.script]
     if case.from_start:

@@ -43,11 +43,12 @@ class Answer:
 
 @dataclass(slots=True)
 class PhoneLine:
-    """A number of the sandbox's Twilio that an assistant answers, and the receiver of its events."""
+    """A number at a carrier of the sandbox that an assistant answers, and the receiver of its events."""
 
     number: str
     assistant: Json
     hook: str
+    carrier: str = "twilio"
 
 
 @dataclass(slots=True)
@@ -57,6 +58,7 @@ class House:
     stack: LocalStack
     http: aiohttp.ClientSession
     _lines: list[PhoneLine] = field(default_factory=list)
+    _carriers: dict[str, str] = field(default_factory=dict)
 
     async def api(self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Answer:
         """Ask the gateway, with the installation's key unless another is given."""
@@ -71,38 +73,71 @@ class House:
             assert answer.status < 300, f"{method} {path}: {answer.status} {await answer.text()}"
             return await answer.json(content_type=None)
 
-    async def phone_line(self, document: Json | None = None) -> PhoneLine:
+    async def phone_line(self, document: Json | None = None, carrier: str = "twilio") -> PhoneLine:
         """An assistant with a number and a receiver of its webhooks."""
         number, hook = f"+1555{next(_NUMBERS) % 10_000_000:07d}", f"hook-{next(_NUMBERS)}"
-        account = {"account_sid": self.stack.keys.twilio_account_sid, "auth_token": self.stack.keys.twilio_auth_token}
-        wanted = {"twilio_config": account, "webhook_url": f"{self.stack.address('sandbox')}/hooks/{hook}"}
+        account = {f"{carrier}_config": self.account(carrier)}
+        wanted = account | {"webhook_url": f"{self.stack.address('sandbox')}/hooks/{hook}"}
         made = await self.api("POST", "/api/v1/assistants", wanted | (document or a_document()))
         assert made.status == 201, made.body
         await self.sandbox("PUT", f"/sandbox/hooks/{hook}", {"secrets": [made.body["webhook_secret"]]})
-        spec = {"assistant_id": made.body["id"], "carrier": "twilio"}
+        spec = {"assistant_id": made.body["id"], "carrier": carrier}
         assigned = await self.api("PUT", f"/api/v1/phone-numbers/{quote(number)}", spec)
         assert assigned.status in {200, 201}, assigned.body
-        voice_url = f"{self.stack.address('gateway')}/telephony/twilio/voice"
-        await self.sandbox("PUT", f"/sandbox/twilio/numbers/{quote(number)}", account | {"voice_url": voice_url})
-        line = PhoneLine(number, made.body, hook)
+        line = PhoneLine(number, made.body, hook, carrier)
+        await self.own_number(line)
         self._lines.append(line)
         return line
+
+    def account(self, carrier: str) -> dict[str, str]:
+        """As a document names it."""
+        keys = self.stack.keys
+        if carrier == "twilio":
+            return {"account_sid": keys.twilio_account_sid, "auth_token": keys.twilio_auth_token}
+        return {
+            "api_key": keys.telnyx_api_key,
+            "connection_id": keys.telnyx_connection_id,
+            "public_key": keys.telnyx_public_key,
+        }
+
+    async def own_number(self, line: PhoneLine, **changes: Any) -> None:
+        """The sandbox's carrier rings the gateway for this number."""
+        hooks = f"{self.stack.address('gateway')}/telephony/{line.carrier}/voice"
+        owner = self.account(line.carrier) | {
+            "voice_url": hooks,
+            "webhook_url": hooks,
+            "signing_key": self.stack.keys.telnyx_signing_key,
+        }
+        await self.sandbox("PUT", f"/sandbox/{line.carrier}/numbers/{quote(line.number)}", owner | changes)
 
     async def place(self, line: PhoneLine, script: Sequence[Json], **options: Any) -> str:
         """Ring; the carrier's id of the call."""
         call = {"from": CALLER, "to": line.number, "script": list(script), **options}
-        return str((await self.sandbox("POST", "/sandbox/twilio/calls", call))["sid"])
+        sid = str((await self.sandbox("POST", f"/sandbox/{line.carrier}/calls", call))["sid"])
+        self._carriers[sid] = line.carrier
+        return sid
+
+    def seen_at(self, sid: str) -> str:
+        """Where the sandbox tells what was seen of a call."""
+        return f"/sandbox/{self._carriers.get(sid, 'twilio')}/calls/{sid}"
 
     async def heard(self, sid: str, *, within_s: float = 60.0) -> Json:
         """What the caller saw of the call, once it is over."""
-        call: Json = await self.sandbox("GET", f"/sandbox/twilio/calls/{sid}?wait_s={within_s:g}")
+        call: Json = await self.sandbox("GET", f"{self.seen_at(sid)}?wait_s={within_s:g}")
         return call
 
     async def answered(self, sid: str, *, within_s: float = 20.0) -> None:
         """Until the call's media flows."""
         deadline = time.monotonic() + within_s
-        while not (await self.sandbox("GET", f"/sandbox/twilio/calls/{sid}"))["streams"]:
+        while not (await self.sandbox("GET", self.seen_at(sid)))["streams"]:
             assert time.monotonic() < deadline, f"no media of {sid}"
+            await asyncio.sleep(0.05)
+
+    async def commanded(self, sid: str, command: str, *, within_s: float = 20.0) -> None:
+        """Until the carrier took this command of the product."""
+        deadline = time.monotonic() + within_s
+        while command not in (await self.sandbox("GET", self.seen_at(sid)))["commands"]:
+            assert time.monotonic() < deadline, f"no {command} of {sid}"
             await asyncio.sleep(0.05)
 
     async def record(self, line: PhoneLine, sid: str, *, within_s: float = 20.0) -> Json:

@@ -26,6 +26,7 @@ class Scene:
     document: Mapping[str, Any] = field(default_factory=dict)
     tools: Mapping[str, Json] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    carrier: str = "twilio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ async def play(house: House, scene: Scene) -> Seen:
         await house.sandbox("POST", "/sandbox/llm/scripts", script)
     for name, answer in scene.tools.items():
         await house.sandbox("PUT", f"/sandbox/tools/{name}", answer)
-    line = await house.phone_line(document)
+    line = await house.phone_line(document, scene.carrier)
     call, record = await house.call(line, scene.script, **{"char_ms": PACE, **scene.options})
     requests = [entry["request"] for entry in await house.sandbox("GET", "/sandbox/records/llm")]
     tools = [

@@ -34,7 +34,7 @@ def text() -> str:
         for variable in variables(model):
             readers.setdefault(variable._replace(default="") if _is_needed(variable) else variable, []).append(service)
     needed = [_needed(variable, services) for variable, services in readers.items() if _is_needed(variable)]
-    vendors = [variable for variable in readers if variable.name.startswith(VENDORS) and _is_access(variable)]
+    vendors = [variable for variable in readers if _is_access(variable)]
     return "\n".join(
         [_HEAD, *needed, "# Vendors: the installation's own accounts, and regional or private hosts.", ""]
     ) + ("".join(f"# {variable.name}={variable.default}\n" for variable in vendors))
@@ -45,7 +45,8 @@ def _is_needed(variable: Variable) -> bool:
 
 
 def _is_access(variable: Variable) -> bool:
-    return variable.name.endswith(("__URL", "__API_KEY", "__ACCOUNT_SID", "__AUTH_TOKEN"))
+    parts = ("__URL", "__API_KEY", "__ACCOUNT_SID", "__AUTH_TOKEN", "__CONNECTION_ID", "__PUBLIC_KEY")
+    return variable.name.startswith(VENDORS) and variable.name.endswith(parts)
 
 
 def _needed(variable: Variable, services: list[str]) -> str:

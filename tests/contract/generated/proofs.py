@@ -19,6 +19,8 @@ _ASKED: Final = "tests/e2e/test_vendor_failover.py::test_voices_are_asked_as_the
 _STOOD_IN: Final = (
     "tests/e2e/test_vendor_failover.py::test_another_vendors_model_goes_on_and_the_caller_hears_nothing_twice"
 )
+_TELNYX: Final = "tests/e2e/test_telnyx.py::test_a_call_is_answered_heard_and_recorded_with_the_documents_own_account"
+_FORGED: Final = "tests/e2e/test_telnyx.py::test_a_hook_that_is_not_of_the_numbers_own_account_is_forbidden"
 _REFUSED: Final = "tests/unit/calliope/test_documents.py::test_a_wrong_combination_is_refused_and_names_the_field"
 
 PROOFS: Final[dict[str, tuple[str, ...]]] = {
@@ -128,6 +130,9 @@ PROOFS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "twilio_config.account_sid": (f"{_WISHES}::test_a_carrier_is_spoken_to_with_the_documents_own_account",),
     "twilio_config.auth_token": (f"{_WISHES}::test_a_carrier_is_spoken_to_with_the_documents_own_account",),
+    "telnyx_config.api_key": (f"{_WISHES}::test_a_carrier_is_spoken_to_with_the_documents_own_account", _TELNYX),
+    "telnyx_config.connection_id": (_FORGED,),
+    "telnyx_config.public_key": (_FORGED,),
     "webhook_url": (
         "tests/e2e/test_whole_call.py::test_events_are_complete_in_order_and_delivered_to_a_receiver_who_verifies_them",
     ),
@@ -137,10 +142,6 @@ PROOFS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 NOT_YET: Final = {
-    # Telnyx has no adapter.
-    "telnyx_config.api_key",
-    "telnyx_config.connection_id",
-    "telnyx_config.public_key",
     # Accepted and kept, without any effect.
     "messaging_service_sid",
 }

@@ -1,11 +1,22 @@
 """What the next worker learns from a journal: nothing that happened is forgotten, nothing is done twice."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from calliope.contracts.base import Event, Message
-from calliope.contracts.calls import EVENT_NAMES, ToolFinished, ToolStarted, TurnCommitted, TurnKind, TurnStarted
-from calliope_call_worker.continuation import continuation
+from calliope.contracts.calls import (
+    EVENT_NAMES,
+    CallAnswered,
+    Resumed,
+    ToolFinished,
+    ToolStarted,
+    TurnCommitted,
+    TurnKind,
+    TurnStarted,
+)
+from calliope_call_worker.continuation import continuation, outdated
 from calliope_call_worker.conversation import to_json
 from calliope_call_worker.plan import Continuation
 from calliope_call_worker.providers.llm.base import AssistantMessage, ToolCall, ToolResult, UserMessage
@@ -15,7 +26,11 @@ BEGAN = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def after(*facts: Message) -> Continuation:
-    events = [
+    return continuation(journal(*facts), BEGAN.timestamp() + 7)
+
+
+def journal(*facts: Message) -> list[Event]:
+    return [
         Event(
             id=f"evt_{number}",
             type=f"calliope.call.{EVENT_NAMES[type(fact)]}.v1",
@@ -28,7 +43,6 @@ def after(*facts: Message) -> Continuation:
         )
         for number, fact in enumerate(facts, 1)
     ]
-    return continuation(events, BEGAN.timestamp() + 7)
 
 
 def started(turn: int, text: str) -> TurnStarted:
@@ -83,3 +97,25 @@ def test_a_tool_of_unknown_outcome_is_asked_again_with_the_key_it_had() -> None:
 def test_tools_of_turns_that_are_over_are_history_only() -> None:
     past = after(started(1, "A table"), tool(1, "a"), committed(1, "A table", "Hm."), started(2, "Hello?"))
     assert (past.tools_done, past.tools_unknown) == ((), {})
+
+
+TAKEN, FLOWS = Resumed(worker_id="w2", previous_worker_id="w1", reason="killed"), CallAnswered(stream_id="s")
+
+
+@pytest.mark.parametrize(
+    ("facts", "news_after_s", "late"),
+    [
+        ((FLOWS,), 1, False),
+        ((FLOWS, TAKEN, FLOWS), 1, False),
+        ((FLOWS, TAKEN, FLOWS), -1, True),
+        ((FLOWS, TAKEN, TAKEN), 1, False),
+        ((FLOWS, TAKEN, TAKEN, TAKEN), 1, True),
+        ((TAKEN, FLOWS, TAKEN, TAKEN), 1, False),
+        ((FLOWS, TAKEN, TAKEN, TAKEN), None, False),
+    ],
+)
+def test_a_lost_stream_is_no_news_once_the_call_went_on_nor_when_none_can_be_had(
+    facts: tuple[Message, ...], news_after_s: float | None, late: bool
+) -> None:
+    at = None if news_after_s is None else BEGAN + timedelta(seconds=news_after_s)
+    assert outdated(journal(*facts), at) is late

@@ -11,6 +11,7 @@ from calliope.contracts.assistants import PinnedAssistant, ResolvedNumber
 from calliope.contracts.calls import CarrierRequest
 from calliope.secrets import Opener
 from calliope_call_worker.intake import Intake
+from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.registry import LiveCalls
@@ -42,6 +43,7 @@ class House:
             settings=settings,
             worker_id="worker_1",
             carriers={"twilio": TrustingTwilio()},
+            orders=CarrierOrders({}, around),
             directory=around,
             journals=around,
             leases=around,
@@ -84,6 +86,9 @@ class Ringing:
 
     async def abandon(self) -> None:
         """Nobody asks."""
+
+    def line_ended(self, *_: Any) -> None:
+        """Nobody tells."""
 
 
 @pytest.mark.promise("P3")

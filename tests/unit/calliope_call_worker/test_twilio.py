@@ -60,7 +60,8 @@ def test_a_hook_without_its_fields_is_refused_with_words() -> None:
 
 
 def test_the_answer_leads_media_to_us_and_back_again() -> None:
-    answer = Twilio().answer_with_media(MediaAnswer("wss://w/media/1?a&b", "to<ken", "call_1", "https://g/after"))
+    told = Twilio().answer_with_media(MediaAnswer("wss://w/media/1?a&b", "to<ken", "call_1", "https://g/after"))
+    answer = told.response
     assert answer.content_type == "application/xml"
     assert '<Stream url="wss://w/media/1?a&amp;b">' in answer.body
     assert 'name="token" value="to&lt;ken"' in answer.body
@@ -86,7 +87,7 @@ def test_media_messages_are_read() -> None:
     )
     assert codec.parse('{"event":"stop","streamSid":"MZ1","stop":{}}') == MediaStopped()
     assert codec.parse('{"event":"something_new"}') is None
-    assert codec.audio(b"\xff") == '{"event":"media","streamSid":"MZ1","media":{"payload":"/w=="}}'
+    assert codec.audio(b"\xff") == ('{"event":"media","streamSid":"MZ1","media":{"payload":"/w=="}}',)
     assert codec.clear() == '{"event":"clear","streamSid":"MZ1"}'
 
 

@@ -17,7 +17,7 @@ from calliope_call_worker.plan import account_for
 from calliope_call_worker.providers.registry import open_providers
 from calliope_call_worker.providers.settings import DeepgramSettings, ElevenLabsSettings, ProvidersSettings
 from calliope_call_worker.providers.telephony.base import CarrierAccount
-from calliope_call_worker.settings import CallSettings, CarriersSettings
+from calliope_call_worker.settings import CallSettings, CarriersSettings, TelnyxSettings, TwilioSettings
 from calliope_call_worker.tools.http import HttpTools
 from support.vendor_fakes import FakeDeepgram, FakeElevenLabs, serving
 from support.waiting import until
@@ -122,8 +122,18 @@ def test_turn_taking_follows_the_document(wishes: dict[str, Any], name: str, val
 
 @pytest.mark.promise("P2")
 def test_a_carrier_is_spoken_to_with_the_documents_own_account() -> None:
-    spec = a_spec(twilio_config={"account_sid": SID, "auth_token": "own"})
-    assert account_for("twilio", spec, CarriersSettings()) == CarrierAccount(SID, "own")
+    telnyx = {"api_key": "KEY1", "connection_id": "7", "public_key": "own key"}
+    spec = a_spec(twilio_config={"account_sid": SID, "auth_token": "own"}, telnyx_config=telnyx)
+    ours = CarriersSettings(
+        twilio=TwilioSettings(account_sid="AC", auth_token=SecretStr("t")),
+        telnyx=TelnyxSettings(connection_id="1", api_key=SecretStr("k"), public_key="our key"),
+    )
+    assert account_for("twilio", spec, ours) == CarrierAccount(SID, "own")
+    assert account_for("telnyx", spec, ours) == CarrierAccount("7", "KEY1", "own key")
+    assert account_for("telnyx", a_spec(), ours) == CarrierAccount("1", "k", "our key")
+    del telnyx["public_key"]
+    assert account_for("telnyx", a_spec(telnyx_config=telnyx), ours) == CarrierAccount("7", "KEY1", "our key")
+    assert account_for("telnyx", a_spec(telnyx_config=telnyx), CarriersSettings()).public_key is None
 
 
 def a_tool(url: str, **wishes: Any) -> CustomTool:

@@ -74,6 +74,15 @@ def test_a_line_that_drops_before_the_script_ended_is_a_failure_unless_it_was_ex
     assert expecting.caller.failed is None
 
 
+def test_a_line_that_drops_before_anybody_answered_is_what_the_script_may_expect() -> None:
+    ringing = Person(parse([{"expect_hang_up": True}]))
+
+    ringing.finish(0)
+
+    assert ringing.caller.failed is None
+    assert [step.outcome for step in ringing.caller.outcomes] == ["done"]
+
+
 def test_marks_come_back_when_what_was_before_them_was_played() -> None:
     buffer = CarrierBuffer()
     assert buffer.mark("nothing before") == ["nothing before"]

@@ -132,7 +132,8 @@ def _wanted_ports() -> dict[str, int]:
 
 
 def _welcome(stack: LocalStack) -> str:
-    rows = "\n".join(f"  {name:<8} {value}" for name, value in stack.describe().items() if "twilio" not in name)
+    shown = {name: value for name, value in stack.describe().items() if not name.startswith(("twilio", "telnyx"))}
+    rows = "\n".join(f"  {name:<8} {value}" for name, value in shown.items())
     key, gateway = stack.keys.api_key, stack.address("gateway")
     return (
         f"Calliope is up.\n\n{rows}\n\n  docs     {gateway}/docs\n\nTry:\n"

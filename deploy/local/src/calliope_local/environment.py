@@ -102,4 +102,5 @@ def _providers(ports: Ports) -> dict[str, str]:
         "CALLIOPE_PROVIDERS__GROQ__URL": f"{sandbox}/groq/openai/v1",
         "CALLIOPE_PROVIDERS__XAI__URL": f"{sandbox}/xai/v1",
         "CALLIOPE_CARRIERS__TWILIO__URL": f"{sandbox}/twilio",
+        "CALLIOPE_CARRIERS__TELNYX__URL": f"{sandbox}/telnyx/v2",
     }

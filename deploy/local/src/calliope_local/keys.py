@@ -1,10 +1,13 @@
 """Keys of a local installation, made once and kept in its data folder, readable by its owner only."""
 
+import base64
 import json
 import os
 import secrets
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from calliope import api_keys
 from calliope.secrets import generate_key, public_key_of
@@ -18,15 +21,30 @@ def _auth_token() -> str:
     return secrets.token_hex(16)
 
 
+def _connection_id() -> str:
+    return str(10**18 + secrets.randbelow(10**18))
+
+
+def _api_key() -> str:
+    return "KEY" + secrets.token_hex(24)
+
+
+def _signing_key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
 @dataclass(frozen=True, slots=True)
 class LocalKeys:
-    """An API key, key pairs to seal secrets to call-workers and webhooks, and an account at the sandbox's Twilio."""
+    """An API key, key pairs to seal secrets to call-workers and webhooks, accounts at the sandbox's carriers."""
 
     api_key: str = field(default_factory=api_keys.generate)
     calls_private: str = field(default_factory=generate_key)
     webhooks_private: str = field(default_factory=generate_key)
     twilio_account_sid: str = field(default_factory=_account_sid)
     twilio_auth_token: str = field(default_factory=_auth_token)
+    telnyx_connection_id: str = field(default_factory=_connection_id)
+    telnyx_api_key: str = field(default_factory=_api_key)
+    telnyx_signing_key: str = field(default_factory=_signing_key)
 
     @property
     def calls_public(self) -> str:
@@ -37,6 +55,12 @@ class LocalKeys:
     def webhooks_public(self) -> str:
         """What assistants seal signing secrets to."""
         return public_key_of(self.webhooks_private)
+
+    @property
+    def telnyx_public_key(self) -> str:
+        """What the sandbox's Telnyx signs hooks with, as its portal would show it."""
+        seed = base64.b64decode(self.telnyx_signing_key)
+        return base64.b64encode(Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()).decode()
 
     @classmethod
     def load_or_make(cls, file: Path) -> "LocalKeys":

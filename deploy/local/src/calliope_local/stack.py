@@ -153,6 +153,10 @@ class LocalStack:
             "media": self.address("worker", "ws") + "/media",
             "twilio_account_sid": self.keys.twilio_account_sid,
             "twilio_auth_token": self.keys.twilio_auth_token,
+            "telnyx_connection_id": self.keys.telnyx_connection_id,
+            "telnyx_api_key": self.keys.telnyx_api_key,
+            "telnyx_public_key": self.keys.telnyx_public_key,
+            "telnyx_signing_key": self.keys.telnyx_signing_key,
         }
 
     def _start_all(self, *names: str) -> None:

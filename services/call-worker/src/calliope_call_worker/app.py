@@ -29,13 +29,16 @@ from calliope_call_worker.analysis.checking import Check, schema_checker
 from calliope_call_worker.analysis.job import AnalysisJob
 from calliope_call_worker.call import Call, CallParts
 from calliope_call_worker.handlers import SERVICE, answer_carriers
-from calliope_call_worker.intake import RESUME, Intake
+from calliope_call_worker.intake import Intake
 from calliope_call_worker.lines import LineCache
 from calliope_call_worker.media import MediaEndpoint, WaitingCall
+from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal
 from calliope_call_worker.providers.registry import Providers, open_providers
-from calliope_call_worker.providers.telephony.base import CarrierApi
+from calliope_call_worker.providers.telephony.base import RESUME, CarrierApi
+from calliope_call_worker.providers.telephony.telnyx import Telnyx
+from calliope_call_worker.providers.telephony.telnyx_api import TelnyxApi
 from calliope_call_worker.providers.telephony.twilio import Twilio, TwilioApi
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import WorkerSettings
@@ -60,7 +63,11 @@ class Worker:
         self._media_url = settings.media.public_url or ""
         self._http_tools = HttpTools(outside.tools)
         self._providers = outside.providers
-        self._apis: dict[str, CarrierApi] = {"twilio": TwilioApi(outside.carriers, settings.carriers.twilio.url)}
+        telnyx = TelnyxApi(outside.carriers, settings.carriers.telnyx.url)
+        self._apis: dict[str, CarrierApi] = {
+            "twilio": TwilioApi(outside.carriers, settings.carriers.twilio.url),
+            "telnyx": telnyx,
+        }
         self.worker_id = settings.worker_id or new_id("worker")
         self.live = LiveCalls(settings.slots, self._changed.set)
         self.leases = NatsLeases(bus, self.worker_id)
@@ -74,7 +81,8 @@ class Worker:
             Intake(
                 settings=settings,
                 worker_id=self.worker_id,
-                carriers={"twilio": Twilio()},
+                carriers={"twilio": Twilio(), "telnyx": Telnyx()},
+                orders=CarrierOrders({"telnyx": telnyx}, self._spawn),
                 directory=KeepingDirectory(directory, self.pins),
                 journals=journals,
                 leases=self.leases,

@@ -49,7 +49,7 @@ EARLY_AUDIO_BYTES: Final = 8_000 * 10  # caller audio kept while the recogniser 
 FLUSH_S: Final = 2.0
 TOOLS_S: Final = 30.0
 REATTACH_S: Final = 5.0  # after media was lost, how long the carrier may take to ask who goes on
-_LINE_IS_GONE: Final = {EndReason.CALLER_HUNG_UP, EndReason.TRANSFERRED, EndReason.CARRIER_FAILED}
+_LINE_IS_GONE: Final = {EndReason.CALLER_HUNG_UP, EndReason.TRANSFERRED}
 Spawn = Callable[[Coroutine[Any, Any, Any], str], "asyncio.Task[Any]"]
 
 
@@ -135,6 +135,16 @@ class Call:
     async def released(self) -> None:
         """See `media.WaitingCall`."""
         await self._released.wait()
+
+    def line_ended(self, reason: EndReason, detail: str) -> None:
+        """See `registry.LiveCall`."""
+        if self._transferring:
+            reason, detail = EndReason.TRANSFERRED, ""
+        self._detail = self._detail or detail
+        if self._conversing.is_set():
+            self._dialogue.tell(ev.HungUp(reason))
+        else:
+            self._end(reason)
 
     async def abandon(self) -> None:
         """See `registry.LiveCall`."""

@@ -1,6 +1,8 @@
 """Rebuilding a call from its journal: what the next worker needs to go on as if nothing had happened. Pure."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
 
 import orjson
 
@@ -9,6 +11,9 @@ from calliope.contracts.calls import ToolFinished, ToolStarted, TurnCommitted, T
 from calliope_call_worker.conversation import Turn, from_json
 from calliope_call_worker.plan import Continuation
 from calliope_call_worker.providers.llm.base import ToolCall, ToolResult
+
+MAX_TRIES: Final = 3
+"""So often in a row a call is taken over without its media coming."""
 
 
 def continuation(facts: Sequence[Event], now: float) -> Continuation:
@@ -54,3 +59,18 @@ def _done(started: ToolStarted, finished: ToolFinished) -> tuple[ToolCall, ToolR
     arguments = orjson.dumps(started.arguments).decode()
     call = ToolCall(started.tool_call_id, started.name, arguments)
     return call, ToolResult(started.tool_call_id, started.name, finished.result)
+
+
+def outdated(facts: Sequence[Event], at: datetime | None) -> bool:
+    """Whether news of a lost stream, as old as `at`, come too late: the call was taken over since.
+
+    Also when enough workers took it over in a row and none got its media; the last one ends it. `None` is never late.
+    """
+    if at is None:
+        return False
+    tries = 0
+    for fact in facts:
+        if fact.name == "resumed" and fact.time > at:
+            return True
+        tries = 0 if fact.name == "answered" else tries + (fact.name == "resumed")
+    return tries >= MAX_TRIES

@@ -1,42 +1,47 @@
 """Edge of calls: a carrier's hook becomes a call on this worker, or a clear no. Nobody else reads carrier requests."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
-from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.base import Event
 from calliope.contracts.calls import (
     CallEnded,
     CallStarted,
     CarrierRequest,
     CarrierResponse,
-    Direction,
     EndReason,
     ProviderFailed,
     Resumed,
 )
 from calliope.errors import PermanentError, TransientError
-from calliope.ids import derived_id
 from calliope.secrets import Opener
-from calliope_call_worker.continuation import continuation
+from calliope_call_worker.admission import Admission, call_id_of
+from calliope_call_worker.continuation import continuation, outdated
 from calliope_call_worker.errors import OwnershipError
-from calliope_call_worker.plan import CallPlan, account_for, open_spec
+from calliope_call_worker.orders import CarrierOrders, last_words
+from calliope_call_worker.plan import CallPlan, own_account
 from calliope_call_worker.ports import Directory, Journal, Journals, Leases
 from calliope_call_worker.providers.failures import StageError
-from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount, MediaAnswer, VoiceHook
-from calliope_call_worker.registry import LiveCalls
+from calliope_call_worker.providers.telephony.base import (
+    RESUME,
+    Carrier,
+    CarrierAnswer,
+    HookKind,
+    MediaAnswer,
+    VoiceHook,
+)
+from calliope_call_worker.registry import LiveCall, LiveCalls
 from calliope_call_worker.settings import WorkerSettings
 
 log = structlog.get_logger(__name__)
 
 StartCall = Callable[[CallPlan, Journal], Awaitable[None]]
-RESUME: Final = "/resume/"
 FORBIDDEN: Final = CarrierResponse(status=403, content_type="text/plain", body="the signature is not valid")
 
 
@@ -49,6 +54,7 @@ class Intake:
         settings: WorkerSettings,
         worker_id: str,
         carriers: Mapping[str, Carrier],
+        orders: CarrierOrders,
         directory: Directory,
         journals: Journals,
         leases: Leases,
@@ -60,17 +66,18 @@ class Intake:
         self._settings = settings
         self._worker_id = worker_id
         self._carriers = carriers
+        self._orders = orders
         self._directory = directory
         self._journals = journals
         self._leases = leases
-        self._opener = opener
+        self._admission = Admission(settings, opener)
         self._live = live
         self._start = start
         self._media_url = media_url
         self._beginning: dict[str, asyncio.Event] = {}
 
     async def accept(self, request: CarrierRequest) -> CarrierResponse:
-        """Answer a voice hook, or the hook that follows a media stream's end."""
+        """Answer a hook: a new call, or news of one that has begun."""
         carrier = self._carriers.get(request.carrier)
         if carrier is None:
             return CarrierResponse(status=404, content_type="text/plain", body=f"no carrier {request.carrier}")
@@ -78,22 +85,22 @@ class Intake:
             hook = carrier.read_voice_hook(request)
         except ValueError as exc:
             return CarrierResponse(status=400, content_type="text/plain", body=str(exc))
-        path = request.path_and_query.partition("?")[0]
+        if hook.kind is HookKind.OTHER:
+            return carrier.leave().response
         try:
-            if RESUME in path:
-                return await self._resume(carrier, hook, request, path.rpartition(RESUME)[2])
-            return await self._accept_new(carrier, hook, request)
+            if hook.kind is HookKind.CALL:
+                return await self._accept_new(carrier, hook, request)
+            return await self._go_on(carrier, hook, request)
         except PermanentError as exc:
             log.error("call.refused", reason=str(exc), carrier=carrier.name)  # noqa: TRY400 - its words say it all
-            return carrier.refuse("rejected")
+            return carrier.refuse("rejected").response
 
     async def _accept_new(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
         resolved = await self._directory.resolve(hook.our_number)
         if resolved is None or resolved.carrier != carrier.name:
-            log.warning("call.refused", reason="nobody answers this number", carrier=carrier.name)
-            return carrier.refuse("rejected")
-        plan = self._plan(carrier, hook, resolved.assistant)
-        if not self._trusted(carrier, request, hook, plan.account):
+            return self._nobody(carrier, hook, request)
+        plan = self._admission.plan(carrier, hook, resolved.assistant)
+        if not self._admission.trusts(carrier, request, hook, plan.account):
             return FORBIDDEN
         if (twin := self._beginning.get(plan.call_id)) is not None:
             await twin.wait()  # bounded: whoever begins it waits for the bus no longer than a first fact may take
@@ -116,7 +123,7 @@ class Intake:
     async def _take(self, carrier: Carrier, plan: CallPlan) -> CarrierResponse:
         if not self._live.reserve(plan.call_id):
             log.warning("call.refused", reason="no free slot", carrier=carrier.name)
-            return carrier.refuse("busy")
+            return self._orders.follow(plan, carrier.refuse("busy"))
         try:
             journal = await self._journals.create(plan.organization_id, plan.call_id, _started(plan, self._worker_id))
             await self._leases.take(plan.call_id, plan.organization_id)
@@ -124,10 +131,19 @@ class Intake:
         except OwnershipError:
             self._live.release(plan.call_id)
             log.warning("call.refused", reason="another worker has it", call_id=plan.call_id)
-            return carrier.refuse("busy")
+            return self._orders.follow(plan, carrier.leave())
         except BaseException:
             self._live.release(plan.call_id)
             raise
+
+    def _nobody(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
+        """Refuse; a carrier that is told by REST can be told only with an account, here the installation's."""
+        log.warning("call.refused", reason="nobody answers this number", carrier=carrier.name)
+        answer = carrier.refuse("rejected")
+        account = own_account(carrier.name, self._settings.carriers)
+        if answer.action is None or account is None or not self._admission.trusts(carrier, request, hook, account):
+            return answer.response
+        return self._orders.give(carrier.name, account, hook.carrier_call_id, answer)
 
     async def _begin(self, plan: CallPlan, journal: Journal) -> CarrierResponse:
         """Start the call; without the providers it needs, the carrier's own voice says so, and the record why."""
@@ -145,29 +161,52 @@ class Intake:
             journal.append(CallEnded(reason=EndReason.PROVIDER_FAILED, duration_ms=0, detail=str(exc)[:500]))
             self._live.release(plan.call_id)
             await self._leases.release(plan.call_id)
-            return plan.carrier.say_and_end(self._settings.call.last_resort)
+            words = plan.carrier.say_and_end(
+                self._settings.call.last_resort, call_id=plan.call_id, answered=plan.continuation is not None
+            )
+            return self._orders.follow(plan, words)
         return self._media_answer(plan)
 
-    async def _resume(
-        self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest, call_id: str
-    ) -> CarrierResponse:
-        """A media stream ended: the call is over, was transferred, or lost its worker and goes on here."""
-        facts, position = await self._journals.read(call_id)
+    async def _go_on(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
+        """News of a call that has begun, here or elsewhere."""
+        facts, _ = await self._journals.read(await self._begun(carrier, hook))
         if not facts:
-            return carrier.end()
+            return carrier.end().response
         first = CallStarted.model_validate(facts[0].data)
         pinned = await self._directory.pin(facts[0].organization, first.assistant_id)
         if pinned is None:
-            return carrier.end()
-        plan = self._plan(carrier, hook, pinned, facts)
-        if first.carrier_call_id != hook.carrier_call_id or not self._trusted(carrier, request, hook, plan.account):
+            return carrier.end().response
+        plan = self._admission.plan(carrier, hook, pinned, first)
+        if first.carrier_call_id != hook.carrier_call_id or not self._admission.trusts(
+            carrier, request, hook, plan.account
+        ):
             return FORBIDDEN
-        own = self._live.get(call_id)
-        if (own is not None and own.ending) or any(fact.name == "ended" for fact in facts):
-            return self._last_words(carrier, hook, facts)
+        if hook.kind is HookKind.FOLLOW_UP:
+            return self._orders.follow(plan, CarrierAnswer(carrier.leave().response, hook.then))
+        if hook.kind is HookKind.CALL_ENDED:
+            own = self._live.get(plan.call_id)
+            if own is not None and not own.ending:
+                own.line_ended(hook.ended, hook.detail)
+            return carrier.leave().response
+        lives = not _over(self._live.get(plan.call_id), facts)
+        if lives and (outdated(facts, hook.at) or not await self._orders.still_up(plan)):
+            return carrier.leave().response
+        return await self._resume(plan, hook)
+
+    async def _begun(self, carrier: Carrier, hook: VoiceHook) -> str:
+        """The id of the call that a hook is about: as we had told the carrier, else as it must be of this number."""
+        resolved = None if hook.call_id else await self._directory.resolve(hook.our_number)
+        return call_id_of(resolved.assistant.organization_id, carrier, hook) if resolved else hook.call_id
+
+    async def _resume(self, plan: CallPlan, hook: VoiceHook) -> CarrierResponse:
+        """A media stream ended: the call is over, was transferred, or lost its worker and goes on here."""
+        facts, position = await self._journals.read(plan.call_id)
+        own = self._live.get(plan.call_id)
+        if _over(own, facts):
+            return self._orders.follow(plan, last_words(plan, hook, facts, self._settings.call))
         if own is not None:
             await own.abandon()
-        if not self._live.reserve(call_id):
+        if not self._live.reserve(plan.call_id):
             raise TransientError("no free slot", retry_after_s=1.0)  # the gateway lets the carrier ask again
         try:
             previous = next((fact.data for fact in reversed(facts) if fact.name in {"started", "resumed"}), {})
@@ -177,59 +216,26 @@ class Intake:
                 reason=f"media ended after {facts[-1].name}",
             )
             journal = await self._journals.reopen(facts, position, resumed)
-            await self._leases.take(call_id, plan.organization_id)
-            log.info("call.resumed", call_id=call_id, facts=len(facts))
-            return await self._begin(plan, journal)
+            await self._leases.take(plan.call_id, plan.organization_id)
+            log.info("call.resumed", call_id=plan.call_id, facts=len(facts))
+            return await self._begin(replace(plan, continuation=continuation(facts, time.time())), journal)
         except BaseException:
-            self._live.release(call_id)
+            self._live.release(plan.call_id)
             raise
 
-    def _last_words(self, carrier: Carrier, hook: VoiceHook, facts: tuple[Event, ...]) -> CarrierResponse:
-        """What the carrier itself says when we no longer can."""
-        ended = next((CallEnded.model_validate(fact.data) for fact in facts if fact.name == "ended"), None)
-        if ended is not None and ended.reason is EndReason.PROVIDER_FAILED:
-            return carrier.say_and_end(self._settings.call.last_resort)
-        if hook.transfer_failed:
-            return carrier.say_and_end(self._settings.call.transfer_failed)
-        return carrier.end()
-
-    def _plan(
-        self, carrier: Carrier, hook: VoiceHook, pinned: PinnedAssistant, facts: tuple[Event, ...] = ()
-    ) -> CallPlan:
-        spec = open_spec(pinned, self._opener)
-        outbound = hook.our_number == hook.from_number
-        return CallPlan(
-            call_id=derived_id("call", pinned.organization_id, carrier.name, hook.carrier_call_id),
-            organization_id=pinned.organization_id,
-            assistant_id=pinned.id,
-            assistant_revision=pinned.revision,
-            spec=spec,
-            direction=Direction.OUTBOUND if outbound else Direction.INBOUND,
-            from_number=hook.from_number,
-            to_number=hook.to_number,
-            carrier=carrier,
-            account=account_for(carrier.name, spec, self._settings.carriers),
-            carrier_call_id=hook.carrier_call_id,
-            token=secrets.token_urlsafe(24),
-            continuation=continuation(facts, time.time()) if facts else None,
-        )
-
-    def _trusted(self, carrier: Carrier, request: CarrierRequest, hook: VoiceHook, account: CarrierAccount) -> bool:
-        signed = carrier.verify(request, account, self._settings.public_url, time.time())
-        if not signed or hook.account_id != account.account_id:
-            log.warning("carrier_hook.refused", carrier=carrier.name, reason="signature" if not signed else "account")
-            return False
-        return True
-
     def _media_answer(self, plan: CallPlan) -> CarrierResponse:
-        return plan.carrier.answer_with_media(
-            MediaAnswer(
-                media_url=f"{self._media_url()}/{plan.carrier.name}/{plan.call_id}",
-                token=plan.token,
-                call_id=plan.call_id,
-                after_url=f"{self._settings.public_url}/telephony/{plan.carrier.name}{RESUME}{plan.call_id}",
-            )
+        answer = MediaAnswer(
+            media_url=f"{self._media_url()}/{plan.carrier.name}/{plan.call_id}",
+            token=plan.token,
+            call_id=plan.call_id,
+            after_url=f"{self._settings.public_url}/telephony/{plan.carrier.name}{RESUME}{plan.call_id}",
+            resumed=plan.continuation is not None,
         )
+        return self._orders.follow(plan, plan.carrier.answer_with_media(answer))
+
+
+def _over(own: LiveCall | None, facts: tuple[Event, ...]) -> bool:
+    return (own is not None and own.ending) or any(fact.name == "ended" for fact in facts)
 
 
 def _started(plan: CallPlan, worker_id: str) -> CallStarted:

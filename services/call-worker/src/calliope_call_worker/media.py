@@ -46,21 +46,21 @@ class MediaSocket:
 
     def send_audio(self, payload: bytes) -> None:
         """Play after what was sent before. Raises: CarrierGoneError, when far too much waits."""
-        self._push(self._codec.audio(payload))
+        self._push(*self._codec.audio(payload))
 
     def send_mark(self, name: str) -> None:
         """Ask to be told when everything before was played."""
-        self._push(self._codec.mark(name))
+        self._push(*self._codec.mark(name))
 
     def clear(self) -> None:
         """Drop what the carrier has not played, and what still waits here."""
         self._out.clear()
         self._push(self._codec.clear())
 
-    def _push(self, message: str) -> None:
+    def _push(self, *messages: str) -> None:
         if len(self._out) >= MAX_OUT:
             raise CarrierGoneError("the carrier does not take our audio")
-        self._out.append(message)
+        self._out.extend(messages)
         self._wake.set()
 
     async def drain(self) -> None:
@@ -115,7 +115,10 @@ class WaitingCall(Protocol):
 
 
 class MediaEndpoint:
-    """`GET /media/{carrier}/{call_id}`: the address that only one call's answer named."""
+    """`GET /media/{carrier}/{call_id}[/{token}]`: the address that only one call's answer named.
+
+    The token that opens it once comes in the path, or with the carrier's first message.
+    """
 
     def __init__(
         self, settings: MediaSettings, find: Callable[[str], WaitingCall | None], media_url: Callable[[], str]
@@ -125,8 +128,9 @@ class MediaEndpoint:
         self._media_url = media_url
 
     def routes(self) -> list[web.RouteDef]:
-        """The one route."""
-        return [web.get("/media/{carrier}/{call_id}", self._handle)]
+        """Both forms of the one address."""
+        path = "/media/{carrier}/{call_id}"
+        return [web.get(path, self._handle), web.get(path + "/{token}", self._handle)]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         call = self._find(request.match_info["call_id"])
@@ -143,7 +147,7 @@ class MediaEndpoint:
         await socket.prepare(request)
         media = MediaSocket(socket, plan.carrier.codec())
         started = await _first_event(media)
-        if started is None or not _may_enter(started, plan):
+        if started is None or not _may_enter(started, plan, request.match_info.get("token")):
             log.warning("media.refused", reason="no start" if started is None else "token", call_id=plan.call_id)
             await media.close(POLICY_VIOLATION)
         elif not call.attach(media, started):
@@ -164,6 +168,6 @@ async def _first_event(media: MediaSocket) -> MediaStarted | None:
     return event if isinstance(event, MediaStarted) else None
 
 
-def _may_enter(started: MediaStarted, plan: CallPlan) -> bool:
-    given = started.parameters.get("token", "")
+def _may_enter(started: MediaStarted, plan: CallPlan, in_path: str | None) -> bool:
+    given = started.parameters.get("token", "") if in_path is None else in_path
     return hmac.compare_digest(given.encode(), plan.token.encode()) and started.carrier_call_id == plan.carrier_call_id

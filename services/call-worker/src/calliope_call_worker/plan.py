@@ -84,12 +84,27 @@ def open_spec(pinned: PinnedAssistant, opener: Opener) -> AssistantSpec:
 
 def account_for(carrier: str, spec: AssistantSpec, settings: CarriersSettings) -> CarrierAccount:
     """The assistant's own account, else the installation's. Raises: PermanentError, when there is neither."""
-    if carrier == "twilio":
-        if spec.twilio_config is not None:
-            return CarrierAccount(spec.twilio_config.account_sid, spec.twilio_config.auth_token.get_secret_value())
-        if settings.twilio.account_sid is not None and settings.twilio.auth_token is not None:
-            return CarrierAccount(settings.twilio.account_sid, settings.twilio.auth_token.get_secret_value())
-    raise PermanentError(f"the assistant has no {carrier} account, and neither has this installation")
+    account = own_account(carrier, settings)
+    if carrier == "twilio" and spec.twilio_config is not None:
+        twilio = spec.twilio_config
+        account = CarrierAccount(twilio.account_sid, twilio.auth_token.get_secret_value())
+    if carrier == "telnyx" and spec.telnyx_config is not None:
+        telnyx = spec.telnyx_config
+        key = telnyx.public_key or settings.telnyx.public_key
+        account = CarrierAccount(telnyx.connection_id, telnyx.api_key.get_secret_value(), key)
+    if account is None:
+        raise PermanentError(f"the assistant has no {carrier} account, and neither has this installation")
+    return account
+
+
+def own_account(carrier: str, settings: CarriersSettings) -> CarrierAccount | None:
+    """The installation's account at a carrier."""
+    twilio, telnyx = settings.twilio, settings.telnyx
+    if carrier == "twilio" and twilio.account_sid is not None and twilio.auth_token is not None:
+        return CarrierAccount(twilio.account_sid, twilio.auth_token.get_secret_value())
+    if carrier == "telnyx" and telnyx.connection_id is not None and telnyx.api_key is not None:
+        return CarrierAccount(telnyx.connection_id, telnyx.api_key.get_secret_value(), telnyx.public_key)
+    return None
 
 
 def _copy(node: Any) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from calliope.contracts.calls import EndReason
 from calliope_call_worker.plan import CallPlan
 
 
@@ -16,6 +17,9 @@ class LiveCall(Protocol):
     @property
     def ending(self) -> bool:
         """Whether it was decided that it ends; its media may close at any moment."""
+
+    def line_ended(self, reason: EndReason, detail: str) -> None:
+        """The carrier says that the line is gone; its media may still have to say so."""
 
     async def abandon(self) -> None:
         """Stop without a word: somebody else goes on with it."""

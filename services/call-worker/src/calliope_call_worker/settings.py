@@ -65,10 +65,22 @@ class TwilioSettings(Part):
     auth_token: SecretStr | None = None
 
 
+class TelnyxSettings(Part):
+    """Telnyx, and the installation's own account for assistants that bring none."""
+
+    url: str = "https://api.telnyx.com/v2"
+    api_key: SecretStr | None = None
+    connection_id: str | None = Field(default=None, description="The Call Control application of that account.")
+    public_key: str | None = Field(
+        default=None, description="Base64 Ed25519 key that signs hooks, unless a document names one."
+    )
+
+
 class CarriersSettings(Part):
     """How to reach the carriers."""
 
     twilio: TwilioSettings = TwilioSettings()
+    telnyx: TelnyxSettings = TelnyxSettings()
 
 
 class SealingSettings(Part):

@@ -116,8 +116,8 @@ class Caller:
         actions: list[Action] = []
         while not self.done:
             step = self.steps[self._at]
-            if not self._acted and len(self.outcomes) <= self._at:
-                self.outcomes.append(StepOutcome(f"{step.kind}: {step.value}"[:200], began_ms=moment.now_ms))
+            if not self._acted:
+                self._begin(step, moment.now_ms)
             finished, doing = self._step(step, moment)
             actions += doing
             if finished:
@@ -136,10 +136,15 @@ class Caller:
         if self.done:
             return
         if self.steps[self._at].kind == "expect_hang_up":
+            self._begin(self.steps[self._at], now_ms)  # the line may drop before anybody answered
             self.outcomes[-1].outcome, self.outcomes[-1].at_ms = "done", now_ms
             self._at += 1
         if self._at < len(self.steps):
             self.failed = f"the line dropped at step {self._at + 1} ({self.steps[self._at].kind})"
+
+    def _begin(self, step: Step, now_ms: float) -> None:
+        if len(self.outcomes) <= self._at:
+            self.outcomes.append(StepOutcome(f"{step.kind}: {step.value}"[:200], began_ms=now_ms))
 
     def _perceive(self, moment: Moment) -> None:
         for word in moment.words:

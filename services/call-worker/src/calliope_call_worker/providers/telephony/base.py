@@ -1,25 +1,61 @@
 """Port: carriers. A carrier is HTTP hooks in, REST out, and a media socket; one file per vendor knows its words."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, Protocol
 
-from calliope.contracts.calls import CarrierRequest, CarrierResponse
+from calliope.contracts.calls import CarrierRequest, CarrierResponse, EndReason
+
+RESUME: Final = "/resume/"
+"""In the address that is asked when a call's media ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class CarrierAccount:
-    """The account that a number's hooks are signed with and its REST calls are made with."""
+    """The account that a number's hooks are signed with and its REST calls are made with.
+
+    `account_id` is what hooks name it by: Twilio's account, Telnyx's Call Control application. `public_key` is what
+    they are signed with, where that is not the secret.
+    """
 
     account_id: str
     secret: str
     public_key: str | None = None
-    connection_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierAction:
+    """A command that the carrier is given over REST, in its own words; the same `command_id` acts once."""
+
+    name: str
+    body: Mapping[str, Any]
+    command_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierAnswer:
+    """What a hook is answered; and, where the carrier reads no answers, what it is told over REST instead."""
+
+    response: CarrierResponse
+    action: CarrierAction | None = None
+
+
+class HookKind(StrEnum):
+    """What a hook is about. `FOLLOW_UP`: something we had asked for is done, and more was meant to come after it."""
+
+    CALL = "call"
+    MEDIA_ENDED = "media_ended"
+    TRANSFER_ENDED = "transfer_ended"
+    CALL_ENDED = "call_ended"
+    FOLLOW_UP = "follow_up"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceHook:
-    """A carrier's question what to do with a call. Read before it is trusted: only to find the number's credentials."""
+    """A carrier's question or news of a call. Read before it is trusted: only to find the number's credentials."""
 
     carrier_call_id: str
     account_id: str
@@ -27,7 +63,15 @@ class VoiceHook:
     to_number: str
     our_number: str
     status: str
+    kind: HookKind = HookKind.CALL
+    call_id: str = ""
+    """Ours, as we had told it to the carrier; trusted only with the signature. Empty before we could tell it."""
     transfer_failed: bool = False
+    ended: EndReason = EndReason.CALLER_HUNG_UP
+    detail: str = ""
+    then: CarrierAction | None = None
+    at: datetime | None = None
+    """When it happened; None for a question, which is always about now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +82,7 @@ class MediaAnswer:
     token: str
     call_id: str
     after_url: str
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +91,7 @@ class MediaStarted:
 
     stream_id: str
     carrier_call_id: str
-    parameters: dict[str, str]
+    parameters: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +124,15 @@ MediaEvent = MediaStarted | MediaFrame | MediaMark | MediaDtmf | MediaStopped
 
 
 class MediaCodec(Protocol):
-    """Words of one media socket; pure."""
+    """Words of one media socket; no I/O."""
 
     def parse(self, text: str) -> MediaEvent | None:
         """One message of the carrier; None for what does not matter. Raises: ValueError, when it is malformed."""
 
-    def audio(self, payload: bytes) -> str:
-        """Play this audio after what was sent before."""
+    def audio(self, payload: bytes) -> tuple[str, ...]:
+        """Play this audio after what was sent before. A ragged end may wait for more audio, or for the next mark."""
 
-    def mark(self, name: str) -> str:
+    def mark(self, name: str) -> tuple[str, ...]:
         """Tell us when everything before was played."""
 
     def clear(self) -> str:
@@ -110,20 +155,33 @@ class Carrier(Protocol):
     def verify_media(self, headers: Mapping[str, str], account: CarrierAccount, media_url: str) -> bool:
         """Whether the media upgrade is signed as the vendor does; True where the vendor does not sign."""
 
-    def answer_with_media(self, answer: MediaAnswer) -> CarrierResponse:
+    def answer_with_media(self, answer: MediaAnswer) -> CarrierAnswer:
         """Connect the call's media to us."""
 
-    def refuse(self, reason: str) -> CarrierResponse:
+    def refuse(self, reason: str) -> CarrierAnswer:
         """Do not take the call: `busy` or `rejected`."""
 
-    def end(self) -> CarrierResponse:
+    def leave(self) -> CarrierAnswer:
+        """Another worker has the call, or nothing is wanted: what says least at this carrier."""
+
+    def end(self) -> CarrierAnswer:
         """Nothing more to do: hang up."""
 
-    def say_and_end(self, text: str) -> CarrierResponse:
+    def say_and_end(self, text: str, *, call_id: str, answered: bool) -> CarrierAnswer:
         """Let the carrier's own voice say it, then hang up: the last resort when ours cannot speak."""
 
     def codec(self) -> MediaCodec:
         """A codec for one media socket."""
+
+
+class CarrierCommands(Protocol):
+    """A carrier that acts on commands and not on answers. Every method has a deadline. Raises: ProviderError."""
+
+    async def perform(self, account: CarrierAccount, carrier_call_id: str, action: CarrierAction) -> None:
+        """Give the command; for a call that is over already nothing happens."""
+
+    async def still_up(self, account: CarrierAccount, carrier_call_id: str) -> bool:
+        """Whether the call outlived its media; asked a moment later, as that news overtakes the one of its end."""
 
 
 class CarrierApi(Protocol):

@@ -17,7 +17,10 @@ import orjson
 from calliope.contracts.calls import CarrierRequest, CarrierResponse
 from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
 from calliope_call_worker.providers.telephony.base import (
+    RESUME,
     CarrierAccount,
+    CarrierAnswer,
+    HookKind,
     MediaAnswer,
     MediaDtmf,
     MediaEvent,
@@ -27,12 +30,11 @@ from calliope_call_worker.providers.telephony.base import (
     MediaStopped,
     VoiceHook,
 )
+from calliope_call_worker.providers.telephony.fields import one_key, short_text
 
 NAME: Final = "twilio"
 SIGNATURE: Final = "x-twilio-signature"
 _XML: Final = '<?xml version="1.0" encoding="UTF-8"?>'
-MAX_TEXT: Final = 200
-_KEYS: Final = frozenset("0123456789*#ABCD")
 _GONE: Final = {20404, 21220}  # no such call; call not in progress: both mean it is over already
 
 
@@ -47,6 +49,7 @@ class Twilio:
         missing = [name for name in ("CallSid", "AccountSid", "To") if not form.get(name)]
         if missing:
             raise ValueError(f"a Twilio voice hook has no {', '.join(missing)}")
+        path = request.path_and_query.partition("?")[0]
         outbound = form.get("Direction", "inbound").startswith("outbound")
         return VoiceHook(
             carrier_call_id=form["CallSid"],
@@ -55,6 +58,8 @@ class Twilio:
             to_number=form["To"],
             our_number=form.get("From", "") if outbound else form["To"],
             status=form.get("CallStatus", ""),
+            kind=_kind(path, form),
+            call_id=path.rpartition(RESUME)[2] if RESUME in path else "",
             transfer_failed=form.get("DialCallStatus", "completed") not in {"completed", "answered"},
         )
 
@@ -75,7 +80,7 @@ class Twilio:
         urls = [variant + slash for variant in _ports(media_url) for slash in ("", "/")]
         return any(_same(signature, _sign(url, account.secret)) for url in urls)
 
-    def answer_with_media(self, answer: MediaAnswer) -> CarrierResponse:
+    def answer_with_media(self, answer: MediaAnswer) -> CarrierAnswer:
         """A stream to us; when it ends for whatever reason, Twilio asks `after_url` what to do."""
         return _twiml(
             f"<Connect><Stream url={quoteattr(answer.media_url)}>"
@@ -84,15 +89,19 @@ class Twilio:
             f'</Stream></Connect><Redirect method="POST">{escape(answer.after_url)}</Redirect>'
         )
 
-    def refuse(self, reason: str) -> CarrierResponse:
+    def refuse(self, reason: str) -> CarrierAnswer:
         """`<Reject>` is neither answered nor billed; it knows only two reasons."""
         return _twiml(f'<Reject reason="{"busy" if reason == "busy" else "rejected"}"/>')
 
-    def end(self) -> CarrierResponse:
+    def leave(self) -> CarrierAnswer:
+        """Every hook must be told something; a caller whom another worker has hears nothing of this one."""
+        return self.refuse("busy")
+
+    def end(self) -> CarrierAnswer:
         """Hang up."""
         return _twiml("<Hangup/>")
 
-    def say_and_end(self, text: str) -> CarrierResponse:
+    def say_and_end(self, text: str, *, call_id: str, answered: bool) -> CarrierAnswer:
         """Twilio's own voice."""
         return _twiml(f"<Say>{escape(text)}</Say><Hangup/>")
 
@@ -118,9 +127,9 @@ class TwilioMedia:
                         return None
                     return MediaFrame(base64.b64decode(media["payload"], validate=True))
                 case "mark":
-                    return MediaMark(_text(message["mark"]["name"]))
+                    return MediaMark(short_text(message["mark"]["name"]))
                 case "dtmf":
-                    return MediaDtmf(_digit(message["dtmf"]["digit"]))
+                    return MediaDtmf(one_key(message["dtmf"]["digit"]))
                 case "start":
                     return self._start(message)
                 case "stop":
@@ -135,18 +144,18 @@ class TwilioMedia:
         form = start["mediaFormat"]
         if (form["encoding"], int(form["sampleRate"]), int(form["channels"])) != ("audio/x-mulaw", 8000, 1):
             raise ValueError(f"the stream is {form['encoding']} at {form['sampleRate']} Hz, not μ-law 8 kHz mono")
-        self._stream_id = _text(start["streamSid"])
+        self._stream_id = short_text(start["streamSid"])
         parameters = {str(name): str(value) for name, value in (start.get("customParameters") or {}).items()}
-        return MediaStarted(self._stream_id, _text(start["callSid"]), parameters)
+        return MediaStarted(self._stream_id, short_text(start["callSid"]), parameters)
 
-    def audio(self, payload: bytes) -> str:
+    def audio(self, payload: bytes) -> tuple[str, ...]:
         """Raw μ-law, no header; played after what was sent before."""
         encoded = base64.b64encode(payload).decode()
-        return f'{{"event":"media","streamSid":"{self._stream_id}","media":{{"payload":"{encoded}"}}}}'
+        return (f'{{"event":"media","streamSid":"{self._stream_id}","media":{{"payload":"{encoded}"}}}}',)
 
-    def mark(self, name: str) -> str:
+    def mark(self, name: str) -> tuple[str, ...]:
         """Echoed when everything before it was played, or dropped by `clear`."""
-        return f'{{"event":"mark","streamSid":"{self._stream_id}","mark":{{"name":"{name}"}}}}'
+        return (f'{{"event":"mark","streamSid":"{self._stream_id}","mark":{{"name":"{name}"}}}}',)
 
     def clear(self) -> str:
         """Drop what is buffered; all pending marks come back."""
@@ -211,20 +220,16 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise ValueError("a Media Streams message with something else where a short text belongs")
-    return value
+def _twiml(verbs: str) -> CarrierAnswer:
+    body = f"{_XML}<Response>{verbs}</Response>"
+    return CarrierAnswer(CarrierResponse(status=200, content_type="application/xml", body=body))
 
 
-def _digit(value: Any) -> str:
-    if value not in _KEYS:
-        raise ValueError("a Media Streams message with something else where a key belongs")
-    return str(value)
-
-
-def _twiml(verbs: str) -> CarrierResponse:
-    return CarrierResponse(status=200, content_type="application/xml", body=f"{_XML}<Response>{verbs}</Response>")
+def _kind(path: str, form: Mapping[str, str]) -> HookKind:
+    """A new call is asked for at our voice address; what follows it, at one that we named ourselves."""
+    if "DialCallStatus" in form:
+        return HookKind.TRANSFER_ENDED
+    return HookKind.MEDIA_ENDED if RESUME in path else HookKind.CALL
 
 
 def _form(request: CarrierRequest) -> list[tuple[str, str]]:

@@ -1,0 +1,59 @@
+"""Admission: what the call of a hook is planned with, and whether the hook is genuine. No I/O."""
+
+import secrets
+import time
+
+import structlog
+
+from calliope.contracts.assistants import PinnedAssistant
+from calliope.contracts.calls import CallStarted, CarrierRequest, Direction
+from calliope.ids import derived_id
+from calliope.secrets import Opener
+from calliope_call_worker.plan import CallPlan, account_for, open_spec
+from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount, VoiceHook
+from calliope_call_worker.settings import WorkerSettings
+
+log = structlog.get_logger(__name__)
+
+
+class Admission:
+    """Plans calls of hooks that are not trusted yet, and says which are."""
+
+    def __init__(self, settings: WorkerSettings, opener: Opener) -> None:
+        self._settings = settings
+        self._opener = opener
+
+    def plan(
+        self, carrier: Carrier, hook: VoiceHook, pinned: PinnedAssistant, first: CallStarted | None = None
+    ) -> CallPlan:
+        """A new call, or with its `first` fact one that has begun. Raises: PermanentError."""
+        spec = open_spec(pinned, self._opener)
+        outbound = hook.our_number == hook.from_number
+        direction = Direction.OUTBOUND if outbound else Direction.INBOUND
+        return CallPlan(
+            call_id=call_id_of(pinned.organization_id, carrier, hook),
+            organization_id=pinned.organization_id,
+            assistant_id=pinned.id,
+            assistant_revision=pinned.revision,
+            spec=spec,
+            direction=direction if first is None else first.direction,
+            from_number=hook.from_number if first is None else first.from_number,
+            to_number=hook.to_number if first is None else first.to_number,
+            carrier=carrier,
+            account=account_for(carrier.name, spec, self._settings.carriers),
+            carrier_call_id=hook.carrier_call_id,
+            token=secrets.token_urlsafe(24),
+        )
+
+    def trusts(self, carrier: Carrier, request: CarrierRequest, hook: VoiceHook, account: CarrierAccount) -> bool:
+        """Whether this very account signed the hook and is named by it."""
+        signed = carrier.verify(request, account, self._settings.public_url, time.time())
+        if not signed or hook.account_id != account.account_id:
+            log.warning("carrier_hook.refused", carrier=carrier.name, reason="signature" if not signed else "account")
+            return False
+        return True
+
+
+def call_id_of(organization_id: str, carrier: Carrier, hook: VoiceHook) -> str:
+    """A carrier's id alone is not enough: a tenant who signs with its own account could name another's call."""
+    return derived_id("call", organization_id, carrier.name, hook.carrier_call_id)

@@ -1,0 +1,117 @@
+"""Telnyx over REST: commands for live calls, each given until it was taken, and taken once.
+
+Source: Telnyx's documentation of Call Control v2 commands, `command_id` and errors.
+"""
+
+import asyncio
+import base64
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+
+from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
+from calliope_call_worker.providers.telephony.base import RESUME, CarrierAccount, CarrierAction
+
+NAME: Final = "telnyx"
+TRIES: Final = 2  # "resend the identical command"; `command_id` keeps it one
+SETTLE_S: Final = 0.25
+RING_S: Final = 30
+_GONE: Final = {"90018", "90015"}  # the call ended already; no such call
+_AGAIN: Final = {Failure.DEADLINE, Failure.DROPPED, Failure.ERROR, Failure.RATE_LIMITED}
+_COMMANDS: Final = uuid.UUID("6f1c3b8e-3f0e-4f0b-9a53-0d3c6f2b7a11")
+
+
+def command(name: str, body: Mapping[str, Any], *key: str) -> CarrierAction:
+    """A command whose id is the same for the same key: a repeated hook repeats it without effect."""
+    return CarrierAction(name, body, str(uuid.uuid5(_COMMANDS, "\x1f".join((name, *key)))))
+
+
+def state(**values: str) -> str:
+    """A `client_state`: comes back with later hooks of the leg, signed by Telnyx like all of them."""
+    return base64.b64encode(orjson.dumps(values)).decode()
+
+
+class TelnyxApi:
+    """REST of one installation; accounts differ per call."""
+
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, *, deadline_s: float = 2.5) -> None:
+        self._session = session
+        self._base_url = base_url.rstrip("/")
+        self._timeout = aiohttp.ClientTimeout(total=deadline_s)
+
+    async def hang_up(self, account: CarrierAccount, carrier_call_id: str) -> None:
+        """Closing the media is not enough: the leg would stay up in silence."""
+        await self.perform(account, carrier_call_id, CarrierAction("hangup", {}, str(uuid.uuid4())))
+
+    async def transfer(
+        self, account: CarrierAccount, carrier_call_id: str, *, to_number: str, after_url: str, caller_id: str | None
+    ) -> None:
+        """A new leg is dialled; hooks of that leg name the caller's, and the call of `after_url`, as its state."""
+        body: dict[str, Any] = {
+            "to": to_number,
+            "timeout_secs": RING_S,
+            "target_leg_client_state": state(call_id=after_url.rpartition(RESUME)[2], transfer_of=carrier_call_id),
+        }
+        if caller_id:
+            body["from"] = caller_id
+        await self.perform(account, carrier_call_id, CarrierAction("transfer", body, str(uuid.uuid4())))
+
+    async def perform(self, account: CarrierAccount, carrier_call_id: str, action: CarrierAction) -> None:
+        """See `CarrierCommands`."""
+        path = f"{_call(carrier_call_id)}/actions/{action.name}"
+        await self._tried(account, "POST", path, {**action.body, "command_id": action.command_id})
+
+    async def still_up(self, account: CarrierAccount, carrier_call_id: str) -> bool:
+        """See `CarrierCommands`."""
+        await asyncio.sleep(SETTLE_S)
+        answer = await self._tried(account, "GET", _call(carrier_call_id), None)
+        data = answer.get("data")
+        return isinstance(data, dict) and data.get("is_alive") is True
+
+    async def _tried(
+        self, account: CarrierAccount, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        for tries_left in reversed(range(TRIES)):
+            try:
+                return await self._ask(account, method, path, body)
+            except ProviderError as exc:
+                if not tries_left or exc.failure not in _AGAIN:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _ask(
+        self, account: CarrierAccount, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {account.secret}"}
+        try:
+            async with self._session.request(
+                method, self._base_url + path, json=body, headers=headers, timeout=self._timeout, allow_redirects=False
+            ) as response:
+                answer = _json_object(await response.content.read(65_536))
+        except TimeoutError as exc:
+            raise ProviderError(NAME, Failure.DEADLINE, "REST call took too long") from exc
+        except aiohttp.ClientError as exc:
+            raise ProviderError(NAME, Failure.DROPPED, f"REST call failed: {type(exc).__name__}") from exc
+        if response.status < 300:
+            return answer
+        errors = [error for error in answer.get("errors") or () if isinstance(error, dict)]
+        if response.status == 404 or any(str(error.get("code")) in _GONE for error in errors):
+            return {}
+        detail = ", ".join(f"{error.get('code')} {error.get('title', '')}" for error in errors)
+        raise ProviderError(NAME, failure_of_status(response.status), f"{response.status} {detail}".strip())
+
+
+def _call(carrier_call_id: str) -> str:
+    return f"/calls/{quote(carrier_call_id, safe='')}"
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

@@ -1,0 +1,131 @@
+"""What every carrier's twin offers under /sandbox: people who call, what they saw, their talk as it happens."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from typing import Final, Generic, TypeVar
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+from calliope_sandbox.callers import ScriptError, parse
+from calliope_sandbox.json_http import as_json, json_object
+from calliope_sandbox.person import Person
+from calliope_sandbox.vendors.caller_side import CallerSide
+from calliope_sandbox.vendors.host import Host
+
+MAX_CALLS: Final = 5_000
+LONGEST_WAIT_S: Final = 600.0
+LIVE_POLL_S: Final = 0.05
+OUTCOMES: Final = ("completed", "busy", "no-answer", "failed", "canceled")
+"""How a number answers that a call is transferred to."""
+OneCall = TypeVar("OneCall", bound=CallerSide)
+
+
+class Switchboard(ABC, Generic[OneCall]):
+    """All calls of one carrier's twin. They live as long as the sandbox."""
+
+    vendor: str
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.dialled: dict[str, str] = {}
+        self.calls: OrderedDict[str, OneCall] = OrderedDict()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    @abstractmethod
+    def ring(self, called: str, caller: str, person: Person, ring_ms: float) -> OneCall | None:
+        """A call to a number; None, when nobody owns it."""
+
+    @abstractmethod
+    async def run(self, call: OneCall, session: aiohttp.ClientSession) -> None:
+        """The whole call."""
+
+    async def running(self, _: web.Application) -> AsyncIterator[None]:
+        """For `cleanup_ctx`."""
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+            self._session = session
+            async with asyncio.TaskGroup() as self._tasks:
+                yield
+                for call in self.calls.values():
+                    call.hang_up("sandbox")
+
+    def mount(self, app: web.Application) -> None:
+        """The switches that carriers have in common."""
+        app.cleanup_ctx.append(self.running)
+        controls = f"/sandbox/{self.vendor}"
+        app.router.add_put(f"{controls}/dialled/{{number}}", self.put_dialled)
+        app.router.add_post(f"{controls}/calls", self.place)
+        app.router.add_get(f"{controls}/calls/{{sid}}", self.show)
+        app.router.add_delete(f"{controls}/calls/{{sid}}", self.put_down)
+        app.router.add_get(f"{controls}/calls/{{sid}}/live", self.live)
+
+    async def put_dialled(self, request: web.Request) -> web.Response:
+        """How a number answers that a call is transferred to: {outcome}."""
+        outcome = (await json_object(request)).get("outcome")
+        if outcome not in OUTCOMES:
+            return as_json({"error": f"outcome must be one of {', '.join(OUTCOMES)}"}, 400)
+        self.dialled[request.match_info["number"]] = outcome
+        return as_json({"outcome": outcome})
+
+    async def place(self, request: web.Request) -> web.Response:
+        """Somebody calls: {from, to, script, char_ms?, deaf?, ring_ms?}."""
+        document = await json_object(request)
+        try:
+            steps = parse(document.get("script", [{"expect_hang_up": True}]))
+        except ScriptError as exc:
+            return as_json({"error": str(exc)}, 400)
+        person = Person(steps, char_ms=int(document.get("char_ms", 60)), deaf=bool(document.get("deaf", False)))
+        called, caller = str(document.get("to")), str(document.get("from", "+15550001111"))
+        call = self.ring(called, caller, person, float(document.get("ring_ms", 0)))
+        if call is None:
+            return as_json({"error": f"nobody owns {called}; PUT /sandbox/{self.vendor}/numbers/… first"}, 404)
+        self.calls[call.sid] = call
+        while len(self.calls) > MAX_CALLS:
+            self.calls.popitem(last=False)
+        if self._tasks is None or self._session is None:
+            raise web.HTTPServiceUnavailable
+        self._tasks.create_task(self.run(call, self._session), name=f"{self.vendor}.call.{call.sid}")
+        return as_json({"sid": call.sid}, 201)
+
+    async def show(self, request: web.Request) -> web.Response:
+        """What was seen of a call; `?wait_s=` waits for its end."""
+        call = self._call(request)
+        wait_s = min(float(request.query.get("wait_s", 0)), LONGEST_WAIT_S)
+        try:
+            async with asyncio.timeout(wait_s):
+                await call.done.wait()
+        except TimeoutError:
+            if wait_s:
+                call.problems.append(f"still going on after {wait_s:g} s")
+        return as_json(call.document())
+
+    async def live(self, request: web.Request) -> web.StreamResponse:
+        """The talk line by line as it is heard, as newline-delimited JSON, until the call ends."""
+        call = self._call(request)
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        told = 0
+        while True:
+            over = call.done.is_set()
+            for event in list(call.told)[told:]:
+                told += 1
+                await response.write(orjson.dumps(event) + b"\n")
+            if over:
+                return response
+            await asyncio.sleep(LIVE_POLL_S)
+
+    async def put_down(self, request: web.Request) -> web.Response:
+        """The caller puts the phone down now, whatever the script says."""
+        self._call(request).hang_up("caller")
+        return as_json({})
+
+    def _call(self, request: web.Request) -> OneCall:
+        call = self.calls.get(request.match_info["sid"])
+        if call is None:
+            raise web.HTTPNotFound(text=f"no call {request.match_info['sid']}")
+        return call

@@ -1,0 +1,134 @@
+"""Twin of Telnyx: the REST of live calls under /telnyx/v2; under /sandbox/telnyx numbers to own, calls to place."""
+
+import time
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import web
+
+from calliope_sandbox.json_http import as_json, json_object
+from calliope_sandbox.person import Person
+from calliope_sandbox.vendors import telnyx_words as words
+from calliope_sandbox.vendors.host import DroppedError, Host, refused
+from calliope_sandbox.vendors.switchboard import Switchboard
+from calliope_sandbox.vendors.telnyx_call import VENDOR, Number, TelnyxCall
+
+COMMAND_S: Final = 60.0
+"""So long a repeated `command_id` is taken without effect."""
+_NEEDED: Final = {
+    "answer": (),
+    "reject": ("cause",),
+    "hangup": (),
+    "streaming_start": ("stream_url",),
+    "speak": ("payload", "voice"),
+    "transfer": ("to",),
+}
+_WHILE_RINGING: Final = frozenset({"answer", "reject", "hangup"})
+
+
+class Exchanges(Switchboard[TelnyxCall]):
+    """All numbers and calls of one sandbox."""
+
+    vendor = VENDOR
+
+    def __init__(self, host: Host) -> None:
+        Switchboard.__init__(self, host)
+        self._numbers: dict[str, Number] = {}
+
+    def ring(self, called: str, caller: str, person: Person, ring_ms: float) -> TelnyxCall | None:
+        """See `Switchboard`."""
+        number = self._numbers.get(called)
+        if number is None:
+            return None
+        return TelnyxCall(
+            host=self.host,
+            caller_number=caller,
+            called_number=called,
+            person=person,
+            ring_ms=ring_ms,
+            number=number,
+            dialled=self.dialled,
+        )
+
+    async def run(self, call: TelnyxCall, session: aiohttp.ClientSession) -> None:
+        """See `Switchboard`."""
+        await call.run(session)
+
+    async def put_number(self, request: web.Request) -> web.Response:
+        """Own a number: {connection_id, api_key, signing_key, webhook_url, restless?}."""
+        document = await json_object(request)
+        names = ("connection_id", "api_key", "signing_key", "webhook_url")
+        missing = [name for name in names if not document.get(name)]
+        if missing:
+            return as_json({"error": f"{', '.join(missing)} needed"}, 400)
+        given = {name: str(document[name]) for name in names}
+        number = Number(request.match_info["number"], **given, restless=bool(document.get("restless", False)))
+        self._numbers[number.number] = number
+        return as_json({"number": number.number})
+
+    # Telnyx's REST
+
+    async def command(self, request: web.Request) -> web.Response:
+        """POST /v2/calls/{call_control_id}/actions/{name}. `ok` means taken; what came of it, hooks tell."""
+        found = await self._found(request)
+        if isinstance(found, web.Response):
+            return found
+        body, name = await json_object(request), request.match_info["name"]
+        missing = [field for field in _NEEDED.get(name, ()) if not body.get(field)]
+        if name not in _NEEDED:
+            return _error(404, 10005, f"no command {name}")
+        if found.over:
+            return _error(422, 90018, "Call has already ended")
+        if missing:
+            return _error(422, 10004, f"missing {', '.join(missing)}")
+        if name not in _WHILE_RINGING and found.answered_at_s is None:
+            return _error(422, 90034, "Call not answered yet")
+        if name == "streaming_start" and found.stream is not None:
+            return _error(422, 90045, "Streaming is already on")
+        if not self._repeated(found, str(body.get("command_id", ""))):
+            found.command(name, body)
+        return as_json({"data": {"result": "ok"}})
+
+    async def fetch(self, request: web.Request) -> web.Response:
+        """GET /v2/calls/{call_control_id}."""
+        found = await self._found(request)
+        if isinstance(found, web.Response):
+            return found
+        alive: dict[str, Any] = {"record_type": "call", "is_alive": not found.over}
+        return as_json({"data": found.payload() | alive})
+
+    async def _found(self, request: web.Request) -> TelnyxCall | web.Response:
+        sid = request.match_info["sid"]
+        call = self.calls.get(sid)
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        try:
+            trouble = await refused(self.host, VENDOR, request, call=sid, key=given)
+        except DroppedError:
+            return web.Response(status=500)
+        if trouble is not None and trouble.action == "refuse":
+            return _error(trouble.status, 10011 if trouble.status == 429 else 10007, trouble.reason)
+        if given not in {number.api_key for number in self._numbers.values()}:
+            return _error(401, 10009, "Authentication failed")
+        if call is None or call.number.api_key != given:
+            return _error(404, 10005, "Resource not found")
+        return call
+
+    def _repeated(self, call: TelnyxCall, command_id: str) -> bool:
+        now_s = time.monotonic()
+        before_s = call.known_commands.get(command_id)
+        if command_id:
+            call.known_commands[command_id] = now_s
+        return before_s is not None and now_s - before_s < COMMAND_S
+
+
+def _error(status: int, code: int, title: str) -> web.Response:
+    return as_json(words.error(code, title), status)
+
+
+def mount(app: web.Application, host: Host) -> None:
+    """Serve under /telnyx/v2, and its switches under /sandbox/telnyx."""
+    exchanges = Exchanges(host)
+    exchanges.mount(app)
+    app.router.add_put("/sandbox/telnyx/numbers/{number}", exchanges.put_number)
+    app.router.add_get("/telnyx/v2/calls/{sid}", exchanges.fetch)
+    app.router.add_post("/telnyx/v2/calls/{sid}/actions/{name}", exchanges.command)

@@ -1,0 +1,236 @@
+"""What a worker orders after hooks of a carrier that reads no answers, and what it had better not order."""
+
+import base64
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import orjson
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import SecretStr
+
+from calliope.contracts.assistants import PinnedAssistant, ResolvedNumber
+from calliope.contracts.base import Event, Message
+from calliope.contracts.calls import (
+    EVENT_NAMES,
+    CallAnswered,
+    CallEnded,
+    CarrierRequest,
+    EndReason,
+    Stage,
+    TransferStarted,
+)
+from calliope.secrets import Opener
+from calliope_call_worker.errors import OwnershipError
+from calliope_call_worker.intake import Intake
+from calliope_call_worker.orders import CarrierOrders
+from calliope_call_worker.plan import CallPlan
+from calliope_call_worker.ports import Journal
+from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.failures import StageError
+from calliope_call_worker.providers.telephony.base import CarrierAccount, CarrierAction
+from calliope_call_worker.providers.telephony.telnyx import Telnyx
+from calliope_call_worker.registry import LiveCalls
+from calliope_call_worker.settings import CarriersSettings, TelnyxSettings, WorkerSettings
+from support.whole_call import TwinJournal
+
+OURS, CALLER = "+15550002222", "+15550001111"
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+FORGER = Ed25519PrivateKey.from_private_bytes(bytes(32))
+OURSELVES = TelnyxSettings(
+    connection_id="7",
+    api_key=SecretStr("KEY1"),
+    public_key=base64.b64encode(KEY.public_key().public_bytes_raw()).decode(),
+)
+ASSISTANT = PinnedAssistant(
+    id="asst_1",
+    organization_id="org_1",
+    revision=1,
+    document={"name": "Ann", "llm_provider_config": {"api_key": "k"}},
+)
+
+
+def an_event(name: str, key: Ed25519PrivateKey = KEY, **payload: Any) -> CarrierRequest:
+    leg = {"call_control_id": "v3:a", "connection_id": "7", "from": CALLER, "to": OURS, "direction": "incoming"}
+    data = {"event_type": name, "occurred_at": datetime.now(UTC).isoformat(), "payload": leg | payload}
+    body, at = orjson.dumps({"data": data}), str(int(time.time()))
+    signature = base64.b64encode(key.sign(f"{at}|".encode() + body)).decode()
+    return CarrierRequest(
+        carrier="telnyx",
+        method="POST",
+        path_and_query="/telephony/telnyx/voice",
+        headers=(("telnyx-signature-ed25519", signature), ("telnyx-timestamp", at)),
+        body=base64.b64encode(body),
+    )
+
+
+@dataclass(slots=True)
+class Bench:
+    """An intake among twins; it is itself the directory, the journals, the leases and the carrier's REST."""
+
+    settings: WorkerSettings = field(
+        default_factory=lambda: WorkerSettings(carriers=CarriersSettings(telnyx=OURSELVES))
+    )
+    slots: int = 1
+    elsewhere: bool = False
+    up: bool = True
+    start_fails: StageError | None = None
+    facts: tuple[Event, ...] = ()
+    ordered: list[CarrierAction] = field(default_factory=list)
+    started: list[CallPlan] = field(default_factory=list)
+    _tasks: list[Coroutine[Any, Any, Any]] = field(default_factory=list)
+
+    async def hears(self, request: CarrierRequest) -> int:
+        """The status of the answer; orders that follow are given before it returns."""
+        intake = Intake(
+            settings=self.settings,
+            worker_id="w1",
+            carriers={"telnyx": Telnyx()},
+            orders=CarrierOrders({"telnyx": self}, lambda work, _: self._tasks.append(work)),
+            directory=self,
+            journals=self,
+            leases=self,
+            opener=Opener([]),
+            live=LiveCalls(self.slots, lambda: None),
+            start=self.start,
+            media_url=lambda: "ws://w/media",
+        )
+        answer = await intake.accept(request)
+        while self._tasks:
+            await self._tasks.pop()
+        return answer.status
+
+    def happened(self, *facts: Message) -> None:
+        """The call has begun somewhere, and then this."""
+        first = {
+            "direction": "inbound", "from_number": CALLER, "to_number": OURS, "assistant_id": "asst_1",
+            "assistant_revision": 1, "carrier": "telnyx", "carrier_call_id": "v3:a", "worker_id": "w0",
+        }  # fmt: skip
+        named = [("started", first), *((EVENT_NAMES[type(fact)], fact.model_dump(mode="json")) for fact in facts)]
+        self.facts = tuple(
+            Event(
+                id=f"evt_{number}",
+                type=f"calliope.call.{name}.v1",
+                source="/test",
+                subject="call/call_1",
+                time=datetime(2026, 1, 2, tzinfo=UTC),
+                organization="org_1",
+                sequence=number,
+                data=data,
+            )
+            for number, (name, data) in enumerate(named, 1)
+        )
+
+    async def start(self, plan: CallPlan, journal: Journal) -> None:
+        """See `intake.StartCall`."""
+        if self.start_fails is not None:
+            raise self.start_fails
+        self.started.append(plan)
+
+    async def resolve(self, number: str) -> ResolvedNumber | None:
+        """See `Directory`."""
+        return ResolvedNumber(number=number, carrier="telnyx", assistant=ASSISTANT) if number == OURS else None
+
+    async def pin(self, organization_id: str, assistant_id: str) -> PinnedAssistant | None:
+        """See `Directory`."""
+        return ASSISTANT
+
+    async def create(self, organization_id: str, call_id: str, first: Message) -> Journal:
+        """See `Journals`."""
+        if self.elsewhere:
+            raise OwnershipError("another worker has it")
+        return cast("Journal", TwinJournal())
+
+    async def read(self, call_id: str) -> tuple[tuple[Event, ...], int]:
+        """See `Journals`."""
+        return self.facts, len(self.facts)
+
+    async def reopen(self, facts: Sequence[Event], last: int, first: Message) -> Journal:
+        """See `Journals`."""
+        return cast("Journal", TwinJournal())
+
+    async def take(self, call_id: str, organization_id: str) -> None:
+        """See `Leases`."""
+
+    async def release(self, call_id: str) -> None:
+        """See `Leases`."""
+
+    async def perform(self, account: CarrierAccount, carrier_call_id: str, action: CarrierAction) -> None:
+        """See `CarrierCommands`."""
+        assert (account.secret, carrier_call_id) == ("KEY1", "v3:a")
+        self.ordered.append(action)
+
+    async def still_up(self, account: CarrierAccount, carrier_call_id: str) -> bool:
+        """See `CarrierCommands`."""
+        return self.up
+
+    @property
+    def names(self) -> list[str]:
+        """Of the orders."""
+        return [action.name for action in self.ordered]
+
+
+async def test_a_new_call_is_answered_with_media_of_this_worker() -> None:
+    bench = Bench()
+    assert await bench.hears(an_event("call.initiated")) == 200
+    (plan,) = bench.started
+    assert bench.ordered[0].body["stream_url"] == f"ws://w/media/telnyx/{plan.call_id}/{plan.token}"
+
+
+async def test_a_repeated_hook_never_refuses_the_call_that_another_worker_answers() -> None:
+    bench = Bench(elsewhere=True)
+    assert (await bench.hears(an_event("call.initiated")), bench.names) == (200, [])
+
+
+async def test_without_a_free_slot_the_caller_hears_busy() -> None:
+    bench = Bench(slots=0)
+    assert (await bench.hears(an_event("call.initiated")), bench.names) == (200, ["reject"])
+    assert bench.ordered[0].body == {"cause": "USER_BUSY"}
+
+
+@pytest.mark.parametrize(("key", "orders"), [(KEY, ["reject"]), (FORGER, [])])
+async def test_a_number_that_nobody_answers_is_refused_when_the_hook_is_genuine(
+    key: Ed25519PrivateKey, orders: list[str]
+) -> None:
+    bench = Bench()
+    assert (await bench.hears(an_event("call.initiated", key, to="+15550009999")), bench.names) == (200, orders)
+
+
+@pytest.mark.parametrize("event", ["call.initiated", "call.hangup", "streaming.stopped"])
+async def test_a_forged_hook_orders_nothing(event: str) -> None:
+    bench = Bench()
+    bench.happened(CallAnswered(stream_id="s"))
+    assert (await bench.hears(an_event(event, FORGER)), bench.names, bench.started) == (403, [], [])
+
+
+async def test_a_call_that_has_no_voice_at_all_ends_with_the_carriers_own_step_by_step() -> None:
+    bench = Bench(start_fails=StageError(Stage.TTS, ProviderError("elevenlabs", Failure.KEY, "no key")))
+    await bench.hears(an_event("call.initiated"))
+    bench.happened(CallEnded(reason=EndReason.PROVIDER_FAILED, duration_ms=0))
+    await bench.hears(an_event("call.answered", client_state=bench.ordered[-1].body["client_state"]))
+    await bench.hears(an_event("call.speak.ended", client_state=bench.ordered[-1].body["client_state"]))
+
+    assert bench.names == ["answer", "speak", "hangup"]
+    assert bench.ordered[1].body["payload"] == bench.settings.call.last_resort
+
+
+@pytest.mark.parametrize(
+    ("facts", "up", "orders"),
+    [
+        ([], True, ["streaming_start"]),
+        ([], False, []),
+        ([CallEnded(reason=EndReason.ASSISTANT_ENDED, duration_ms=1)], True, ["hangup"]),
+        ([CallEnded(reason=EndReason.PROVIDER_FAILED, duration_ms=1)], True, ["speak"]),
+        ([TransferStarted(to_number=CALLER), CallEnded(reason=EndReason.TRANSFERRED, duration_ms=1)], True, []),
+    ],
+)
+async def test_when_media_ended_the_call_goes_on_here_only_if_it_still_lives(
+    facts: list[Message], up: bool, orders: list[str]
+) -> None:
+    bench = Bench(up=up)
+    bench.happened(CallAnswered(stream_id="s"), *facts)
+    assert (await bench.hears(an_event("streaming.stopped")), bench.names) == (200, orders)
+    assert len(bench.started) == orders.count("streaming_start")

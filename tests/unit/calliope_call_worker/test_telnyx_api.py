@@ -1,0 +1,118 @@
+"""Telnyx over REST: one command is one effect, however often it is sent; a call that is over is no error."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.telephony.base import CarrierAccount
+from calliope_call_worker.providers.telephony.telnyx_api import TelnyxApi, command, state
+from support.vendor_fakes import serving
+
+ACCOUNT = CarrierAccount("1234567890", "KEY1", None)
+AFTER = "https://voice.example.test/telephony/telnyx/resume/call_1"
+OK: dict[str, Any] = {"data": {"result": "ok"}}
+
+
+def refusal(code: str) -> dict[str, Any]:
+    return {"errors": [{"code": code, "title": "no", "detail": "no"}]}
+
+
+class FakeTelnyx:
+    """Gives these answers in order, the last one again and again, and keeps what it was asked."""
+
+    def __init__(self, *answers: tuple[int, dict[str, Any]]) -> None:
+        self._answers = list(answers)
+        self.asked: list[tuple[str, str, dict[str, Any]]] = []
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """One request."""
+        assert request.headers["Authorization"] == "Bearer KEY1"
+        body = await request.json() if request.can_read_body else {}
+        self.asked.append((request.method, request.raw_path, body))
+        status, answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return web.json_response(answer, status=status)
+
+    @property
+    def bodies(self) -> Sequence[dict[str, Any]]:
+        """Of the requests."""
+        return [body for _, _, body in self.asked]
+
+
+async def test_a_command_is_sent_to_the_leg_with_its_id() -> None:
+    telnyx = FakeTelnyx((200, OK))
+    async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
+        await TelnyxApi(session, url).perform(ACCOUNT, "v3:a/b", command("answer", {"x": 1}, "token"))
+    assert telnyx.asked[0][:2] == ("POST", "/calls/v3:a%2Fb/actions/answer")
+    assert telnyx.bodies == [{"x": 1, "command_id": command("answer", {}, "token").command_id}]
+
+
+@pytest.mark.parametrize("trouble", [500, 503, 429])
+async def test_a_command_that_was_not_taken_is_sent_again_as_it_was(trouble: int) -> None:
+    telnyx = FakeTelnyx((trouble, {}), (200, OK))
+    async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
+        await TelnyxApi(session, url).transfer(ACCOUNT, "v3:a", to_number="+1", after_url=AFTER, caller_id=None)
+    first, second = telnyx.bodies
+    assert first == second
+    assert (first["to"], first["timeout_secs"]) == ("+1", 30)
+    assert first["target_leg_client_state"] == state(call_id="call_1", transfer_of="v3:a")
+
+
+@pytest.mark.parametrize(("status", "code"), [(422, "90018"), (422, "90015"), (404, "10005")])
+async def test_a_call_that_is_over_needs_no_hanging_up(status: int, code: str) -> None:
+    telnyx = FakeTelnyx((status, refusal(code)))
+    async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
+        await TelnyxApi(session, url).hang_up(ACCOUNT, "v3:a")
+    assert len(telnyx.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "failure", "tries"),
+    [
+        (401, "10009", Failure.KEY, 1),
+        (422, "10004", Failure.REFUSED, 1),
+        (429, "10011", Failure.RATE_LIMITED, 2),
+        (500, "10007", Failure.ERROR, 2),
+    ],
+)
+async def test_what_telnyx_refuses_has_its_words_and_is_not_tried_for_ever(
+    status: int, code: str, failure: Failure, tries: int
+) -> None:
+    telnyx = FakeTelnyx((status, refusal(code)))
+    async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
+        with pytest.raises(ProviderError, match=code) as refused:
+            await TelnyxApi(session, url).hang_up(ACCOUNT, "v3:a")
+    assert (refused.value.failure, len(telnyx.asked)) == (failure, tries)
+
+
+async def test_a_silent_telnyx_is_not_waited_for() -> None:
+    never = asyncio.Event()
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        await never.wait()
+        return web.Response()
+
+    async with serving("/{path:.*}", answer) as (session, url), asyncio.timeout(5):
+        with pytest.raises(ProviderError, match="too long") as refused:
+            await TelnyxApi(session, url, deadline_s=0.05).hang_up(ACCOUNT, "v3:a")
+        never.set()
+    assert refused.value.failure is Failure.DEADLINE
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "up"),
+    [
+        (200, {"data": {"is_alive": True}}, True),
+        (200, {"data": {"is_alive": False}}, False),
+        (200, {}, False),
+        (404, refusal("10005"), False),
+    ],
+)
+async def test_whether_a_call_outlived_its_media_is_asked(status: int, answer: dict[str, Any], up: bool) -> None:
+    telnyx = FakeTelnyx((status, answer))
+    async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
+        assert await TelnyxApi(session, url).still_up(ACCOUNT, "v3:a") is up
+    assert telnyx.asked[0][:2] == ("GET", "/calls/v3:a")
