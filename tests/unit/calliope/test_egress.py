@@ -1,4 +1,4 @@
-"""The way out: which URLs and addresses a user-given target may have."""
+"""The way out: which URLs a developer may give, and which addresses are reached."""
 
 from ipaddress import ip_network
 
