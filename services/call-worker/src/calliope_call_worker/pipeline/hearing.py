@@ -149,17 +149,16 @@ class Ear:
         return before is None or not same_words(before.text, rest)
 
     def hear_final(self, heard: Piece) -> tuple[str, bool]:
-        """Append the words not heard before; returns them, and whether other words stand now than before."""
+        """Add the words not heard before, at their place; returns them, and whether other words stand than before."""
         before = self.text
         if self._interim is not None:
             self._interim = remainder(self._interim, heard)
-        if keys(heard.text):
-            self._confirm_promoted(heard)
+        place = self._confirm_promoted(heard) if keys(heard.text) else None
         added = unheard(heard, self._recent).strip()
         if keys(heard.text):
             self._settle_unplaced()
         if keys(added):
-            self._append(replace(heard, text=added))
+            self._append(replace(heard, text=added), place)
         else:
             added = ""
         return added, not same_words(before, self.text)
@@ -185,8 +184,8 @@ class Ear:
         """Undo a take: these words come first again."""
         self._pieces[:0] = pieces
 
-    def _append(self, piece: Piece) -> None:
-        self._pieces.append(piece)
+    def _append(self, piece: Piece, place: int | None = None) -> None:
+        self._pieces.insert(len(self._pieces) if place is None else place, piece)
         self._recent.append(piece)
 
     def _settle_unplaced(self) -> None:
@@ -195,13 +194,19 @@ class Ear:
             if piece.promoted and piece.end_ms is None:
                 self._recent[at] = replace(piece, promoted=False)
 
-    def _confirm_promoted(self, final: Piece) -> None:
-        """Let the final speak for interims that were promoted in its window and that no turn has taken."""
+    def _confirm_promoted(self, final: Piece) -> int | None:
+        """Let the final speak for interims that were promoted in its window and that no turn has taken.
+
+        Returns where the first of them stood: what was said after it may stand behind it.
+        """
+        place: int | None = None
         for piece in [piece for piece in self._pieces if piece.promoted and piece.overlaps(final)]:
             rest = remainder(piece, final)
             at, seen = self._pieces.index(piece), self._recent.index(piece) if piece in self._recent else None
             self._pieces[at : at + 1] = [rest] if rest else []
+            place = at if place is None else place
             if seen is not None:
                 del self._recent[seen]
                 if rest:
                     self._recent.insert(seen, rest)
+        return place
