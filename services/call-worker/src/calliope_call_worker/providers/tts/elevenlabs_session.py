@@ -163,17 +163,20 @@ class ElevenLabsSession:
         await close_socket(line.socket, words.CLOSE_SOCKET)
 
     async def _read(self, line: Line) -> None:
-        while True:
-            message = await line.socket.receive()
-            if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
-                try:
-                    self._take(line, orjson.loads(message.data))
-                except (ValueError, TypeError, AttributeError, KeyError, IndexError):
-                    line.fail(ProviderError(words.NAME, Failure.MALFORMED, "a message could not be read"))
-            else:
-                detail = f"closed unasked: {line.socket.close_code} {str(message.extra or '')[:100]}".strip()
-                line.fail(ProviderError(words.NAME, Failure.DROPPED, detail))
-                return
+        """Until the line fails or nobody wants it; then its connection is given back."""
+        try:
+            while line.failure is None:
+                message = await line.socket.receive()
+                if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
+                    try:
+                        self._take(line, orjson.loads(message.data))
+                    except (ValueError, TypeError, AttributeError, KeyError, IndexError):
+                        line.fail(ProviderError(words.NAME, Failure.MALFORMED, "a message could not be read"))
+                else:
+                    detail = f"closed unasked: {line.socket.close_code} {str(message.extra or '')[:100]}".strip()
+                    line.fail(ProviderError(words.NAME, Failure.DROPPED, detail))
+        finally:
+            await close_socket(line.socket)
 
     def _take(self, line: Line, message: dict[str, Any]) -> None:
         context = message.get("contextId") or message.get("context_id") or ""
