@@ -17,6 +17,7 @@ from calliope.messaging.command_client import CommandClient
 from calliope.messaging.commands import Responder
 from calliope.observability import metrics
 from calliope.observability.health import Health
+from calliope.runtime import freeze
 from calliope.secrets import Opener
 from calliope_call_worker.adapters.analysis_work import AnalysisWork
 from calliope_call_worker.adapters.directory import BusDirectory
@@ -229,6 +230,7 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
                     tasks.create_task(worker.analysis.run(), name="analysis.work"),
                     tasks.create_task(worker.recordings.run(), name="recordings.write"),
                 ]
+                freeze()
                 log.info("worker.ready", worker_id=worker.worker_id, slots=settings.slots)
                 yield worker
                 await worker.drain(settings.shutdown_timeout_s)

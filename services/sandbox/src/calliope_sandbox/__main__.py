@@ -1,6 +1,7 @@
 """Runs the sandbox: `python -m calliope_sandbox`; one JSON line says where it listens."""
 
 import asyncio
+import gc
 import signal
 import sys
 
@@ -25,6 +26,8 @@ async def serve(settings: SandboxSettings) -> None:
         host, port = runner.addresses[0][:2]
         sys.stdout.write(orjson.dumps({"event": "sandbox.serving", "url": f"http://{host}:{port}"}).decode() + "\n")
         sys.stdout.flush()
+        gc.collect()
+        gc.freeze()  # its callers keep time too: a full round of the collector is a pause that they would hear
         await stop.wait()
     finally:
         await runner.cleanup()

@@ -58,7 +58,8 @@ def script(call: int, seconds: float) -> list[Json]:
     """A caller who talks for about so long. The second word of every utterance is the call's own."""
     tag = f"k{call:04d}"
     steps: list[Json] = [{"wait_for_silence_ms": 400, "within_s": WITHIN_S}]
-    for turn in range(max(2, round(seconds / TURN_S))):
+    turns = max(2, round(seconds / TURN_S))
+    for turn in range(turns):
         said = f"question {tag} {turn} about the hours"
         if turn % INTERRUPTING == INTERRUPTING - 1:
             steps.append(
@@ -66,7 +67,7 @@ def script(call: int, seconds: float) -> list[Json]:
             )
         else:
             steps.append({"say": said, "within_s": WITHIN_S})
-        following_interrupts = (turn + 1) % INTERRUPTING == INTERRUPTING - 1
+        following_interrupts = (turn + 1) % INTERRUPTING == INTERRUPTING - 1 and turn + 1 < turns
         if not following_interrupts:
             steps.append({"wait_for_silence_ms": 700, "within_s": WITHIN_S})
     return [*steps, {"hang_up": True}]
