@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Final
 
+import aiohttp
+
 from calliope_sandbox.person import FRAME_BYTES, FRAME_MS, Line, Person
 from calliope_sandbox.vendors.carrier_stream import CarrierStream
 from calliope_sandbox.vendors.host import Host
@@ -59,6 +61,10 @@ class CallerSide(ABC):
     @abstractmethod
     def hang_up(self, by: str) -> None:
         """The call ends now."""
+
+    @abstractmethod
+    async def run(self, session: aiohttp.ClientSession) -> None:
+        """The whole call. Never raises but for cancellation."""
 
     @property
     def over(self) -> bool:

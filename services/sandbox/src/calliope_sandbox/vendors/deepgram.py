@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import time
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,13 +13,12 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from calliope_sandbox.knobs import DeepgramKnobs
 from calliope_sandbox.recognition import ArrivalClock, Emission, Recognition, RecognitionOptions
 from calliope_sandbox.tone_speech import Listener
-from calliope_sandbox.vendors.deepgram_door import admit, as_mulaw, upgraded
+from calliope_sandbox.vendors.deepgram_door import Admitted, as_mulaw, serve
 from calliope_sandbox.vendors.deepgram_pace import Outgoing, close_when_idle
 from calliope_sandbox.vendors.deepgram_query import ListenQuery, keyterms_fit, parse
-from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket
+from calliope_sandbox.vendors.host import Host, TroubledSocket
 
 _Json = dict[str, Any]
-_MAX_INTERIMS = 500
 _CAP_SLACK_S = 2.0  # audio ahead of real time that the cap lets pass
 
 
@@ -182,28 +180,12 @@ class ListenSession:
 
 async def listen(request: web.Request, host: Host) -> web.StreamResponse:
     """GET /v1/listen, upgraded."""
-    admitted = await admit(request, host, parse)
-    if isinstance(admitted, web.Response):
-        return admitted
-    request_id, key, query = admitted.request_id, admitted.key, admitted.query
-    ws = await upgraded(request, request_id)
-    record: _Json = {
-        "request_id": request_id,
-        "call": query.call,
-        "query": dict(request.query),
-        "finals": [],
-        "interims": deque(maxlen=_MAX_INTERIMS),
-    }
-    host.record("deepgram", record)
     error = {"type": "Error", "variant": "InternalError", "description": "injected fault"}
-    socket = TroubledSocket(ws, request, host, "deepgram", key, error, call=query.call)
-    session = ListenSession(socket, ws, query, host.knobs.deepgram, request_id, record)
-    try:
-        await session.run()
-    except* (ConnectionResetError, DroppedError):
-        record["dropped"] = True
-    record["audio_ms"] = session.listener.position_ms
-    return ws
+
+    def begin(socket: TroubledSocket, admitted: Admitted[ListenQuery], record: _Json) -> ListenSession:
+        return ListenSession(socket, socket.ws, admitted.query, host.knobs.deepgram, admitted.request_id, record)
+
+    return await serve(request, host, parse, error, begin)
 
 
 def mount(app: web.Application, host: Host) -> None:

@@ -1,18 +1,19 @@
-"""The door of Deepgram's sockets: key, query and armed trouble are looked at before the upgrade."""
+"""The door of Deepgram's sockets: key, query and armed trouble before the upgrade, then a session with its record."""
 
 import uuid
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 from aiohttp import web
 from multidict import MultiMapping
 
-from calliope_sandbox.tone_speech import RATE_HZ, encode
+from calliope_sandbox.tone_speech import RATE_HZ, Listener, encode
 from calliope_sandbox.vendors.deepgram_auth import key_of, refusal
 from calliope_sandbox.vendors.deepgram_query import BadQuery
-from calliope_sandbox.vendors.host import DroppedError, Host, refused
+from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket, refused
 
 
 class Query(Protocol):
@@ -26,7 +27,20 @@ class Query(Protocol):
     def sample_rate(self) -> int: ...
 
 
+class Session(Protocol):
+    """One open stream of either recogniser."""
+
+    @property
+    def listener(self) -> Listener:
+        """Its ear."""
+
+    async def run(self) -> None:
+        """Serve the stream until one side ends it. Raises: DroppedError, ConnectionResetError, in a group."""
+
+
 QueryT = TypeVar("QueryT", bound=Query)
+_Json = dict[str, Any]
+_MAX_INTERIMS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +74,35 @@ async def admit(
     return Admitted(request_id, key, query)
 
 
-async def upgraded(request: web.Request, request_id: str) -> web.WebSocketResponse:
-    """The open socket."""
+async def serve(
+    request: web.Request,
+    host: Host,
+    parse: Callable[[MultiMapping[str]], QueryT],
+    error: _Json,
+    begin: Callable[[TroubledSocket, Admitted[QueryT], _Json], Session],
+) -> web.StreamResponse:
+    """One stream from the knock to its end. `error` is the vendor's message for a fault, `begin` makes the session."""
+    admitted = await admit(request, host, parse)
+    if isinstance(admitted, web.Response):
+        return admitted
     ws = web.WebSocketResponse(max_msg_size=1024 * 1024, compress=False)
-    ws.headers["dg-request-id"] = request_id
+    ws.headers["dg-request-id"] = admitted.request_id
     await ws.prepare(request)
+    record: _Json = {
+        "request_id": admitted.request_id,
+        "call": admitted.query.call,
+        "query": dict(request.query),
+        "finals": [],
+        "interims": deque(maxlen=_MAX_INTERIMS),
+    }
+    host.record("deepgram", record)
+    socket = TroubledSocket(ws, request, host, "deepgram", admitted.key, error, call=admitted.query.call)
+    session = begin(socket, admitted, record)
+    try:
+        await session.run()
+    except* (ConnectionResetError, DroppedError):
+        record["dropped"] = True
+    record["audio_ms"] = session.listener.position_ms
     return ws
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -13,14 +12,13 @@ from calliope_sandbox.knobs import DeepgramKnobs
 from calliope_sandbox.recognition import ArrivalClock, Emission
 from calliope_sandbox.tone_speech import Listener
 from calliope_sandbox.turn_recognition import TurnOptions, TurnRecognition
-from calliope_sandbox.vendors.deepgram_door import Admitted, admit, as_mulaw, upgraded
+from calliope_sandbox.vendors.deepgram_door import Admitted, as_mulaw, serve
 from calliope_sandbox.vendors.deepgram_flux_query import FluxQuery, Thresholds, hints, parse, terms
 from calliope_sandbox.vendors.deepgram_pace import Outgoing, close_when_idle
 from calliope_sandbox.vendors.deepgram_query import BadQuery
-from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket
+from calliope_sandbox.vendors.host import Host, TroubledSocket
 
 _Json = dict[str, Any]
-_MAX_INTERIMS = 500
 _SLICE = 160  # bytes: 20 ms, so that a pause inside a long frame is seen
 
 
@@ -178,28 +176,12 @@ async def close_without_status(ws: web.WebSocketResponse) -> None:
 
 async def listen(request: web.Request, host: Host) -> web.StreamResponse:
     """GET /v2/listen, upgraded."""
-    admitted = await admit(request, host, parse)
-    if isinstance(admitted, web.Response):
-        return admitted
-    ws = await upgraded(request, admitted.request_id)
-    call = admitted.query.call
-    record: _Json = {
-        "request_id": admitted.request_id,
-        "call": call,
-        "query": dict(request.query),
-        "finals": [],
-        "interims": deque(maxlen=_MAX_INTERIMS),
-    }
-    host.record("deepgram", record)
     error = {"type": "Error", "code": "INTERNAL_SERVER_ERROR", "description": "injected fault", "sequence_id": 0}
-    socket = TroubledSocket(ws, request, host, "deepgram", admitted.key, error, call=call)
-    session = FluxSession(socket, ws, admitted, host.knobs.deepgram, record)
-    try:
-        await session.run()
-    except* (ConnectionResetError, DroppedError):
-        record["dropped"] = True
-    record["audio_ms"] = session.listener.position_ms
-    return ws
+
+    def begin(socket: TroubledSocket, admitted: Admitted[FluxQuery], record: _Json) -> FluxSession:
+        return FluxSession(socket, socket.ws, admitted, host.knobs.deepgram, record)
+
+    return await serve(request, host, parse, error, begin)
 
 
 def mount(app: web.Application, host: Host) -> None:

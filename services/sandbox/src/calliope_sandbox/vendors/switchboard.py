@@ -40,10 +40,6 @@ class Switchboard(ABC, Generic[OneCall]):
     def ring(self, called: str, caller: str, person: Person, ring_ms: float) -> OneCall | None:
         """A call to a number; None, when nobody owns it."""
 
-    @abstractmethod
-    async def run(self, call: OneCall, session: aiohttp.ClientSession) -> None:
-        """The whole call."""
-
     async def running(self, _: web.Application) -> AsyncIterator[None]:
         """For `cleanup_ctx`."""
         connector = aiohttp.TCPConnector(limit=0)
@@ -89,7 +85,7 @@ class Switchboard(ABC, Generic[OneCall]):
             self.calls.popitem(last=False)
         if self._tasks is None or self._session is None:
             raise web.HTTPServiceUnavailable
-        self._tasks.create_task(self.run(call, self._session), name=f"{self.vendor}.call.{call.sid}")
+        self._tasks.create_task(call.run(self._session), name=f"{self.vendor}.call.{call.sid}")
         return as_json({"sid": call.sid}, 201)
 
     async def show(self, request: web.Request) -> web.Response:

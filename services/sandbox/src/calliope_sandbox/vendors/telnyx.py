@@ -3,7 +3,6 @@
 import time
 from typing import Any, Final
 
-import aiohttp
 from aiohttp import web
 
 from calliope_sandbox.json_http import as_json, json_object
@@ -49,10 +48,6 @@ class Exchanges(Switchboard[TelnyxCall]):
             number=number,
             dialled=self.dialled,
         )
-
-    async def run(self, call: TelnyxCall, session: aiohttp.ClientSession) -> None:
-        """See `Switchboard`."""
-        await call.run(session)
 
     async def put_number(self, request: web.Request) -> web.Response:
         """Own a number: {connection_id, api_key, signing_key, webhook_url, restless?}."""

@@ -4,7 +4,6 @@ import base64
 import binascii
 from typing import Any
 
-import aiohttp
 from aiohttp import web
 
 from calliope_sandbox.json_http import as_json, json_object
@@ -38,10 +37,6 @@ class Exchanges(Switchboard[PhoneCall]):
             number=number,
             dialled=self.dialled,
         )
-
-    async def run(self, call: PhoneCall, session: aiohttp.ClientSession) -> None:
-        """See `Switchboard`."""
-        await call.run(session)
 
     async def put_number(self, request: web.Request) -> web.Response:
         """Own a number: {account_sid, auth_token, voice_url}."""
