@@ -5,7 +5,6 @@ if __name__ == "__main__":
 """
 
 import asyncio
-import gc
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -47,15 +46,6 @@ def until_stopped(service: AbstractAsyncContextManager[object]) -> Main:
             await stop.wait()
 
     return main
-
-
-def freeze() -> None:
-    """Take what a service has loaded out of the garbage collector's rounds: a full one would hold every call up.
-
-    To be called once, when everything is imported and connected.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 async def _supervise(main: Main, service: str) -> None:

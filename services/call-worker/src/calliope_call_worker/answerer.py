@@ -10,6 +10,7 @@ import structlog
 
 from calliope.contracts.calls import TurnKind
 from calliope.contracts.document.spec import AssistantSpec
+from calliope.garbage import cancelled_without_cycles
 from calliope_call_worker import phrases
 from calliope_call_worker.conversation import Conversation
 from calliope_call_worker.lines import LineCache, VoiceKey
@@ -96,7 +97,8 @@ class Answerer:
         """Answer the caller's turn. Until `gate` opens nothing is said and no tool runs."""
         failed: list[BaseException] = []
         try:
-            await self._rounds(reply, gate)
+            with cancelled_without_cycles():
+                await self._rounds(reply, gate)
             self._failed_turns = 0
         except* ModelFailedError as group:
             failed.append(group.exceptions[0])

@@ -10,14 +10,13 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from calliope import egress
+from calliope import egress, garbage
 from calliope.ids import new_id
 from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
 from calliope.messaging.command_client import CommandClient
 from calliope.messaging.commands import Responder
 from calliope.observability import metrics
 from calliope.observability.health import Health
-from calliope.runtime import freeze
 from calliope.secrets import Opener
 from calliope_call_worker.adapters.analysis_work import AnalysisWork
 from calliope_call_worker.adapters.directory import BusDirectory
@@ -229,8 +228,9 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
                     tasks.create_task(worker.pins.run(), name="pins.write"),
                     tasks.create_task(worker.analysis.run(), name="analysis.work"),
                     tasks.create_task(worker.recordings.run(), name="recordings.write"),
+                    tasks.create_task(garbage.collect(lambda: len(worker.live) == 0), name="garbage.collect"),
                 ]
-                freeze()
+                garbage.freeze()
                 log.info("worker.ready", worker_id=worker.worker_id, slots=settings.slots)
                 yield worker
                 await worker.drain(settings.shutdown_timeout_s)

@@ -35,7 +35,7 @@ class Speakable:
 
     def __init__(self) -> None:
         self._out: list[str] = []
-        self._state: Callable[[str], None] = self._text
+        self._state: Callable[[Speakable, str], None] = Speakable._text
         self._held = ""
         self._space = ""
         self._last = ""  # last character given out
@@ -47,14 +47,14 @@ class Speakable:
     def feed(self, delta: str) -> str:
         """Speakable text that is certain now."""
         for char in delta:
-            self._state(char)
+            self._state(self, char)
         return self._flush()
 
     def finish(self) -> str:
         """What was held back; whatever was never closed (code, thinking) stays unsaid. As new afterwards."""
-        if self._state == self._run:
+        if self._state is Speakable._run:
             self._end_run("\n")
-        elif self._state in (self._tag, self._bang, self._escape):
+        elif self._state in (Speakable._tag, Speakable._bang, Speakable._escape):
             self._literally(self._held)
         rest = self._flush()
         self.__init__()  # type: ignore[misc]
@@ -89,15 +89,15 @@ class Speakable:
         if char.isspace():
             self._blank(char)
         elif char in _RUNS:
-            self._held, self._state = char, self._run
+            self._held, self._state = char, Speakable._run
         elif char == "<":
-            self._held, self._state = char, self._tag
+            self._held, self._state = char, Speakable._tag
         elif char == "!":
-            self._held, self._state = char, self._bang
+            self._held, self._state = char, Speakable._bang
         elif char == "\\":
-            self._held, self._state = char, self._escape
+            self._held, self._state = char, Speakable._escape
         elif char == "]":
-            self._state = self._link_end
+            self._state = Speakable._link_end
         elif char == "|":
             self._blank(" ")
         elif is_emoji(char) or (after_emoji and char == _JOINER):
@@ -111,16 +111,16 @@ class Speakable:
             self._held += char
             return
         self._end_run(char)
-        self._state(char)
+        self._state(self, char)
 
     def _end_run(self, after: str) -> None:
         """A run of one mark is over: a fence, something to leave out, or just these characters."""
-        run, self._held, self._state = self._held, "", self._text
+        run, self._held, self._state = self._held, "", Speakable._text
         mark, length = run[0], len(run)
         if mark == "`":
             if length >= 3:
                 self._blank("\n")
-                self._hidden, self._state = "", self._fence
+                self._hidden, self._state = "", Speakable._fence
             return
         before = " " if self._space or not self._last else self._last
         bullet = self._line_start and after.isspace()
@@ -144,11 +144,11 @@ class Speakable:
         self._hidden = (self._hidden + char)[-3:]
         if self._hidden == "```":
             self._blank("\n")
-            self._state = self._fence_tail
+            self._state = Speakable._fence_tail
 
     def _fence_tail(self, char: str) -> None:
         if char != "`":
-            self._state = self._text
+            self._state = Speakable._text
             self._text(char)
 
     def _tag(self, char: str) -> None:
@@ -159,15 +159,15 @@ class Speakable:
         self._held += char
         if char != ">":
             return None
-        name, self._held, self._state = self._held[1:-1].strip().casefold(), "", self._text
+        name, self._held, self._state = self._held[1:-1].strip().casefold(), "", Speakable._text
         if name in _HIDDEN_TAGS:
-            self._hidden, self._state = "", self._thinking
+            self._hidden, self._state = "", Speakable._thinking
         else:
             self._blank(" ") if name.startswith(("br", "p", "/p", "li")) else None
         return None
 
     def _not_a_tag(self, char: str) -> None:
-        held, self._held, self._state = self._held, "", self._text
+        held, self._held, self._state = self._held, "", Speakable._text
         self._literally(held)
         self._text(char)
 
@@ -175,17 +175,17 @@ class Speakable:
         self._hidden = "<" if char == "<" else (self._hidden + char)[:MAX_TAG_CHARS] if self._hidden else ""
         if char == ">" and self._hidden.startswith("</"):
             if self._hidden[2:-1].strip().casefold() in _HIDDEN_TAGS:
-                self._state = self._text
+                self._state = Speakable._text
             self._hidden = ""
 
     def _bang(self, char: str) -> None:
-        self._held, self._state = "", self._text
+        self._held, self._state = "", Speakable._text
         if char != "[":
             self._emit("!")
         self._text(char)
 
     def _escape(self, char: str) -> None:
-        self._held, self._state = "", self._text
+        self._held, self._state = "", Speakable._text
         if char in _ESCAPABLE:
             self._emit(char)
             return
@@ -193,11 +193,11 @@ class Speakable:
         self._text(char)
 
     def _link_end(self, char: str) -> None:
-        self._state = self._text
+        self._state = Speakable._text
         if char != "(":
             self._text(char)
             return
-        self._depth, self._hidden, self._state = MAX_ADDRESS_CHARS, "(", self._address
+        self._depth, self._hidden, self._state = MAX_ADDRESS_CHARS, "(", Speakable._address
 
     def _address(self, char: str) -> None:
         """The address of a link, up to its parenthesis; `_hidden` holds the open ones."""
@@ -207,6 +207,6 @@ class Speakable:
         elif char == ")":
             self._hidden = self._hidden[1:]
         if not self._hidden or char == "\n" or self._depth <= 0:
-            self._state = self._text
+            self._state = Speakable._text
             if char == "\n":
                 self._text(char)
