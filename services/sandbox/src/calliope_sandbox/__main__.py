@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import sys
+from typing import Final
 
 import orjson
 import uvloop
@@ -11,6 +12,10 @@ from aiohttp import web
 
 from calliope_sandbox.app import create_app
 from calliope_sandbox.settings import SandboxSettings
+
+ALLOCATIONS: Final = 2_000
+YOUNG_ROUNDS: Final = 10
+MIDDLE_ROUNDS: Final = 500
 
 
 async def serve(settings: SandboxSettings) -> None:
@@ -26,11 +31,17 @@ async def serve(settings: SandboxSettings) -> None:
         host, port = runner.addresses[0][:2]
         sys.stdout.write(orjson.dumps({"event": "sandbox.serving", "url": f"http://{host}:{port}"}).decode() + "\n")
         sys.stdout.flush()
-        gc.collect()
-        gc.freeze()  # its callers keep time too: a full round of the collector is a pause that they would hear
+        _rarely_collect()
         await stop.wait()
     finally:
         await runner.cleanup()
+
+
+def _rarely_collect() -> None:
+    """Its callers keep time too: a full round of the garbage collector is a pause that they would hear."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(ALLOCATIONS, YOUNG_ROUNDS, MIDDLE_ROUNDS)
 
 
 def main() -> int:
