@@ -24,8 +24,27 @@ def test_the_first_clause_goes_out_early_and_then_whole_sentences() -> None:
     ]
 
 
-def test_a_short_first_clause_waits_for_more() -> None:
-    assert _split("Well, yes, I can do that. ") == ["Well, yes, I can do that. "]
+def test_the_first_word_goes_out_alone_and_what_follows_it_soon() -> None:
+    assert _split("Sure, let me see. You said five, and I noted it. Anything else?") == [
+        "Sure, ",
+        "let me see. ",
+        "You said five, and I noted it. ",
+        "Anything else?",
+    ]
+
+
+def test_words_between_commas_are_not_spoken_one_by_one() -> None:
+    assert _split("Well, yes, no, I can do that. ") == ["Well, ", "yes, no, I can do that. "]
+
+
+def test_the_clause_after_a_short_opening_is_not_awaited_to_the_end_of_its_sentence() -> None:
+    text = "Yes, we have a table by the window for you, and it is free from eight o'clock on. See you, then, at eight. "
+    assert _split(text) == [
+        "Yes, ",
+        "we have a table by the window for you, ",
+        "and it is free from eight o'clock on. ",
+        "See you, then, at eight. ",
+    ]
 
 
 def test_a_first_sentence_goes_out_even_when_short() -> None:
@@ -33,8 +52,8 @@ def test_a_first_sentence_goes_out_even_when_short() -> None:
 
 
 def test_short_sentences_later_are_spoken_together() -> None:
-    text = "Of course. One. Two. Three. Four is next. And then a longer one."
-    assert _split(text) == ["Of course. ", "One. Two. Three. Four is next. ", "And then a longer one."]
+    text = "Of course I can do that. One. Two. Three. Four is next. And then a longer one."
+    assert _split(text) == ["Of course I can do that. ", "One. Two. Three. Four is next. ", "And then a longer one."]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +71,12 @@ def test_short_sentences_later_are_spoken_together() -> None:
     ],
 )
 def test_nothing_is_cut_inside_abbreviations_numbers_or_addresses(whole: str) -> None:
-    assert _split(f"Hello there. {whole}. Next sentence follows here.")[1] == f"{whole}. "
+    assert _split(f"Hello and good morning. {whole}. Next sentence follows here.")[1] == f"{whole}. "
+
+
+@pytest.mark.parametrize("whole", ["Dr. Smith is here", "e.g. at 5 p.m. we open", "1,000.25 is the sum", "No. 5 it is"])
+def test_nothing_is_cut_there_in_the_first_piece_either(whole: str) -> None:
+    assert _split(f"{whole}. Next sentence follows here.")[0] == f"{whole}. "
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,12 @@
 
 import re
 
-FIRST_CLAUSE_CHARS = 20
-FIRST_SENTENCE_CHARS = 6
+FIRST_CHARS = 4
+"""The first piece may be one word, "Sure, ": it is heard while the rest is still being written."""
+OPENING_CHARS = 20
+"""Until so much was given out the next piece must come soon: what was plays for less than a second."""
+OPENING_SENTENCE_CHARS = 10
+OPENING_CLAUSE_CHARS = 20
 SENTENCE_CHARS = 20
 """A shorter sentence is spoken with the next one: tiny requests cost prosody and quota."""
 MAX_CHARS = 300
@@ -47,7 +51,7 @@ class Splitter:
     def __init__(self) -> None:
         self._text = ""
         self._at = 0
-        self._first = True
+        self._given = 0
 
     def feed(self, delta: str) -> list[str]:
         """Pieces that are complete now, each with the blank that follows it."""
@@ -55,12 +59,12 @@ class Splitter:
         pieces: list[str] = []
         while (end := self._next_cut()) is not None:
             pieces.append(self._text[:end])
-            self._text, self._at, self._first = self._text[end:], 0, False
+            self._text, self._at, self._given = self._text[end:], 0, self._given + end
         return pieces
 
     def finish(self) -> list[str]:
         """What is left; the splitter is as new afterwards."""
-        rest, self._text, self._at, self._first = self._text, "", 0, True
+        rest, self._text, self._at, self._given = self._text, "", 0, 0
         return [rest] if rest else []
 
     def _next_cut(self) -> int | None:
@@ -79,7 +83,7 @@ class Splitter:
         text, mark = self._text, self._text[at]
         if mark == "\n":
             return at + 1
-        if mark in _CLAUSE + _CLAUSE_ALWAYS and not self._first:
+        if mark in _CLAUSE + _CLAUSE_ALWAYS and self._given >= OPENING_CHARS:
             return 0
         after = at + 1
         while after < len(text) and text[after] in _CLOSERS:
@@ -114,9 +118,13 @@ class Splitter:
         return 0 if self._text[end].islower() or self._text[end].isdigit() else end
 
     def _long_enough(self, at: int, end: int) -> bool:
-        if self._text[at] in _CLAUSE + _CLAUSE_ALWAYS:
-            return end >= FIRST_CLAUSE_CHARS
-        return end >= (FIRST_SENTENCE_CHARS if self._first else SENTENCE_CHARS) and has_speech(self._text[:end])
+        if self._given == 0:
+            least = FIRST_CHARS
+        elif self._text[at] in _CLAUSE + _CLAUSE_ALWAYS:
+            least = OPENING_CLAUSE_CHARS
+        else:
+            least = OPENING_SENTENCE_CHARS if self._given < OPENING_CHARS else SENTENCE_CHARS
+        return end >= least and has_speech(self._text[:end])
 
     def _forced_cut(self) -> int:
         soft = [found.end() for found in _SOFT.finditer(self._text, 0, MAX_CHARS)]
