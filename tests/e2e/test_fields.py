@@ -217,10 +217,10 @@ async def test_transfer_call_hands_over_to_a_listed_number_with_its_own_words(ho
 @pytest.mark.promise("P2")
 async def test_a_fallback_model_answers_with_its_own_key_when_the_primary_refuses(house: House) -> None:
     fallback = {"provider": "groq", "model": "llama-3.3-70b-versatile", "api_key": "sandbox-fallback-key"}
-    document = a_document(llm_fallback_providers={"enabled": True, "fallbacks": [fallback]})
+    own = {"api_key": "sandbox-primary-key", "model": "gpt-4o-mini"}  # nobody else's failures open its breaker
+    document = a_document(llm_provider_config=own, llm_fallback_providers={"enabled": True, "fallbacks": [fallback]})
     line = await house.phone_line(document)
-    primary = document["llm_provider_config"]["model"]
-    refuses = {"model": primary, "rules": [{"fail": {"status": 500, "code": "server_error", "message": "down"}}]}
+    refuses = {"model": own["model"], "rules": [{"fail": {"status": 500, "code": "server_error", "message": "down"}}]}
     await house.sandbox("POST", "/sandbox/llm/scripts", refuses)
 
     script: list[Json] = [
