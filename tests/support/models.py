@@ -29,7 +29,12 @@ class ScriptedModel:
         self.model = f"{name}-1"
         self.requests: list[LlmRequest] = []
         self.left = 0
+        self.warmed = 0
         self._scripts = list(scripts)
+
+    async def warm(self) -> None:
+        """See `LanguageModel`."""
+        self.warmed += 1
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
         """Play the next script; the last one again and again."""

@@ -114,6 +114,7 @@ class WholeCall:
 
     call: Call
     stt: TwinStt
+    model: ScriptedModel
     tts: TwinTts
     media: TwinMedia
     journal: TwinJournal
@@ -155,7 +156,8 @@ async def a_call(
     stt, tts, failures = stt or TwinStt(), tts or TwinTts("twin"), Failures()
     thinking = ThinkingSettings()
     breaker = Breakers(failures_to_open=3, cool_down_s=15.0).get("model", "model-1", "k", "")
-    link = Link(ScriptedModel("model", answers), breaker)
+    model = ScriptedModel("model", answers)
+    link = Link(model, breaker)
     async with asyncio.TaskGroup() as tasks, ClientSession() as session:
 
         def spawn(work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
@@ -183,7 +185,7 @@ async def a_call(
         call = Call(_a_plan(spec), parts)
         failures.listen(call.provider_failed)
         media = TwinMedia(plays_at_once=plays_at_once)
-        whole = WholeCall(call, stt, tts, media, journal, tasks, tasks.create_task(call.run(), name="call.run"))
+        whole = WholeCall(call, stt, model, tts, media, journal, tasks, tasks.create_task(call.run(), name="call.run"))
         if answered:
             whole.answer()
         try:

@@ -157,6 +157,7 @@ class Call:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._hold_voice(), name="call.voice")
                 tasks.create_task(self._listen(), name="call.listen")
+                tasks.create_task(self._parts.providers.llm.warm(), name="call.warm")
                 tasks.create_task(self._converse(tasks), name="call.converse")
                 tasks.create_task(self._until_over(), name="call.over")
         except* CallOverError:

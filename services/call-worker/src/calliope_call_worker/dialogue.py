@@ -176,6 +176,8 @@ class Dialogue:
                 self._commit_turn(decision, now)
             case ev.Discard(reply_id) | ev.Withdraw(reply_id):
                 self._drop(reply_id)
+                if self._spawn is not None:  # the answer thrown away took its connection along
+                    self._spawn(self._providers.llm.warm(), "call.warm")
             case ev.Interrupt(reply_id):
                 self._interrupt(reply_id, now)
             case ev.EndCall(reason, unanswered):

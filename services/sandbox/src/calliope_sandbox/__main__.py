@@ -13,9 +13,9 @@ from aiohttp import web
 from calliope_sandbox.app import create_app
 from calliope_sandbox.settings import SandboxSettings
 
-ALLOCATIONS: Final = 2_000
-YOUNG_ROUNDS: Final = 10
-MIDDLE_ROUNDS: Final = 500
+ALLOCATIONS: Final = 700
+YOUNG_ROUNDS: Final = 5
+MIDDLE_ROUNDS: Final = 2_000
 
 
 async def serve(settings: SandboxSettings) -> None:

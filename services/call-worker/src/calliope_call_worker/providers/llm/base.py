@@ -117,6 +117,9 @@ class LanguageModel(Protocol):
     def model(self) -> str:
         """Model name as sent."""
 
+    async def warm(self) -> None:
+        """Have a connection open before it is needed: a handshake less to wait for. Fails silently, within seconds."""
+
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
         """Ask; leaving the block aborts the answer and its connection. No retries inside: they would be silence.
 

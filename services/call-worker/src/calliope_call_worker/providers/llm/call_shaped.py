@@ -14,37 +14,25 @@ from calliope_call_worker.providers.llm import quirks
 from calliope_call_worker.providers.llm.base import CallFacts, LlmEvent, LlmRequest
 from calliope_call_worker.providers.llm.chat_answer import ChatAnswer, refusal
 from calliope_call_worker.providers.llm.chat_body import chat_messages, chat_tools
-from calliope_call_worker.providers.llm.streaming import Endpoint, streamed
+from calliope_call_worker.providers.llm.streaming import Endpoint, HttpModel
 
 NAME: Final = quirks.CUSTOM.name
 
 
-class CallShapedChat:
-    """See `LanguageModel`. The server chooses its model and settings itself."""
+class CallShapedChat(HttpModel):
+    """See `LanguageModel`. The server chooses its model itself; the name is known only to whoever wrote the document."""
 
     def __init__(self, session: ClientSession, facts: CallFacts, *, url: str, model: str, api_key: str) -> None:
-        self._session = session
-        self._model = model
         self._facts: dict[str, Any] = {
             "phoneNumber": {"number": facts.assistant_number},
             "call": {"phoneCallProviderId": facts.carrier_call_id, "customer": {"number": facts.caller_number}},
         }
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._endpoint = Endpoint(NAME, url, refusal, headers)
-
-    @property
-    def name(self) -> str:
-        """See `LanguageModel`."""
-        return NAME
-
-    @property
-    def model(self) -> str:
-        """See `LanguageModel`; it is not sent, and known only to whoever wrote the document."""
-        return self._model
+        super().__init__(session, Endpoint(NAME, url, refusal, headers), model)
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
         """See `LanguageModel`."""
         body = {"messages": chat_messages(request, quirks.CUSTOM), **self._facts}
         if request.tools:
             body["tools"] = chat_tools(request)
-        return streamed(self._session, self._endpoint, orjson.dumps(body), ChatAnswer(NAME))
+        return self._ask(orjson.dumps(body), ChatAnswer(NAME))

@@ -68,6 +68,14 @@ class LlmChain:
         """Whether every model refused for good: wrong key, no credit, no such model."""
         return all(link.hopeless for link in self._links)
 
+    async def warm(self) -> None:
+        """Have a connection to the model that is asked first. An answer that was thrown away took its own along."""
+        now = self._now()
+        hopeful = (link for link in self._links if not link.hopeless and link.breaker.allows_now(now))
+        link = next(hopeful, None)
+        if link is not None:
+            await link.model.warm()
+
     def stream(
         self, request: LlmRequest, spoken: Callable[[], str]
     ) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:

@@ -13,30 +13,19 @@ from calliope_call_worker.providers.llm.base import LlmEvent, LlmRequest
 from calliope_call_worker.providers.llm.chat_answer import ChatAnswer, refusal
 from calliope_call_worker.providers.llm.chat_body import chat_body
 from calliope_call_worker.providers.llm.quirks import Quirks
-from calliope_call_worker.providers.llm.streaming import Endpoint, streamed
+from calliope_call_worker.providers.llm.streaming import Endpoint, HttpModel
 
 
-class OpenAiChat:
+class OpenAiChat(HttpModel):
     """See `LanguageModel`."""
 
     def __init__(self, session: ClientSession, quirks: Quirks, *, url: str, model: str, api_key: str | None) -> None:
-        self._session = session
         self._quirks = quirks
-        self._model = model
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._endpoint = Endpoint(quirks.name, url.rstrip("/") + "/chat/completions", refusal, headers)
-
-    @property
-    def name(self) -> str:
-        """See `LanguageModel`."""
-        return self._quirks.name
-
-    @property
-    def model(self) -> str:
-        """See `LanguageModel`."""
-        return self._model
+        address = url.rstrip("/") + "/chat/completions"
+        super().__init__(session, Endpoint(quirks.name, address, refusal, headers), model)
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
         """See `LanguageModel`."""
         body = chat_body(request, self._model, self._quirks)
-        return streamed(self._session, self._endpoint, body, ChatAnswer(self.name))
+        return self._ask(body, ChatAnswer(self.name))

@@ -1,4 +1,4 @@
-"""One streamed HTTP answer of any vendor: asked, read event by event, and ended so that nothing stays open."""
+"""A model behind an HTTP address, of any vendor: asked, read event by event, and ended so that nothing stays open."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 import aiohttp
 import orjson
 from aiohttp import ClientResponse, ClientSession
+from yarl import URL
 
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import LlmEvent
@@ -18,6 +19,7 @@ from calliope_call_worker.providers.wire import fail, retry_after_s
 TAIL_S: Final = 0.3  # after the model stopped, how long usage may still be on its way
 END_S: Final = 0.05
 REFUSAL_S: Final = 1.0
+WARM_S: Final = 3.0
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=120, sock_connect=5, sock_read=60)  # the last resort; deadlines are above
 _HEADERS: Final = {
@@ -56,34 +58,59 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-@asynccontextmanager
-async def streamed(
-    session: ClientSession, endpoint: Endpoint, body: bytes, answer: Answer
-) -> AsyncIterator[AsyncIterator[LlmEvent]]:
-    """The events of one answer; leaving the block aborts it. Raises: ProviderError, at entering or while iterating."""
-    try:
-        response = await session.post(
-            endpoint.url,
-            data=body,
-            headers={**_HEADERS, **endpoint.headers},
-            timeout=_TIMEOUT,
-            allow_redirects=False,
-        )
-    except (aiohttp.ClientError, OSError, ValueError) as exc:
-        fail(endpoint.provider, exc)
-    try:
-        if response.status != 200:
-            said, wait_s = await _refused(response), retry_after_s(response.headers)
-            raise endpoint.refusal(endpoint.provider, response.status, said, wait_s)
-        async with aclosing(_events(endpoint.provider, response, answer)) as events:
-            yield events
-        if answer.over:
-            await _to_the_end(response)
-    finally:
-        if response.content.at_eof():
-            response.release()
-        else:
-            response.close()  # an answer that nobody wants any more must not run on
+class HttpModel:
+    """What every vendor's model behind one HTTP address has in common; see `LanguageModel`."""
+
+    def __init__(self, session: ClientSession, endpoint: Endpoint, model: str) -> None:
+        self._session = session
+        self._endpoint = endpoint
+        self._model = model
+
+    @property
+    def name(self) -> str:
+        """See `LanguageModel`."""
+        return self._endpoint.provider
+
+    @property
+    def model(self) -> str:
+        """See `LanguageModel`."""
+        return self._model
+
+    async def warm(self) -> None:
+        """See `LanguageModel`. Asks the server for nothing, without a key; what it answers is of no interest."""
+        with suppress(TimeoutError, aiohttp.ClientError, OSError, ValueError):
+            async with asyncio.timeout(WARM_S):
+                root = URL(self._endpoint.url).origin()
+                async with self._session.head(root, allow_redirects=False):
+                    pass
+
+    @asynccontextmanager
+    async def _ask(self, body: bytes, answer: Answer) -> AsyncIterator[AsyncIterator[LlmEvent]]:
+        """The events of one answer; leaving the block aborts it. Raises: ProviderError, here or while iterating."""
+        provider = self.name
+        try:
+            response = await self._session.post(
+                self._endpoint.url,
+                data=body,
+                headers={**_HEADERS, **self._endpoint.headers},
+                timeout=_TIMEOUT,
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            fail(provider, exc)
+        try:
+            if response.status != 200:
+                said, wait_s = await _refused(response), retry_after_s(response.headers)
+                raise self._endpoint.refusal(provider, response.status, said, wait_s)
+            async with aclosing(_events(provider, response, answer)) as events:
+                yield events
+            if answer.over:
+                await _to_the_end(response)
+        finally:
+            if response.content.at_eof():
+                response.release()
+            else:
+                response.close()  # an answer that nobody wants any more must not run on
 
 
 async def _events(provider: str, response: ClientResponse, answer: Answer) -> AsyncGenerator[LlmEvent, None]:
