@@ -20,7 +20,7 @@ NAME: Final = quirks.CUSTOM.name
 
 
 class CallShapedChat(HttpModel):
-    """See `LanguageModel`. The server chooses its model itself; the name is known only to whoever wrote the document."""
+    """See `LanguageModel`. The server chooses its model itself; its name is known to whoever wrote the document."""
 
     def __init__(self, session: ClientSession, facts: CallFacts, *, url: str, model: str, api_key: str) -> None:
         self._facts: dict[str, Any] = {
