@@ -11,7 +11,7 @@ CALL = {
     "clears_at_s": [12.004],
     "failed": None,
     "gaps_ms": [20],
-    "latest_tick_ms": 3.0,
+    "ticks_late_ms": [[0, 97], [1, 2], [30, 1]],
 }
 HEARD = {
     "finals": [{"text": "question k0001 0 please", "sent_at_s": 10.3}],
@@ -37,6 +37,12 @@ def test_what_the_providers_took_is_not_added() -> None:
     assert seen.answers[0].total_ms == pytest.approx(600)
     assert seen.missed == 0
     assert seen.gaps_ms == (20,)
+
+
+def test_how_late_the_callers_were_is_told_of_all_their_ticks_together() -> None:
+    other = CALL | {"ticks_late_ms": [[0, 99], [4, 1]]}
+    seen = figures([CALL, other], [HEARD], [ASKED], [SPOKEN])
+    assert [seen.late_ms(share) for share in (0.98, 0.99, 0.995, 1.0)] == [0, 1, 4, 30]
 
 
 def test_a_model_asked_before_the_final_is_waited_for_only_once() -> None:

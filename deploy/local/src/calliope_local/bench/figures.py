@@ -7,7 +7,8 @@ times are not used: a worker that is late would not know it.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,17 @@ class Figures:
     missed: int
     failed: tuple[str, ...]
     gaps_ms: tuple[int, ...]
-    generator_late_ms: float
+    ticks_late_ms: Mapping[int, int]
+    """How many 20 ms ticks of the callers came so many ms late: the load's own delay."""
+
+    def late_ms(self, share: float) -> int:
+        """What so large a share of the ticks does not exceed."""
+        wanted, seen = math.ceil(share * sum(self.ticks_late_ms.values())), 0
+        for late_ms, ticks in sorted(self.ticks_late_ms.items()):
+            seen += ticks
+            if seen >= wanted:
+                return late_ms
+        return 0
 
 
 def figures(calls: Sequence[Json], finals: Sequence[Json], asked: Sequence[Json], spoken: Sequence[Json]) -> Figures:
@@ -68,7 +79,7 @@ def figures(calls: Sequence[Json], finals: Sequence[Json], asked: Sequence[Json]
         missed=missed,
         failed=tuple(str(call["failed"]) for call in calls if call["failed"]),
         gaps_ms=tuple(gap for call in calls for gap in call["gaps_ms"]),
-        generator_late_ms=max((call["latest_tick_ms"] for call in calls), default=0.0),
+        ticks_late_ms=sum((Counter(dict(call["ticks_late_ms"])) for call in calls), Counter[int]()),
     )
 
 

@@ -48,7 +48,7 @@ class Row:
             str(len(seen.gaps_ms)),
             str(seen.missed),
             str(len(seen.failed)),
-            f"{seen.generator_late_ms:.0f}",
+            *(str(seen.late_ms(share)) for share in (0.99, 1.0)),
         )
 
 
@@ -64,9 +64,10 @@ COLUMNS: Final = (
     "gaps",
     "missed",
     "failed",
-    "sandbox late ms",
+    "load late p99 ms",
+    "load late max ms",
 )
-"""Gaps: stutter inside an answer. Missed: words without an answer. Sandbox late: the load's own worst delay."""
+"""Gaps: stutter inside an answer. Missed: words without an answer. Load late: the callers' own delay."""
 
 
 def table_row(cells: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Final
@@ -51,8 +51,8 @@ class CallerSide(ABC):
     clears_at_s: list[float] = field(default_factory=list)
     exchanges: list[Exchange] = field(default_factory=list)
     gaps_ms: list[int] = field(default_factory=list)
-    late_ticks: int = 0
-    latest_tick_ms: float = 0.0
+    ticks_late_ms: Counter[int] = field(default_factory=Counter)
+    """How many ticks came so many whole ms after they were due."""
     problems: list[str] = field(default_factory=list)
     told: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_TOLD))
     done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -101,8 +101,8 @@ class CallerSide(ABC):
             "answered_at_s": self.answered_at_s,
             "ended_at_s": self.ended_at_s,
             "gaps_ms": self.gaps_ms,
-            "late_ticks": self.late_ticks,
-            "latest_tick_ms": self.latest_tick_ms,
+            "latest_tick_ms": max(self.ticks_late_ms, default=0),
+            "ticks_late_ms": sorted(self.ticks_late_ms.items()),
             "problems": self.problems,
         }
 
@@ -130,12 +130,9 @@ class CallerSide(ABC):
         due_s = time.monotonic() + random.uniform(0, FRAME_MS / 1_000)  # noqa: S311 - a phase, no secret
         frame = 0
         while not self.over:
-            wait_s = due_s - time.monotonic()
-            if wait_s > 0:
+            if (wait_s := due_s - time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
-            else:
-                self.late_ticks += wait_s < -FRAME_MS / 1_000
-                self.latest_tick_ms = max(self.latest_tick_ms, -wait_s * 1_000)
+            self.ticks_late_ms[max(0, int((time.monotonic() - due_s) * 1_000))] += 1
             await self._frame(frame * FRAME_MS)
             due_s += FRAME_MS / 1_000
             frame += 1
