@@ -175,7 +175,7 @@ def _place(stack: LocalStack, workers: int) -> None:
 
 
 def _stand_back(stack: LocalStack, name: str) -> None:
-    """Run when nobody else wants to. Where Linux groups by session (sched(7), autogroup), only the group's own counts."""
+    """Run when nobody else wants to; where Linux groups by session (sched(7), autogroup), by the group's niceness."""
     for thread in _threads(stack, name):
         os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
     group = Path(f"/proc/{stack.pid(name)}/autogroup")
