@@ -86,15 +86,16 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     waits = load.REAL if chosen.real else load.FIXED
     _say(
-        f"{chosen.workers} worker(s), {os.cpu_count()} cores, {chosen.seconds:g} s of talk a call; waits in ms: {waits}"
+        f"{chosen.workers} worker(s), {len(os.sched_getaffinity(0))} cores, {chosen.seconds:g} s of talk a call; waits in ms: {waits}"
     )
     _say(table_row(COLUMNS))
     _say(table_row(["-" * (len(name) - 1) + ":" for name in COLUMNS]))
+    cores = sorted(os.sched_getaffinity(0))  # before this process keeps to one of them: what it starts inherits that
     for count in (int(text) for text in chosen.calls.split(",")):
         with tempfile.TemporaryDirectory(prefix="calliope-bench-") as folder:
             extra = {"worker": {"CALLIOPE_SLOTS": str(SLOTS), "CALLIOPE_LOG__LEVEL": "WARNING"}}
             with LocalStack(Path(folder), extra=extra, workers=chosen.workers) as stack:
-                _place(stack, chosen.workers)
+                _place(stack, chosen.workers, cores)
                 row = measure(stack, count, chosen.seconds, waits)
         _say(table_row(row.cells()))
         for why in sorted(set(row.seen.failed))[:3]:
@@ -155,22 +156,19 @@ def _prepare(stack: LocalStack, waits: load.Waits) -> None:
     request("PATCH", f"{sandbox}/sandbox/knobs", waits.knobs())
 
 
-def _place(stack: LocalStack, workers: int) -> None:
+def _place(stack: LocalStack, workers: int, cores: Sequence[int]) -> None:
     """The worker on a core of its own, everything else on the other.
 
     There the sandbox goes before the services: the outside world does not speak later because they are busy, and what
     it would be late by would be counted as the worker's.
     """
+    apart = len(cores) > 1 and workers == 1
     for name in stack.names():
         if not name.startswith(("sandbox", "worker")):
             _stand_back(stack, name)
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2 or workers > 1:
-        return
-    for name in stack.names():
-        core = cores[1] if name.startswith("worker") else cores[0]
+        its = {cores[1] if name.startswith("worker") else cores[0]} if apart else set(cores)
         for thread in _threads(stack, name):
-            os.sched_setaffinity(thread, {core})
+            os.sched_setaffinity(thread, its)
     os.sched_setaffinity(0, {cores[0]})
 
 
