@@ -85,12 +85,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--workers", type=int, default=1, choices=(1, 2), help="two workers share both cores")
     chosen = parser.parse_args(arguments)
     waits = load.REAL if chosen.real else load.FIXED
-    _say(
-        f"{chosen.workers} worker(s), {len(os.sched_getaffinity(0))} cores, {chosen.seconds:g} s of talk a call; waits in ms: {waits}"
-    )
+    cores = sorted(os.sched_getaffinity(0))  # before this process keeps to one of them: what it starts inherits that
+    _say(f"{chosen.workers} worker(s), {len(cores)} cores, {chosen.seconds:g} s of talk a call; waits in ms: {waits}")
     _say(table_row(COLUMNS))
     _say(table_row(["-" * (len(name) - 1) + ":" for name in COLUMNS]))
-    cores = sorted(os.sched_getaffinity(0))  # before this process keeps to one of them: what it starts inherits that
     for count in (int(text) for text in chosen.calls.split(",")):
         with tempfile.TemporaryDirectory(prefix="calliope-bench-") as folder:
             extra = {"worker": {"CALLIOPE_SLOTS": str(SLOTS), "CALLIOPE_LOG__LEVEL": "WARNING"}}
