@@ -5,8 +5,17 @@ from collections.abc import Callable
 import pytest
 
 from calliope_local.stack import LocalStack
-from support.chaos import LISTENING_STEP, TALK, assert_whole, breaking, longest_pause_s, owner, reached
-from support.house import facts, said, visiting
+from support.chaos import (
+    LISTENING_STEP,
+    TALK,
+    assert_whole,
+    breaking,
+    longest_pause_s,
+    owner,
+    reached,
+    until_delivered,
+)
+from support.house import facts, names, said, visiting
 
 pytestmark = [pytest.mark.chaos, pytest.mark.promise("P4")]
 Record = Callable[[str, object], None]
@@ -88,3 +97,24 @@ async def test_a_call_waits_for_the_only_worker_to_come_back(stack: LocalStack) 
     assert len(facts(record, "resumed")) == 1
     assert any("<Pause" in document for document in call["twiml"])
     assert_whole(call, record)
+
+
+async def test_a_caller_who_hangs_up_while_no_worker_is_there_leaves_a_record_with_an_end(stack: LocalStack) -> None:
+    gone = [*TALK[:5], {"pause_ms": 1_500}, {"hang_up": True}]
+    async with visiting(stack) as house:
+        await breaking(lambda: stack.terminate("worker-2"))
+        line = await house.phone_line()
+        sid = await house.place(line, gone)
+        await reached(house, sid, LISTENING_STEP)
+
+        await breaking(lambda: stack.kill("worker"))
+        call = await house.heard(sid)
+        await breaking(lambda: stack.restart("worker"))
+        await breaking(lambda: stack.restart("worker-2"))
+        record = await house.record(line, sid, within_s=60)
+        ends = {event["id"] for event in record["events"] if event["type"].split(".")[2] == "ended"}
+        await until_delivered(house, line, ends)
+
+    assert call["ended_by"] == "caller"
+    assert record["ended_reason"] == "worker_lost"
+    assert names(record).count("ended") == 1

@@ -47,6 +47,7 @@ class House:
             directory=around,
             journals=around,
             leases=around,
+            open_calls=around,
             opener=Opener([]),
             live=self.live,
             start=self.start,
@@ -60,6 +61,9 @@ class House:
 
     async def create(self, *_: Any) -> None:
         await self.open.wait()
+
+    async def note(self, call_id: str) -> None:
+        """See `OpenCalls`."""
 
     async def take(self, *_: Any) -> None:
         """A lease."""

@@ -69,7 +69,7 @@ def an_event(name: str, key: Ed25519PrivateKey = KEY, **payload: Any) -> Carrier
 
 @dataclass(slots=True)
 class Bench:
-    """An intake among twins; it is itself the directory, the journals, the leases and the carrier's REST."""
+    """An intake among twins; it is itself its directory, journals, leases, open calls, and the carrier's REST."""
 
     settings: WorkerSettings = field(
         default_factory=lambda: WorkerSettings(carriers=CarriersSettings(telnyx=OURSELVES))
@@ -93,6 +93,7 @@ class Bench:
             directory=self,
             journals=self,
             leases=self,
+            open_calls=self,
             opener=Opener([]),
             live=LiveCalls(self.slots, lambda: None),
             start=self.start,
@@ -151,6 +152,16 @@ class Bench:
     async def reopen(self, facts: Sequence[Event], last: int, first: Message) -> Journal:
         """See `Journals`."""
         return cast("Journal", TwinJournal())
+
+    async def note(self, call_id: str) -> None:
+        """See `OpenCalls`."""
+
+    async def without_owner(self) -> set[str]:
+        """See `OpenCalls`."""
+        return set()
+
+    async def forget(self, call_id: str) -> None:
+        """See `OpenCalls`."""
 
     async def take(self, call_id: str, organization_id: str) -> None:
         """See `Leases`."""

@@ -22,6 +22,7 @@ from calliope_call_worker.adapters.analysis_work import AnalysisWork
 from calliope_call_worker.adapters.directory import BusDirectory
 from calliope_call_worker.adapters.journal import NatsJournals
 from calliope_call_worker.adapters.lease import NatsLeases
+from calliope_call_worker.adapters.open_calls import NatsOpenCalls
 from calliope_call_worker.adapters.pins import KeepingDirectory, NatsPins
 from calliope_call_worker.adapters.recordings import FileRecordings
 from calliope_call_worker.analysis.analyst import Analyst
@@ -31,6 +32,7 @@ from calliope_call_worker.call import Call, CallParts
 from calliope_call_worker.handlers import SERVICE, answer_carriers
 from calliope_call_worker.intake import Intake
 from calliope_call_worker.lines import LineCache
+from calliope_call_worker.lost_calls import LostCalls
 from calliope_call_worker.media import MediaEndpoint, WaitingCall
 from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.plan import CallPlan
@@ -75,6 +77,7 @@ class Worker:
         opener = Opener(key.get_secret_value() for key in settings.sealing.private_keys)
         journals = NatsJournals(bus, self._spawn)
         directory = BusDirectory(CommandClient(bus))
+        self.open_calls = NatsOpenCalls(bus)
         self.recordings = FileRecordings(settings.recordings)
         self._accept = answer_carriers(
             bus,
@@ -86,6 +89,7 @@ class Worker:
                 directory=KeepingDirectory(directory, self.pins),
                 journals=journals,
                 leases=self.leases,
+                open_calls=self.open_calls,
                 opener=opener,
                 live=self.live,
                 start=self._start,
@@ -100,6 +104,14 @@ class Worker:
             opener=opener,
             analyst=Analyst(self._providers.for_analysis, outside.check, settings.analysis),
             settings=settings.analysis,
+        )
+        self.lost_calls = LostCalls(
+            settings=settings,
+            open_calls=self.open_calls,
+            journals=journals,
+            directory=directory,
+            opener=opener,
+            apis=self._apis,
         )
         self.analysis = AnalysisWork(bus, job, settings.analysis)
 
@@ -172,6 +184,8 @@ class Worker:
                 self.live.release(call.plan.call_id)
                 if not call.abandoned:
                     await self.leases.release(call.plan.call_id)
+                if call.told:
+                    await self.open_calls.forget(call.plan.call_id)
 
     def _waiting(self, call_id: str) -> WaitingCall | None:
         call = self.live.get(call_id)
@@ -226,6 +240,7 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
                     tasks.create_task(worker.leases.renew(), name="leases.renew"),
                     tasks.create_task(worker.keep_slots(), name="slots.keep"),
                     tasks.create_task(worker.pins.run(), name="pins.write"),
+                    tasks.create_task(worker.lost_calls.run(), name="lost_calls.close"),
                     tasks.create_task(worker.analysis.run(), name="analysis.work"),
                     tasks.create_task(worker.recordings.run(), name="recordings.write"),
                     tasks.create_task(garbage.collect(lambda: len(worker.live) == 0), name="garbage.collect"),

@@ -107,6 +107,7 @@ class Call:
         self._reason: EndReason | None = None
         self._detail = ""
         self._abandoned = False
+        self._told = False
         self._transferring = False
         self._over = asyncio.Event()
         self._released = asyncio.Event()
@@ -121,6 +122,11 @@ class Call:
     def abandoned(self) -> bool:
         """Whether somebody else goes on with it."""
         return self._abandoned
+
+    @property
+    def told(self) -> bool:
+        """Whether its end is stored in its journal."""
+        return self._told
 
     def attach(self, socket: MediaSocket, started: MediaStarted) -> bool:
         """See `media.WaitingCall`."""
@@ -365,7 +371,7 @@ class Call:
         self._parts.journal.append(
             CallEnded(reason=self._reason, duration_ms=duration_ms, detail=self._detail, turns=self._dialogue.turns)
         )
-        await self._parts.journal.flush(FLUSH_S)
+        self._told = await self._parts.journal.flush(FLUSH_S)
         # A voice that failed before it could say so: the carrier's own will, when it asks what comes after media.
         unsaid = self._reason is EndReason.PROVIDER_FAILED and not self._dialogue.goodbye_heard
         if self._reason in _LINE_IS_GONE or unsaid:

@@ -26,7 +26,7 @@ from calliope_call_worker.continuation import continuation, outdated
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.orders import CarrierOrders, last_words
 from calliope_call_worker.plan import CallPlan, own_account
-from calliope_call_worker.ports import Directory, Journal, Journals, Leases
+from calliope_call_worker.ports import Directory, Journal, Journals, Leases, OpenCalls
 from calliope_call_worker.providers.failures import StageError
 from calliope_call_worker.providers.telephony.base import (
     RESUME,
@@ -58,6 +58,7 @@ class Intake:
         directory: Directory,
         journals: Journals,
         leases: Leases,
+        open_calls: OpenCalls,
         opener: Opener,
         live: LiveCalls,
         start: StartCall,
@@ -70,6 +71,7 @@ class Intake:
         self._directory = directory
         self._journals = journals
         self._leases = leases
+        self._open_calls = open_calls
         self._admission = Admission(settings, opener)
         self._live = live
         self._start = start
@@ -125,6 +127,7 @@ class Intake:
             log.warning("call.refused", reason="no free slot", carrier=carrier.name)
             return self._orders.follow(plan, carrier.refuse("busy"))
         try:
+            await self._open_calls.note(plan.call_id)
             journal = await self._journals.create(plan.organization_id, plan.call_id, _started(plan, self._worker_id))
             await self._leases.take(plan.call_id, plan.organization_id)
             return await self._begin(plan, journal)

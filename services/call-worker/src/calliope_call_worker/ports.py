@@ -67,6 +67,19 @@ class Recordings(Protocol):
         """The recording of a call; None, when this installation keeps none."""
 
 
+class OpenCalls(Protocol):
+    """Remembers which calls began, so that one whose worker dies is not forgotten."""
+
+    async def note(self, call_id: str) -> None:
+        """It is about to begin. Returns soon, also when it could not be noted."""
+
+    async def without_owner(self) -> set[str]:
+        """Calls that nobody holds: lost, between two workers, or ended. Raises: TransientError."""
+
+    async def forget(self, call_id: str) -> None:
+        """It has ended; so the journal says."""
+
+
 class Leases(Protocol):
     """Tells the others that this worker holds a call and is alive."""
 

@@ -33,6 +33,9 @@ class CallSettings(Part):
         default="We are sorry, nobody could take your call. Please call again later.",
         description="Said by the carrier's own voice after a transfer that was not answered.",
     )
+    lost_after_s: PositiveFloat = Field(
+        default=60.0, description="A call that no worker has held for so long is ended as `worker_lost`."
+    )
     history_characters: PositiveInt = Field(default=60_000, description="Older turns are left out of requests.")
 
 

@@ -3,6 +3,7 @@
 Commands  `calliope.cmd.<noun>.<verb>.v1`                                core request/reply, one reader
 Events    `calliope.evt.<organization>.<entity>.<entity_id>.<event>`     JetStream stream EVENTS, any readers
 Wake-ups  `calliope.sched.<service>.<key>` -> `calliope.due.<service>.<key>`  scheduled messages, stream SCHED
+Open calls `calliope.open_call.<call_id>`                                one message a call until it has ended
 """
 
 import re
@@ -14,6 +15,7 @@ ALL_EVENTS: Final = "calliope.evt.>"
 DEAD_LETTERS: Final = "calliope.dead.>"
 SCHEDULES: Final = "calliope.sched.>"
 ALL_DUE: Final = "calliope.due.>"
+OPEN_CALLS: Final = "calliope.open_call.*"
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_+-]{1,128}")
 
@@ -106,6 +108,11 @@ def events_of(
 def dead_letter(durable: str, reason: str) -> str:
     """Where a message goes that a durable consumer gives up on."""
     return f"calliope.dead.{durable}.{reason}"
+
+
+def open_call(call_id: str) -> str:
+    """Where it is noted that a call began. Raises: ValueError, when `call_id` is no token."""
+    return f"calliope.open_call.{_token(call_id)}"
 
 
 def schedule(service: str, key: str) -> str:

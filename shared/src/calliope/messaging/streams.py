@@ -145,6 +145,9 @@ CALLS: Final = Stream(
 )
 """Who owns a live call: key call_id, renewed every second. No markers: an expired lease must read as absent."""
 
+OPEN_CALLS: Final = Stream("OPEN_CALLS", (subjects.OPEN_CALLS,), max_age_s=EVENTS.max_age_s, max_per_subject=1)
+"""Calls that began and are not known to have ended: subject `calliope.open_call.<call_id>`, without content."""
+
 PINS_BUCKET: Final = "pins"
 PINS: Final = Stream(
     f"KV_{PINS_BUCKET}",
@@ -156,7 +159,7 @@ PINS: Final = Stream(
 )
 """Revisions of assistants that calls were taken with, secrets sealed: key `<organization>.<assistant>.<revision>`."""
 
-STREAMS: Final = (EVENTS, DEAD, SCHED, CALLS, PINS)
+STREAMS: Final = (EVENTS, DEAD, SCHED, CALLS, OPEN_CALLS, PINS)
 
 WEBHOOKS_FANOUT: Final = Durable(
     "webhooks-fanout",

@@ -1,0 +1,55 @@
+"""Calls that began, in the stream `OPEN_CALLS`: one message a call, gone when somebody saw that it has ended."""
+
+import asyncio
+from typing import Final
+
+import structlog
+from nats.errors import Error as NatsError
+
+from calliope.contracts import subjects
+from calliope.errors import TransientError
+from calliope.messaging.broker import Bus
+from calliope.messaging.streams import CALLS, OPEN_CALLS
+
+log = structlog.get_logger(__name__)
+
+WAIT_S: Final = 2.0
+
+
+class NatsOpenCalls:
+    """See `ports.OpenCalls`."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def note(self, call_id: str) -> None:
+        """See `ports.OpenCalls`."""
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._bus.jetstream.publish(subjects.open_call(call_id), b"")
+        except (NatsError, OSError, TimeoutError) as exc:
+            log.warning("open_call.not_noted", call_id=call_id, error=type(exc).__name__)
+
+    async def without_owner(self) -> set[str]:
+        """See `ports.OpenCalls`."""
+        began = await self._last_tokens(OPEN_CALLS.name, OPEN_CALLS.subjects[0])
+        if not began:
+            return set()
+        return began - await self._last_tokens(CALLS.name, CALLS.subjects[0])
+
+    async def forget(self, call_id: str) -> None:
+        """See `ports.OpenCalls`."""
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._bus.jetstream.purge_stream(OPEN_CALLS.name, subject=subjects.open_call(call_id))
+        except (NatsError, OSError, TimeoutError) as exc:
+            log.info("open_call.not_forgotten", call_id=call_id, error=type(exc).__name__)
+
+    async def _last_tokens(self, stream: str, subject: str) -> set[str]:
+        """Of all subjects that have a message."""
+        try:
+            async with asyncio.timeout(WAIT_S):
+                info = await self._bus.jetstream.stream_info(stream, subjects_filter=subject)
+        except (NatsError, OSError, TimeoutError) as exc:
+            raise TransientError("it is not known which calls are open", retry_after_s=1.0) from exc
+        return {name.rpartition(".")[2] for name in info.state.subjects or {}}

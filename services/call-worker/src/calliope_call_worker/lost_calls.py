@@ -1,0 +1,115 @@
+"""Calls whose worker died, and which no carrier asked about again: they end in the record too, as `worker_lost`.
+
+A carrier that has the caller on the line asks within seconds, and another worker goes on with the call (`intake`). The
+others end here: the caller hung up meanwhile, or the carrier never learned that its media is gone. Every worker looks
+after them; who writes the end is decided by the journal's sequence check, as everywhere.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from calliope.contracts.base import Event
+from calliope.contracts.calls import CallEnded, CallStarted, EndReason
+from calliope.errors import PermanentError, TransientError
+from calliope.secrets import Opener
+from calliope_call_worker.continuation import continuation
+from calliope_call_worker.errors import OwnershipError
+from calliope_call_worker.plan import account_for, open_spec
+from calliope_call_worker.ports import Directory, Journals, OpenCalls
+from calliope_call_worker.providers.errors import ProviderError
+from calliope_call_worker.providers.telephony.base import CarrierApi
+from calliope_call_worker.settings import WorkerSettings
+
+log = structlog.get_logger(__name__)
+
+LOOKS: Final = 4
+"""So often a call is looked at, at least, before it counts as lost."""
+MOST_AT_ONCE: Final = 200
+_WHY: Final = "its worker ended without a word, and the carrier did not ask again"
+
+
+class Absences:
+    """Since when calls have nobody who holds them. Pure; `now` in seconds of any steady clock."""
+
+    def __init__(self, lost_after_s: float) -> None:
+        self._lost_after_s = lost_after_s
+        self._since: dict[str, float] = {}
+
+    def lost(self, without_owner: Collection[str], now: float) -> list[str]:
+        """Those who have been without an owner for long enough; one that is held again begins anew."""
+        self._since = {call_id: self._since.get(call_id, now) for call_id in sorted(without_owner)}
+        due = [call_id for call_id, since in self._since.items() if now - since >= self._lost_after_s]
+        return due[:MOST_AT_ONCE]
+
+
+class LostCalls:
+    """Ends them."""
+
+    def __init__(
+        self,
+        *,
+        settings: WorkerSettings,
+        open_calls: OpenCalls,
+        journals: Journals,
+        directory: Directory,
+        opener: Opener,
+        apis: Mapping[str, CarrierApi],
+    ) -> None:
+        self._settings = settings
+        self._open_calls = open_calls
+        self._journals = journals
+        self._directory = directory
+        self._opener = opener
+        self._apis = apis
+        self._lost_after_s = settings.call.lost_after_s
+
+    async def run(self) -> None:
+        """Look after them for as long as the worker lives."""
+        absences, now = Absences(self._lost_after_s), asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(self._lost_after_s / LOOKS)
+            try:
+                for call_id in absences.lost(await self._open_calls.without_owner(), now()):
+                    await self._close(call_id)
+            except TransientError as exc:
+                log.info("lost_calls.later", reason=str(exc))
+
+    async def _close(self, call_id: str) -> None:
+        """The end of a call, unless it has one or somebody goes on with it. Raises: TransientError."""
+        facts, position = await self._journals.read(call_id)
+        if facts and not any(fact.name == "ended" for fact in facts):
+            try:
+                await self._journals.reopen(facts, position, _ended(facts))
+            except OwnershipError:
+                return
+            log.warning("call.lost", call_id=call_id, facts=len(facts))
+            await self._hang_up(facts)
+        await self._open_calls.forget(call_id)
+
+    async def _hang_up(self, facts: Sequence[Event]) -> None:
+        """Nobody speaks on that line any more, unless the caller was connected to someone else."""
+        first = CallStarted.model_validate(facts[0].data)
+        api = self._apis.get(first.carrier)
+        if api is None or any(fact.name == "transfer_started" for fact in facts):
+            return
+        try:
+            pinned = await self._directory.pin(facts[0].organization, first.assistant_id)
+            if pinned is not None:
+                account = account_for(first.carrier, open_spec(pinned, self._opener), self._settings.carriers)
+                await api.hang_up(account, first.carrier_call_id)
+        except (ProviderError, PermanentError, TransientError) as exc:
+            log.info("call.not_hung_up", call_id=facts[0].entity_id, error=str(exc))
+
+
+def _ended(facts: Sequence[Event]) -> CallEnded:
+    """It lasted until its last fact, as far as anybody knows."""
+    answered = next((fact.time for fact in facts if fact.name == "answered"), facts[-1].time)
+    return CallEnded(
+        reason=EndReason.WORKER_LOST,
+        duration_ms=max(0.0, (facts[-1].time - answered).total_seconds() * 1_000),
+        detail=_WHY,
+        turns=continuation(facts, facts[-1].time.timestamp()).turns,
+    )
