@@ -26,7 +26,7 @@ class NatsOpenCalls:
         """See `ports.OpenCalls`."""
         try:
             async with asyncio.timeout(WAIT_S):
-                await self._bus.jetstream.publish(subjects.open_call(call_id), b"")
+                await self._bus.jetstream.publish(subjects.open_call(call_id), b"", stream=OPEN_CALLS.name)
         except (NatsError, OSError, TimeoutError) as exc:
             log.warning("open_call.not_noted", call_id=call_id, error=type(exc).__name__)
 

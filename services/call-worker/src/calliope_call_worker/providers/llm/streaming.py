@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
+from urllib.parse import urljoin
 
 import aiohttp
 import orjson
 from aiohttp import ClientResponse, ClientSession
-from yarl import URL
 
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import LlmEvent
@@ -80,8 +80,7 @@ class HttpModel:
         """See `LanguageModel`. Asks the server for nothing, without a key; what it answers is of no interest."""
         with suppress(TimeoutError, aiohttp.ClientError, OSError, ValueError):
             async with asyncio.timeout(WARM_S):
-                root = URL(self._endpoint.url).origin()
-                async with self._session.head(root, allow_redirects=False):
+                async with self._session.head(urljoin(self._endpoint.url, "/"), allow_redirects=False):
                     pass
 
     @asynccontextmanager
