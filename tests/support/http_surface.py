@@ -77,8 +77,8 @@ class FakeBus:
 
 
 @asynccontextmanager
-async def gateway(bus: FakeBus, *, key_cache_s: float = 60.0) -> AsyncIterator[Client]:
+async def gateway(bus: FakeBus, *, key_cache_s: float = 60.0, **settings: Any) -> AsyncIterator[Client]:
     """A client of a gateway with small limits."""
-    settings = GatewaySettings(limits=LIMITS, key_cache_s=key_cache_s)
-    async with TestClient(TestServer(build_http(settings, bus))) as client:
+    chosen = GatewaySettings(limits=LIMITS, key_cache_s=key_cache_s, **settings)
+    async with TestClient(TestServer(build_http(chosen, bus))) as client:
         yield client

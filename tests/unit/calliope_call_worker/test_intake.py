@@ -9,7 +9,9 @@ import pytest
 
 from calliope.contracts.assistants import PinnedAssistant, ResolvedNumber
 from calliope.contracts.calls import CarrierRequest
+from calliope.errors import TransientError
 from calliope.secrets import Opener
+from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.intake import Intake
 from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.plan import CallPlan
@@ -35,6 +37,7 @@ class House:
     def __init__(self) -> None:
         self.open = asyncio.Event()
         self.open.set()
+        self.elsewhere = False
         self.begun: list[CallPlan] = []
         self.live = LiveCalls(5, lambda: None)
         settings = WorkerSettings(carriers=CarriersSettings(twilio=TwilioSettings.model_validate(ACCOUNT)))
@@ -60,6 +63,8 @@ class House:
         return ResolvedNumber(number=number, carrier="twilio", assistant=pinned)
 
     async def create(self, *_: Any) -> None:
+        if self.elsewhere:
+            raise OwnershipError("another worker has it")
         await self.open.wait()
 
     async def note(self, call_id: str) -> None:
@@ -122,3 +127,12 @@ async def test_who_knows_the_id_of_anothers_call_is_not_given_its_token() -> Non
     assert ours.token in answered
     assert ours.token not in stranger
     assert ours.call_id != theirs.call_id
+
+
+@pytest.mark.promise("P4")
+async def test_a_call_that_another_worker_has_is_neither_answered_nor_refused_here() -> None:
+    house = House()
+    house.elsewhere = True
+    with pytest.raises(TransientError, match="another worker"):
+        await house.rings(OURS)
+    assert len(house.live) == 0

@@ -22,7 +22,7 @@ from calliope.contracts.calls import (
 from calliope.errors import PermanentError, TransientError
 from calliope.secrets import Opener
 from calliope_call_worker.admission import Admission, call_id_of
-from calliope_call_worker.continuation import continuation, outdated
+from calliope_call_worker.continuation import continuation, outdated, taken_over_now
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.orders import CarrierOrders, last_words
 from calliope_call_worker.plan import CallPlan, own_account
@@ -131,10 +131,12 @@ class Intake:
             journal = await self._journals.create(plan.organization_id, plan.call_id, _started(plan, self._worker_id))
             await self._leases.take(plan.call_id, plan.organization_id)
             return await self._begin(plan, journal)
-        except OwnershipError:
+        except OwnershipError as exc:
             self._live.release(plan.call_id)
             log.warning("call.refused", reason="another worker has it", call_id=plan.call_id)
-            return self._orders.follow(plan, carrier.leave())
+            if self._orders.commands(carrier.name):
+                return self._orders.follow(plan, carrier.leave())
+            raise TransientError("another worker has the call; its answer counts", retry_after_s=1.0) from exc
         except BaseException:
             self._live.release(plan.call_id)
             raise
@@ -207,6 +209,8 @@ class Intake:
         own = self._live.get(plan.call_id)
         if _over(own, facts):
             return self._orders.follow(plan, last_words(plan, hook, facts, self._settings.call))
+        if own is None and taken_over_now(facts, time.time()):
+            raise TransientError("another worker goes on with the call", retry_after_s=1.0)
         if own is not None:
             await own.abandon()
         if not self._live.reserve(plan.call_id):
@@ -222,6 +226,9 @@ class Intake:
             await self._leases.take(plan.call_id, plan.organization_id)
             log.info("call.resumed", call_id=plan.call_id, facts=len(facts))
             return await self._begin(replace(plan, continuation=continuation(facts, time.time())), journal)
+        except OwnershipError as exc:
+            self._live.release(plan.call_id)
+            raise TransientError("another worker goes on with the call", retry_after_s=1.0) from exc
         except BaseException:
             self._live.release(plan.call_id)
             raise

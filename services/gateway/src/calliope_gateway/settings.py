@@ -23,6 +23,9 @@ class GatewaySettings(ServiceSettings):
     limits: LimitSettings = LimitSettings()
     command_timeout_s: PositiveFloat = Field(default=8.0, description="Until a service must have answered.")
     carrier_timeout_s: PositiveFloat = Field(default=10.0, description="Carriers wait 15 s at most.")
+    carrier_again_s: PositiveFloat = Field(
+        default=0.7, description="A worker that has not answered a hook by then may be dead; one is asked again."
+    )
     resume_wait_s: PositiveFloat = Field(
         default=20.0, description="How long a call that lost its worker waits for another before it ends."
     )

@@ -3,6 +3,7 @@
 When there is none, a new caller hears busy; a call that lost its worker is asked for again, for a bounded time.
 """
 
+import asyncio
 from typing import Final, Literal, cast
 from urllib.parse import quote
 from xml.sax.saxutils import escape
@@ -70,16 +71,44 @@ class CarrierHooks:
         return CarrierResponse(status=200, body=_TWIML.format(again))
 
     async def _ask(self, hook: CarrierRequest) -> CarrierResponse | None:
-        """A worker's answer; None, when none has a free slot."""
+        """A worker's answer; None, when none has a free slot. Raises: CommandError, when the hook itself is to blame.
+
+        A worker that died took what it was just asked along, and a caller waits: while nobody answers, one is asked
+        again. A worker that is only slow keeps the call, and its answer is still waited for.
+        """
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._settings.carrier_timeout_s
+        asked: set[asyncio.Task[CarrierResponse | CommandError]] = set()
+        answer: CarrierResponse | CommandError | None = None
+        async with asyncio.TaskGroup() as tasks:
+            while answer is None and (left_s := deadline - now()) > 0:
+                asked.add(tasks.create_task(self._ask_one(hook, left_s), name="carrier_hook.ask"))
+                again_at = min(deadline, now() + self._settings.carrier_again_s)
+                while answer is None and asked and (wait_s := again_at - now()) > 0:
+                    done, asked = await asyncio.wait(asked, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+                    answer = next((found for task in done if not _no_worker(found := task.result())), None)
+                if not asked:
+                    break
+            for task in asked:
+                task.cancel()
+        if isinstance(answer, CommandError):
+            raise answer
+        if answer is None:
+            log.warning("carrier_hook.no_worker", carrier=hook.carrier)
+        return answer
+
+    async def _ask_one(self, hook: CarrierRequest, timeout_s: float) -> CarrierResponse | CommandError:
         try:
             return await self._commands.call(
-                Command.CALLS_ACCEPT, hook, reply_type=CarrierResponse, timeout_s=self._settings.carrier_timeout_s
+                Command.CALLS_ACCEPT, hook, reply_type=CarrierResponse, timeout_s=timeout_s
             )
         except CommandError as exc:
-            if exc.code not in _NO_WORKER:
-                raise
-            log.warning("carrier_hook.no_worker", carrier=hook.carrier, code=exc.code)
-            return None
+            return exc
+
+
+def _no_worker(answer: CarrierResponse | CommandError) -> bool:
+    """Whether this worker, or none at all, takes the call now; another may."""
+    return isinstance(answer, CommandError) and answer.code in _NO_WORKER
 
 
 def _try(request: web.Request) -> int:
