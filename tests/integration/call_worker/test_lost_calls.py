@@ -36,6 +36,7 @@ SETTINGS = WorkerSettings(
     call=CallSettings(lost_after_s=0.2),
     carriers=CarriersSettings(twilio=TwilioSettings.model_validate({"account_sid": "AC1", "auth_token": "t"})),
 )
+BROKEN = "asst_broken"
 STARTED = CallStarted(
     direction=Direction.INBOUND, from_number="+15550001", to_number="+15550002", assistant_id="asst_1",
     assistant_revision=1, carrier="twilio", carrier_call_id="CA1", worker_id="worker_0",
@@ -50,6 +51,8 @@ class Outside:
 
     async def pin(self, organization_id: str, assistant_id: str) -> PinnedAssistant:
         """See `Directory`."""
+        if assistant_id == BROKEN:
+            raise RuntimeError("nobody thought of this")
         document = {"name": "Ann", "llm_provider_config": {"api_key": "k"}}
         return PinnedAssistant(id=assistant_id, organization_id=organization_id, revision=1, document=document)
 
@@ -68,10 +71,11 @@ class Worker:
     outside: Outside
     lost_calls: LostCalls
 
-    async def takes(self, call_id: str) -> NatsJournal:
+    async def takes(self, call_id: str, *, assistant_id: str = "asst_1") -> NatsJournal:
         """A call begins."""
         await self.open_calls.note(call_id)
-        return await self.journals.create("org_1", call_id, STARTED)
+        first = STARTED.model_copy(update={"assistant_id": assistant_id})
+        return await self.journals.create("org_1", call_id, first)
 
     async def facts(self, call_id: str) -> tuple[Event, ...]:
         """So far."""
@@ -166,6 +170,16 @@ async def test_several_workers_write_one_end(another_worker: OpenWorker) -> None
     await _forgotten(workers[0], "call_1")
 
     assert [fact.name for fact in await workers[0].facts("call_1")] == ["started", "ended"]
+
+
+async def test_a_call_that_cannot_be_closed_well_does_not_hold_up_the_others(another_worker: OpenWorker) -> None:
+    worker = await another_worker()
+    await worker.takes("call_a", assistant_id=BROKEN)
+    await worker.ended("call_a")
+    await worker.takes("call_b")
+
+    await worker.ended("call_b")
+    await _forgotten(worker, "call_a")
 
 
 async def test_a_call_that_has_ended_is_forgotten_and_nothing_is_added(another_worker: OpenWorker) -> None:

@@ -25,8 +25,8 @@ from calliope_call_worker.settings import WorkerSettings
 
 log = structlog.get_logger(__name__)
 
-LOOKS: Final = 4
-"""So often a call is looked at, at least, before it counts as lost."""
+LOOKS: Final = 20
+"""So often a call is looked at before it counts as lost."""
 MOST_AT_ONCE: Final = 200
 _WHY: Final = "its worker ended without a word, and the carrier did not ask again"
 
@@ -72,10 +72,21 @@ class LostCalls:
         while True:
             await asyncio.sleep(self._lost_after_s / LOOKS)
             try:
-                for call_id in absences.lost(await self._open_calls.without_owner(), now()):
-                    await self._close(call_id)
+                lost = absences.lost(await self._open_calls.without_owner(), now())
             except TransientError as exc:
                 log.info("lost_calls.later", reason=str(exc))
+                continue
+            for call_id in lost:
+                await self._try_to_close(call_id)
+
+    async def _try_to_close(self, call_id: str) -> None:
+        """Whatever is wrong with one call, the others, and this worker, go on."""
+        try:
+            await self._close(call_id)
+        except TransientError as exc:
+            log.info("lost_calls.later", call_id=call_id, reason=str(exc))
+        except Exception:
+            log.exception("lost_calls.failed", call_id=call_id)
 
     async def _close(self, call_id: str) -> None:
         """The end of a call, unless it has one or somebody goes on with it. Raises: TransientError."""

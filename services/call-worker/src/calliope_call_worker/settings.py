@@ -34,7 +34,9 @@ class CallSettings(Part):
         description="Said by the carrier's own voice after a transfer that was not answered.",
     )
     lost_after_s: PositiveFloat = Field(
-        default=60.0, description="A call that no worker has held for so long is ended as `worker_lost`."
+        default=600.0,
+        description="A call that no worker has held for so long is ended as `worker_lost`; above the 540 s for which a "
+        "worker that lost the bus keeps a call's facts.",
     )
     history_characters: PositiveInt = Field(default=60_000, description="Older turns are left out of requests.")
 
