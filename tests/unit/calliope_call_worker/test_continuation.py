@@ -16,7 +16,7 @@ from calliope.contracts.calls import (
     TurnKind,
     TurnStarted,
 )
-from calliope_call_worker.continuation import TAKING_OVER_S, continuation, outdated, taken_over_now
+from calliope_call_worker.continuation import continuation, outdated, resumed_since
 from calliope_call_worker.conversation import to_json
 from calliope_call_worker.plan import Continuation
 from calliope_call_worker.providers.llm.base import AssistantMessage, ToolCall, ToolResult, UserMessage
@@ -122,18 +122,17 @@ def test_a_lost_stream_is_no_news_once_the_call_went_on_nor_when_none_can_be_had
 
 
 @pytest.mark.parametrize(
-    ("facts", "after_s", "now"),
+    ("facts", "since_s", "resumed"),
     [
-        ((FLOWS, TAKEN), 0.5, True),
-        ((FLOWS, TAKEN), TAKING_OVER_S + 0.5, False),
-        ((FLOWS, TAKEN, FLOWS), 0.5, False),
-        ((FLOWS,), 0.5, False),
-        ((), 0.5, False),
+        ((FLOWS, TAKEN), -1, True),
+        ((FLOWS, TAKEN, FLOWS), -1, True),
+        ((FLOWS, TAKEN, FLOWS), 1, False),
+        ((FLOWS,), -1, False),
+        ((FLOWS, TAKEN), None, False),
     ],
 )
-def test_a_call_that_somebody_is_just_taking_over_is_left_to_them(
-    facts: tuple[Message, ...], after_s: float, now: bool
+def test_a_call_that_somebody_took_over_since_the_question_came_is_left_to_them(
+    facts: tuple[Message, ...], since_s: float | None, resumed: bool
 ) -> None:
-    history = journal(*facts) if facts else ()
-    last = history[-1].time.timestamp() if history else BEGAN.timestamp()
-    assert taken_over_now(history, last + after_s) is now
+    since = None if since_s is None else BEGAN + timedelta(seconds=since_s)
+    assert resumed_since(journal(*facts), since) is resumed

@@ -73,6 +73,9 @@ class House:
     async def take(self, *_: Any) -> None:
         """A lease."""
 
+    def drop(self, call_id: str) -> None:
+        """See `Leases`."""
+
     async def start(self, plan: CallPlan, _: Any) -> None:
         self.begun.append(plan)
         self.live.register(Ringing(plan))

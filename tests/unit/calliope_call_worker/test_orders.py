@@ -169,6 +169,9 @@ class Bench:
     async def release(self, call_id: str) -> None:
         """See `Leases`."""
 
+    def drop(self, call_id: str) -> None:
+        """See `Leases`."""
+
     async def perform(self, account: CarrierAccount, carrier_call_id: str, action: CarrierAction) -> None:
         """See `CarrierCommands`."""
         assert (account.secret, carrier_call_id) == ("KEY1", "v3:a")

@@ -33,6 +33,10 @@ def test_the_first_word_goes_out_alone_and_what_follows_it_soon() -> None:
     ]
 
 
+def test_a_number_alone_is_no_opening() -> None:
+    assert _split("10, maybe 11, I think it was. Or not.")[0] == "10, maybe 11, "
+
+
 def test_words_between_commas_are_not_spoken_one_by_one() -> None:
     assert _split("Well, yes, no, I can do that. ") == ["Well, ", "yes, no, I can do that. "]
 

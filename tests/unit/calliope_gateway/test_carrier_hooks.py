@@ -63,7 +63,7 @@ async def test_what_a_dead_worker_was_asked_another_one_is_asked_too() -> None:
 
 @pytest.mark.promise("P4")
 async def test_the_only_worker_is_asked_when_it_is_back() -> None:
-    workers = Workers(dead, away, away, well)
+    workers = Workers(dead, away, well)
     assert "<Connect/>" in (await _rings(workers))[1]
 
 

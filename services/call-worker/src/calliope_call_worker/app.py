@@ -182,7 +182,9 @@ class Worker:
                 await call.run()
             finally:
                 self.live.release(call.plan.call_id)
-                if not call.abandoned:
+                if call.abandoned:
+                    self.leases.drop(call.plan.call_id)  # at once: this worker may be about to take it anew
+                else:
                     await self.leases.release(call.plan.call_id)
                 if call.told:
                     await self.open_calls.forget(call.plan.call_id)

@@ -12,7 +12,6 @@ from calliope_call_worker.conversation import Turn, from_json
 from calliope_call_worker.plan import Continuation
 from calliope_call_worker.providers.llm.base import ToolCall, ToolResult
 
-TAKING_OVER_S: Final = 3.0
 MAX_TRIES: Final = 3
 """So often in a row a call is taken over without its media coming."""
 
@@ -62,9 +61,9 @@ def _done(started: ToolStarted, finished: ToolFinished) -> tuple[ToolCall, ToolR
     return call, ToolResult(started.tool_call_id, started.name, finished.result)
 
 
-def taken_over_now(facts: Sequence[Event], now: float) -> bool:
-    """Whether a worker has just begun to go on with the call, and its media is on the way. `now` is Unix time."""
-    return bool(facts) and facts[-1].name == "resumed" and now - facts[-1].time.timestamp() < TAKING_OVER_S
+def resumed_since(facts: Sequence[Event], since: datetime | None) -> bool:
+    """Whether a worker has begun to go on with the call since then; its media flows or is on the way."""
+    return since is not None and any(fact.name == "resumed" and fact.time > since for fact in facts)
 
 
 def outdated(facts: Sequence[Event], at: datetime | None) -> bool:

@@ -1,7 +1,7 @@
 """The talk of one call: every event passes the turn machine here, and what it decides is done. Nothing in it waits."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from calliope.contracts.calls import EndReason, Interrupted, TurnKind, TurnStarted
@@ -134,6 +134,7 @@ class Dialogue:
                 self._recorder.record(record(event, now, decisions))
             for decision in decisions:
                 self._do(decision, now)
+            self._warm_again(decisions)
         except JournalFullError as exc:
             self._end(EndReason.FAILED, str(exc))
         self._arm()
@@ -176,8 +177,6 @@ class Dialogue:
                 self._commit_turn(decision, now)
             case ev.Discard(reply_id) | ev.Withdraw(reply_id):
                 self._drop(reply_id)
-                if self._spawn is not None:  # the answer thrown away took its connection along
-                    self._spawn(self._providers.llm.warm(), "call.warm")
             case ev.Interrupt(reply_id):
                 self._interrupt(reply_id, now)
             case ev.EndCall(reason, unanswered):
@@ -185,6 +184,13 @@ class Dialogue:
                 self._end(EndReason(reason), "")
             case ev.Note():
                 pass
+
+    def _warm_again(self, decisions: Sequence[ev.Decision]) -> None:
+        """An answer that was thrown away took its connection along; who asks at once would only have to share it."""
+        dropped = any(isinstance(decision, ev.Discard | ev.Withdraw) for decision in decisions)
+        asks = any(isinstance(decision, ev.Prepare | ev.Commit | ev.EndCall) for decision in decisions)
+        if dropped and not asks and self._spawn is not None:
+            self._spawn(self._providers.llm.warm(), "call.warm")
 
     def _commit_turn(self, commit: ev.Commit, now: float) -> None:
         self.turns = commit.turn

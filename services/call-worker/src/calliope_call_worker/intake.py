@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -22,7 +23,7 @@ from calliope.contracts.calls import (
 from calliope.errors import PermanentError, TransientError
 from calliope.secrets import Opener
 from calliope_call_worker.admission import Admission, call_id_of
-from calliope_call_worker.continuation import continuation, outdated, taken_over_now
+from calliope_call_worker.continuation import continuation, outdated, resumed_since
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.orders import CarrierOrders, last_words
 from calliope_call_worker.plan import CallPlan, own_account
@@ -125,7 +126,9 @@ class Intake:
     async def _take(self, carrier: Carrier, plan: CallPlan) -> CarrierResponse:
         if not self._live.reserve(plan.call_id):
             log.warning("call.refused", reason="no free slot", carrier=carrier.name)
-            return self._orders.follow(plan, carrier.refuse("busy"))
+            if self._orders.commands(carrier.name):
+                return self._orders.follow(plan, carrier.refuse("busy"))
+            raise TransientError("no free slot", retry_after_s=1.0)  # the gateway says so, unless another has the call
         try:
             await self._open_calls.note(plan.call_id)
             journal = await self._journals.create(plan.organization_id, plan.call_id, _started(plan, self._worker_id))
@@ -139,6 +142,7 @@ class Intake:
             raise TransientError("another worker has the call; its answer counts", retry_after_s=1.0) from exc
         except BaseException:
             self._live.release(plan.call_id)
+            self._leases.drop(plan.call_id)
             raise
 
     def _nobody(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
@@ -196,21 +200,27 @@ class Intake:
         lives = not _over(self._live.get(plan.call_id), facts)
         if lives and (outdated(facts, hook.at) or not await self._orders.still_up(plan)):
             return carrier.leave().response
-        return await self._resume(plan, hook)
+        return await self._resume(plan, hook, since=hook.at or request.asked_at)
 
     async def _begun(self, carrier: Carrier, hook: VoiceHook) -> str:
         """The id of the call that a hook is about: as we had told the carrier, else as it must be of this number."""
         resolved = None if hook.call_id else await self._directory.resolve(hook.our_number)
         return call_id_of(resolved.assistant.organization_id, carrier, hook) if resolved else hook.call_id
 
-    async def _resume(self, plan: CallPlan, hook: VoiceHook) -> CarrierResponse:
-        """A media stream ended: the call is over, was transferred, or lost its worker and goes on here."""
+    async def _resume(self, plan: CallPlan, hook: VoiceHook, since: datetime | None) -> CarrierResponse:
+        """A media stream ended: the call is over, was transferred, or lost its worker and goes on here.
+
+        `since`: when that came to be known. Several workers, or one of them twice, may be asked; the first wins.
+        """
         facts, position = await self._journals.read(plan.call_id)
         own = self._live.get(plan.call_id)
         if _over(own, facts):
             return self._orders.follow(plan, last_words(plan, hook, facts, self._settings.call))
-        if own is None and taken_over_now(facts, time.time()):
-            raise TransientError("another worker goes on with the call", retry_after_s=1.0)
+        if resumed_since(facts, since):
+            if own is None:
+                raise TransientError("another worker goes on with the call", retry_after_s=1.0)
+            by_command = self._orders.commands(plan.carrier.name)
+            return plan.carrier.leave().response if by_command else self._media_answer(own.plan)
         if own is not None:
             await own.abandon()
         if not self._live.reserve(plan.call_id):
@@ -231,6 +241,7 @@ class Intake:
             raise TransientError("another worker goes on with the call", retry_after_s=1.0) from exc
         except BaseException:
             self._live.release(plan.call_id)
+            self._leases.drop(plan.call_id)
             raise
 
     def _media_answer(self, plan: CallPlan) -> CarrierResponse:

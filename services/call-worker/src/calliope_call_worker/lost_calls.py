@@ -7,13 +7,14 @@ after them; who writes the end is decided by the journal's sequence check, as ev
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 
 from calliope.contracts.base import Event
 from calliope.contracts.calls import CallEnded, CallStarted, EndReason
-from calliope.errors import PermanentError, TransientError
+from calliope.errors import CalliopeError, TransientError
 from calliope.secrets import Opener
 from calliope_call_worker.continuation import continuation
 from calliope_call_worker.errors import OwnershipError
@@ -72,11 +73,14 @@ class LostCalls:
         while True:
             await asyncio.sleep(self._lost_after_s / LOOKS)
             try:
-                lost = absences.lost(await self._open_calls.without_owner(), now())
+                without_owner = await self._open_calls.without_owner()
             except TransientError as exc:
                 log.info("lost_calls.later", reason=str(exc))
+                without_owner = set()  # what was not seen all the time begins anew
+            except Exception:
+                log.exception("lost_calls.failed")
                 continue
-            for call_id in lost:
+            for call_id in absences.lost(without_owner, now()):
                 await self._try_to_close(call_id)
 
     async def _try_to_close(self, call_id: str) -> None:
@@ -92,6 +96,8 @@ class LostCalls:
         """The end of a call, unless it has one or somebody goes on with it. Raises: TransientError."""
         facts, position = await self._journals.read(call_id)
         if facts and not any(fact.name == "ended" for fact in facts):
+            if (datetime.now(UTC) - facts[-1].time).total_seconds() < self._lost_after_s:
+                return  # somebody went on with it after all
             try:
                 await self._journals.reopen(facts, position, _ended(facts))
             except OwnershipError:
@@ -111,7 +117,7 @@ class LostCalls:
             if pinned is not None:
                 account = account_for(first.carrier, open_spec(pinned, self._opener), self._settings.carriers)
                 await api.hang_up(account, first.carrier_call_id)
-        except (ProviderError, PermanentError, TransientError) as exc:
+        except (ProviderError, CalliopeError) as exc:
             log.info("call.not_hung_up", call_id=facts[0].entity_id, error=str(exc))
 
 

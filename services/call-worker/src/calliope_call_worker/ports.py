@@ -87,4 +87,7 @@ class Leases(Protocol):
         """Hold it from now on and renew it every second; the journal is what keeps a second owner out."""
 
     async def release(self, call_id: str) -> None:
-        """The call is over or handed on."""
+        """The call is over."""
+
+    def drop(self, call_id: str) -> None:
+        """Somebody else goes on with the call, or will: it is not renewed from here any more."""

@@ -6,7 +6,7 @@ Times named `_ms` inside a call are milliseconds since its media started, from a
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import Base64Bytes, Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import AwareDatetime, Base64Bytes, Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from calliope.contracts.base import E164, Event, Message, Moment, Token
 
@@ -23,6 +23,9 @@ class CarrierRequest(Message):
     path_and_query: str = Field(description="As received, byte for byte: `/telephony/twilio/voice?x=1`.")
     headers: tuple[Header, ...]
     body: Base64Bytes = Field(max_length=2 * MAX_CARRIER_BODY)
+    asked_at: AwareDatetime | None = Field(
+        default=None, description="When it came in; the same when another worker is asked about it."
+    )
 
 
 class CarrierResponse(Message):

@@ -84,17 +84,20 @@ class CommandClient:
         with the same `command_id`. Else what the handler said.
         """
         began = time.perf_counter()
-        code = "ok"
+        code = "cancelled"
         try:
             with traces.span(f"{subjects.pattern_of(subject)} call"):
                 body = _request_body(payload, organization, command_id)
                 reply = Reply.model_validate_json(await self._ask(subject, body, timeout_s))
                 if reply.error is not None:
                     raise _raised(reply.error)
-                return reply.ok if reply_type is None else reply_type.model_validate(reply.ok)
+                result = reply.ok if reply_type is None else reply_type.model_validate(reply.ok)
         except CommandError as exc:
             code = exc.code.value
             raise
+        else:
+            code = "ok"
+            return result
         finally:
             _CALL_SECONDS.labels(subjects.pattern_of(subject), code).observe(time.perf_counter() - began)
 

@@ -44,6 +44,10 @@ class NatsLeases:
         except (NatsError, OSError, TimeoutError) as exc:
             log.info("lease.not_released", call_id=call_id, error=type(exc).__name__)
 
+    def drop(self, call_id: str) -> None:
+        """See `ports.Leases`."""
+        self._held.pop(call_id, None)
+
     async def renew(self) -> None:
         """Renew all leases every second, for as long as the worker lives."""
         while True:

@@ -6,6 +6,8 @@ import re
 
 FIRST_CHARS = 4
 """The first piece may be one word, "Sure, ": it is heard while the rest is still being written."""
+FIRST_LETTERS = 2
+"""A number alone is no opening."""
 OPENING_CHARS = 20
 """Until so much was given out the next piece must come soon: what was plays for less than a second."""
 OPENING_SENTENCE_CHARS = 10
@@ -25,6 +27,7 @@ _BREAK = re.compile("[" + re.escape(_ENDS_WORD + _ENDS_ALWAYS + _ELLIPSIS + _CLA
 _SOFT = re.compile(r"[,;:،؛—–，；：、]\s*|\s")
 _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘«]+$")
 _DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]")
+_LETTER = re.compile(r"[^\W\d_]")
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 _TITLE_WORDS = (
@@ -119,6 +122,8 @@ class Splitter:
 
     def _long_enough(self, at: int, end: int) -> bool:
         if self._given == 0:
+            if len(_LETTER.findall(self._text, 0, end)) < FIRST_LETTERS:
+                return False
             least = FIRST_CHARS
         elif self._text[at] in _CLAUSE + _CLAUSE_ALWAYS:
             least = OPENING_CLAUSE_CHARS

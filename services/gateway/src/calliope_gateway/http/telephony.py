@@ -4,6 +4,7 @@ When there is none, a new caller hears busy; a call that lost its worker is aske
 """
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Final, Literal, cast
 from urllib.parse import quote
 from xml.sax.saxutils import escape
@@ -55,6 +56,7 @@ class CarrierHooks:
             path_and_query=request.raw_path,
             headers=tuple(request.headers.items()),
             body=await read_body(request, limit=limits.carrier_body_bytes, timeout_s=limits.body_timeout_s),
+            asked_at=datetime.now(UTC),
         )
         answer = await self._ask(hook) or self._without_worker(request)
         return web.Response(status=answer.status, text=answer.body, content_type=answer.content_type)
@@ -74,16 +76,16 @@ class CarrierHooks:
         """A worker's answer; None, when none has a free slot. Raises: CommandError, when the hook itself is to blame.
 
         A worker that died took what it was just asked along, and a caller waits: while nobody answers, one is asked
-        again. A worker that is only slow keeps the call, and its answer is still waited for.
+        again, after twice as long each time. A worker that is only slow keeps the call, and its answer is waited for.
         """
-        now = asyncio.get_running_loop().time
+        now, again_s = asyncio.get_running_loop().time, self._settings.carrier_again_s
         deadline = now() + self._settings.carrier_timeout_s
         asked: set[asyncio.Task[CarrierResponse | CommandError]] = set()
         answer: CarrierResponse | CommandError | None = None
         async with asyncio.TaskGroup() as tasks:
             while answer is None and (left_s := deadline - now()) > 0:
                 asked.add(tasks.create_task(self._ask_one(hook, left_s), name="carrier_hook.ask"))
-                again_at = min(deadline, now() + self._settings.carrier_again_s)
+                again_at, again_s = min(deadline, now() + again_s), 2 * again_s
                 while answer is None and asked and (wait_s := again_at - now()) > 0:
                     done, asked = await asyncio.wait(asked, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
                     answer = next((found for task in done if not _no_worker(found := task.result())), None)
