@@ -15,7 +15,7 @@ from support.chaos import (
     reached,
     until_delivered,
 )
-from support.house import facts, names, said, visiting
+from support.house import House, Json, PhoneLine, facts, names, said, visiting
 
 pytestmark = [pytest.mark.chaos, pytest.mark.promise("P4")]
 Record = Callable[[str, object], None]
@@ -82,12 +82,18 @@ async def test_a_deploy_hands_calls_over_between_turns(stack: LocalStack, carrie
     assert_whole(call, record)
 
 
+async def _alone(house: House, stack: LocalStack, script: list[Json]) -> tuple[PhoneLine, str]:
+    """A call whose worker is the only one; its caller has heard the first answer."""
+    await breaking(lambda: stack.terminate("worker-2"))
+    line = await house.phone_line()
+    sid = await house.place(line, script)
+    await reached(house, sid, LISTENING_STEP)
+    return line, sid
+
+
 async def test_a_call_waits_for_the_only_worker_to_come_back(stack: LocalStack) -> None:
     async with visiting(stack) as house:
-        await breaking(lambda: stack.terminate("worker-2"))
-        line = await house.phone_line()
-        sid = await house.place(line, TALK)
-        await reached(house, sid, LISTENING_STEP)
+        line, sid = await _alone(house, stack, TALK)
 
         await breaking(lambda: stack.kill("worker"))
         await breaking(lambda: stack.restart("worker"))
@@ -102,10 +108,7 @@ async def test_a_call_waits_for_the_only_worker_to_come_back(stack: LocalStack) 
 async def test_a_caller_who_hangs_up_while_no_worker_is_there_leaves_a_record_with_an_end(stack: LocalStack) -> None:
     gone = [*TALK[:5], {"pause_ms": 1_500}, {"hang_up": True}]
     async with visiting(stack) as house:
-        await breaking(lambda: stack.terminate("worker-2"))
-        line = await house.phone_line()
-        sid = await house.place(line, gone)
-        await reached(house, sid, LISTENING_STEP)
+        line, sid = await _alone(house, stack, gone)
 
         await breaking(lambda: stack.kill("worker"))
         call = await house.heard(sid)

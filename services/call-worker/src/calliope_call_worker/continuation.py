@@ -61,6 +61,11 @@ def _done(started: ToolStarted, finished: ToolFinished) -> tuple[ToolCall, ToolR
     return call, ToolResult(started.tool_call_id, started.name, finished.result)
 
 
+def ended(facts: Sequence[Event]) -> bool:
+    """Whether the call has its end; only its analysis may come after that."""
+    return any(fact.name == "ended" for fact in facts)
+
+
 def resumed_since(facts: Sequence[Event], since: datetime | None) -> bool:
     """Whether a worker has begun to go on with the call since then; its media flows or is on the way."""
     return since is not None and any(fact.name == "resumed" and fact.time > since for fact in facts)
@@ -73,9 +78,9 @@ def outdated(facts: Sequence[Event], at: datetime | None) -> bool:
     """
     if at is None:
         return False
+    if resumed_since(facts, at):
+        return True
     tries = 0
     for fact in facts:
-        if fact.name == "resumed" and fact.time > at:
-            return True
         tries = 0 if fact.name == "answered" else tries + (fact.name == "resumed")
     return tries >= MAX_TRIES

@@ -23,7 +23,7 @@ from calliope.contracts.calls import (
 from calliope.errors import PermanentError, TransientError
 from calliope.secrets import Opener
 from calliope_call_worker.admission import Admission, call_id_of
-from calliope_call_worker.continuation import continuation, outdated, resumed_since
+from calliope_call_worker.continuation import continuation, ended, outdated, resumed_since
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.orders import CarrierOrders, last_words
 from calliope_call_worker.plan import CallPlan, own_account
@@ -256,7 +256,7 @@ class Intake:
 
 
 def _over(own: LiveCall | None, facts: tuple[Event, ...]) -> bool:
-    return (own is not None and own.ending) or any(fact.name == "ended" for fact in facts)
+    return (own is not None and own.ending) or ended(facts)
 
 
 def _started(plan: CallPlan, worker_id: str) -> CallStarted:

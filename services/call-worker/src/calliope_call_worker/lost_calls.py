@@ -16,11 +16,10 @@ from calliope.contracts.base import Event
 from calliope.contracts.calls import CallEnded, CallStarted, EndReason
 from calliope.errors import CalliopeError, TransientError
 from calliope.secrets import Opener
-from calliope_call_worker.continuation import continuation
+from calliope_call_worker.continuation import continuation, ended
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.plan import account_for, open_spec
 from calliope_call_worker.ports import Directory, Journals, OpenCalls
-from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.telephony.base import CarrierApi
 from calliope_call_worker.settings import WorkerSettings
 
@@ -65,13 +64,13 @@ class LostCalls:
         self._directory = directory
         self._opener = opener
         self._apis = apis
-        self._lost_after_s = settings.call.lost_after_s
 
     async def run(self) -> None:
         """Look after them for as long as the worker lives."""
-        absences, now = Absences(self._lost_after_s), asyncio.get_running_loop().time
+        lost_after_s, now = self._settings.call.lost_after_s, asyncio.get_running_loop().time
+        absences = Absences(lost_after_s)
         while True:
-            await asyncio.sleep(self._lost_after_s / LOOKS)
+            await asyncio.sleep(lost_after_s / LOOKS)
             try:
                 without_owner = await self._open_calls.without_owner()
             except TransientError as exc:
@@ -95,8 +94,8 @@ class LostCalls:
     async def _close(self, call_id: str) -> None:
         """The end of a call, unless it has one or somebody goes on with it. Raises: TransientError."""
         facts, position = await self._journals.read(call_id)
-        if facts and not any(fact.name == "ended" for fact in facts):
-            if (datetime.now(UTC) - facts[-1].time).total_seconds() < self._lost_after_s:
+        if facts and not ended(facts):
+            if (datetime.now(UTC) - facts[-1].time).total_seconds() < self._settings.call.lost_after_s:
                 return  # somebody went on with it after all
             try:
                 await self._journals.reopen(facts, position, _ended(facts))
@@ -117,7 +116,7 @@ class LostCalls:
             if pinned is not None:
                 account = account_for(first.carrier, open_spec(pinned, self._opener), self._settings.carriers)
                 await api.hang_up(account, first.carrier_call_id)
-        except (ProviderError, CalliopeError) as exc:
+        except CalliopeError as exc:
             log.info("call.not_hung_up", call_id=facts[0].entity_id, error=str(exc))
 
 

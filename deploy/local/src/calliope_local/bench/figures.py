@@ -8,7 +8,7 @@ times are not used: a worker that is late would not know it.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,17 +39,12 @@ class Figures:
     missed: int
     failed: tuple[str, ...]
     gaps_ms: tuple[int, ...]
-    ticks_late_ms: Mapping[int, int]
+    ticks_late_ms: Counter[int]
     """How many 20 ms ticks of the callers came so many ms late: the load's own delay."""
 
-    def late_ms(self, share: float) -> int:
+    def late_ms(self, share: float) -> float:
         """What so large a share of the ticks does not exceed."""
-        wanted, seen = math.ceil(share * sum(self.ticks_late_ms.values())), 0
-        for late_ms, ticks in sorted(self.ticks_late_ms.items()):
-            seen += ticks
-            if seen >= wanted:
-                return late_ms
-        return 0
+        return percentile(self.ticks_late_ms.elements(), share)
 
 
 def figures(calls: Sequence[Json], finals: Sequence[Json], asked: Sequence[Json], spoken: Sequence[Json]) -> Figures:

@@ -21,7 +21,6 @@ SECONDS: Final = 40.0
 ARRIVE_S: Final = 10.0
 SLOTS: Final = 400
 LINE: Final = "+15550003333"
-SETTLE_S: Final = 3.0
 THREADS: Final = 64
 AUTOGROUP_EVERY_S: Final = 0.11  # Linux takes no more than one change in 100 ms from whoever is not root
 _TICKS: Final = os.sysconf("SC_CLK_TCK")

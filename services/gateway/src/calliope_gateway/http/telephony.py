@@ -82,13 +82,18 @@ class CarrierHooks:
         deadline = now() + self._settings.carrier_timeout_s
         asked: set[asyncio.Task[CarrierResponse | CommandError]] = set()
         answer: CarrierResponse | CommandError | None = None
+        code = ErrorCode.TIMEOUT
         async with asyncio.TaskGroup() as tasks:
             while answer is None and (left_s := deadline - now()) > 0:
                 asked.add(tasks.create_task(self._ask_one(hook, left_s), name="carrier_hook.ask"))
                 again_at, again_s = min(deadline, now() + again_s), 2 * again_s
                 while answer is None and asked and (wait_s := again_at - now()) > 0:
                     done, asked = await asyncio.wait(asked, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-                    answer = next((found for task in done if not _no_worker(found := task.result())), None)
+                    for found in (task.result() for task in done):
+                        if isinstance(found, CommandError) and found.code in _NO_WORKER:
+                            code = found.code
+                        else:
+                            answer = found
                 if not asked:
                     break
             for task in asked:
@@ -96,7 +101,7 @@ class CarrierHooks:
         if isinstance(answer, CommandError):
             raise answer
         if answer is None:
-            log.warning("carrier_hook.no_worker", carrier=hook.carrier)
+            log.warning("carrier_hook.no_worker", carrier=hook.carrier, code=code)
         return answer
 
     async def _ask_one(self, hook: CarrierRequest, timeout_s: float) -> CarrierResponse | CommandError:
@@ -106,11 +111,6 @@ class CarrierHooks:
             )
         except CommandError as exc:
             return exc
-
-
-def _no_worker(answer: CarrierResponse | CommandError) -> bool:
-    """Whether this worker, or none at all, takes the call now; another may."""
-    return isinstance(answer, CommandError) and answer.code in _NO_WORKER
 
 
 def _try(request: web.Request) -> int:

@@ -70,10 +70,7 @@ class LlmChain:
 
     async def warm(self) -> None:
         """Have a connection to the model that is asked first. An answer that was thrown away took its own along."""
-        now = self._now()
-        hopeful = (link for link in self._links if not link.hopeless and link.breaker.allows_now(now))
-        link = next(hopeful, None)
-        if link is not None:
+        for link in self._healthy()[:1]:
             await link.model.warm()
 
     def stream(
@@ -197,12 +194,15 @@ class LlmChain:
         self, request: LlmRequest, tried: list[Link], answer: _Answer, spoken: Callable[[], str]
     ) -> Callable[[], bool]:
         """Whether words that trickle in are too slow: nothing can be said of them yet, and another model could be."""
-        others = any(
-            link not in tried and not link.hopeless and link.breaker.allows_now(self._now()) for link in self._links
-        )
+        others = any(link not in tried for link in self._healthy())
         if request.schema is not None or not others:
             return lambda: False
         return lambda: not answer.tools and not spoken()
+
+    def _healthy(self) -> list[Link]:
+        """Who would be asked now, in order."""
+        now = self._now()
+        return [link for link in self._links if not link.hopeless and link.breaker.allows_now(now)]
 
     def _is_useful(self, event: LlmEvent, answer: _Answer) -> bool:
         match event:

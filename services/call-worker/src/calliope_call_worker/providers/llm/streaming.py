@@ -79,9 +79,9 @@ class HttpModel:
     async def warm(self) -> None:
         """See `LanguageModel`. Asks the server for nothing, without a key; what it answers is of no interest."""
         with suppress(TimeoutError, aiohttp.ClientError, OSError, ValueError):
-            async with asyncio.timeout(WARM_S):
-                async with self._session.head(urljoin(self._endpoint.url, "/"), allow_redirects=False):
-                    pass
+            root = urljoin(self._endpoint.url, "/")
+            async with asyncio.timeout(WARM_S), self._session.head(root, allow_redirects=False):
+                pass
 
     @asynccontextmanager
     async def _ask(self, body: bytes, answer: Answer) -> AsyncIterator[AsyncIterator[LlmEvent]]:
