@@ -86,9 +86,17 @@ def _text(value: Any) -> str:
 
 def sandbox_variables() -> list[Variable]:
     """The sandbox imports nothing of ours, so its few settings are a dataclass."""
-    meanings = {"host": "Where it listens; loopback only.", "port": "0 takes a free port."}
+    account = (
+        "The account of every {} number that was not registered: JSON, as `PUT /sandbox/{}/numbers/{{number}}` takes."
+    )
+    meanings = {
+        "host": "Where it listens; loopback only.",
+        "port": "0 takes a free port.",
+        "twilio_account": account.format("Twilio", "twilio"),
+        "telnyx_account": account.format("Telnyx", "telnyx"),
+    }
     return [
-        Variable(f"{PREFIX}SANDBOX_{field.name.upper()}", str(field.default), meanings[field.name])
+        Variable(f"{PREFIX}SANDBOX_{field.name.upper()}", _text(field.default), meanings[field.name])
         for field in fields(SandboxSettings)
     ]
 

@@ -1,5 +1,6 @@
 """The environment that each local process gets: the same variables as in production, other values."""
 
+import json
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -51,7 +52,7 @@ def environments(
         "nats": base,
         "mongo": base,
         "provision": shared,
-        "sandbox": base | {"CALLIOPE_SANDBOX_PORT": str(ports.sandbox)},
+        "sandbox": base | {"CALLIOPE_SANDBOX_PORT": str(ports.sandbox)} | _numbers(ports, keys),
         "assistants": shared
         | store
         | loopback
@@ -70,6 +71,7 @@ def environments(
         | loopback
         | _http(ports.worker)
         | _providers(ports)
+        | _carriers(ports, keys)
         | {
             "CALLIOPE_PUBLIC_URL": ports.url("gateway"),
             "CALLIOPE_SEALING__PRIVATE_KEYS": f'["{keys.calls_private}"]',
@@ -101,6 +103,38 @@ def _providers(ports: Ports) -> dict[str, str]:
         "CALLIOPE_PROVIDERS__GEMINI__URL": f"{sandbox}/gemini/v1beta",
         "CALLIOPE_PROVIDERS__GROQ__URL": f"{sandbox}/groq/openai/v1",
         "CALLIOPE_PROVIDERS__XAI__URL": f"{sandbox}/xai/v1",
+    }
+
+
+def _carriers(ports: Ports, keys: LocalKeys) -> dict[str, str]:
+    """Both carriers are the sandbox; the installation's accounts there answer for assistants that bring none."""
+    sandbox = ports.url("sandbox")
+    return {
         "CALLIOPE_CARRIERS__TWILIO__URL": f"{sandbox}/twilio",
+        "CALLIOPE_CARRIERS__TWILIO__ACCOUNT_SID": keys.twilio_account_sid,
+        "CALLIOPE_CARRIERS__TWILIO__AUTH_TOKEN": keys.twilio_auth_token,
         "CALLIOPE_CARRIERS__TELNYX__URL": f"{sandbox}/telnyx/v2",
+        "CALLIOPE_CARRIERS__TELNYX__API_KEY": keys.telnyx_api_key,
+        "CALLIOPE_CARRIERS__TELNYX__CONNECTION_ID": keys.telnyx_connection_id,
+        "CALLIOPE_CARRIERS__TELNYX__PUBLIC_KEY": keys.telnyx_public_key,
+    }
+
+
+def _numbers(ports: Ports, keys: LocalKeys) -> dict[str, str]:
+    """The sandbox's side of `_carriers`: every number that nobody registered there belongs to those accounts."""
+    hooks = ports.url("gateway") + "/telephony"
+    twilio = {
+        "account_sid": keys.twilio_account_sid,
+        "auth_token": keys.twilio_auth_token,
+        "voice_url": f"{hooks}/twilio/voice",
+    }
+    telnyx = {
+        "connection_id": keys.telnyx_connection_id,
+        "api_key": keys.telnyx_api_key,
+        "signing_key": keys.telnyx_signing_key,
+        "webhook_url": f"{hooks}/telnyx/voice",
+    }
+    return {
+        "CALLIOPE_SANDBOX_TWILIO_ACCOUNT": json.dumps(twilio),
+        "CALLIOPE_SANDBOX_TELNYX_ACCOUNT": json.dumps(telnyx),
     }

@@ -10,8 +10,9 @@ import orjson
 import uvloop
 from aiohttp import web
 
-from calliope_sandbox.app import create_app
-from calliope_sandbox.settings import SandboxSettings
+from calliope_sandbox.app import Sandbox, create_app
+from calliope_sandbox.settings import SandboxSettings, SettingsError
+from calliope_sandbox.vendors.numbers import NumberError
 
 ALLOCATIONS: Final = 700
 YOUNG_ROUNDS: Final = 5
@@ -24,7 +25,7 @@ async def serve(settings: SandboxSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = web.AppRunner(create_app(), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(create_app(Sandbox(accounts=settings.accounts)), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()
@@ -45,8 +46,12 @@ def _rarely_collect() -> None:
 
 
 def main() -> int:
-    """Exit status 0 after a signal."""
-    uvloop.run(serve(SandboxSettings.from_environment()))
+    """Exit status 0 after a signal, 2 when a setting cannot be used."""
+    try:
+        uvloop.run(serve(SandboxSettings.from_environment()))
+    except (SettingsError, NumberError) as exc:
+        sys.stderr.write(f"sandbox: {exc}\n")
+        return 2
     return 0
 
 

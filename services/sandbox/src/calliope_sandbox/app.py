@@ -59,6 +59,8 @@ class Sandbox:
     scripts: ScriptStore = field(default_factory=ScriptStore)
     faults: Faults = field(default_factory=Faults)
     records: Records = field(default_factory=Records)
+    accounts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By carrier; see `Host.account`."""
 
     def record(self, kind: str, entry: dict[str, Any]) -> None:
         """See `Host`."""
@@ -67,6 +69,10 @@ class Sandbox:
     def arm(self, fault: Mapping[str, Any]) -> None:
         """See `Host`."""
         self.faults.arm(fault, FAULTY)
+
+    def account(self, carrier: str) -> Mapping[str, Any] | None:
+        """See `Host`."""
+        return self.accounts.get(carrier)
 
     def trouble(self, vendor: str, *, call: str, key: str, sent: int | None) -> Trouble | None:
         """See `Host`."""

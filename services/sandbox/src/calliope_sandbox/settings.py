@@ -1,21 +1,59 @@
-"""Settings of the sandbox: where it listens."""
+"""Settings of the sandbox: where it listens, and whose account every phone number belongs to."""
 
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+Account = Mapping[str, Any]
+
+_PREFIX: Final = "CALLIOPE_SANDBOX_"
+
+
+class SettingsError(ValueError):
+    """A variable that cannot be used; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxSettings:
-    """`CALLIOPE_SANDBOX_HOST` and `CALLIOPE_SANDBOX_PORT`; port 0 takes a free one. Loopback only."""
+    """`CALLIOPE_SANDBOX_HOST` and so on; port 0 takes a free one. Loopback only."""
 
     host: str = "127.0.0.1"
     port: int = 8090
+    twilio_account: Account | None = field(default=None, repr=False)
+    telnyx_account: Account | None = field(default=None, repr=False)
+
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """By carrier."""
+        found = {"twilio": self.twilio_account, "telnyx": self.telnyx_account}
+        return {carrier: account for carrier, account in found.items() if account is not None}
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "SandboxSettings":
-        """Raises: ValueError, when the port is none."""
+        """Raises: SettingsError."""
         return cls(
-            host=environment.get("CALLIOPE_SANDBOX_HOST", "127.0.0.1"),
-            port=int(environment.get("CALLIOPE_SANDBOX_PORT", "8090")),
+            host=environment.get(f"{_PREFIX}HOST", "127.0.0.1"),
+            port=_port(environment.get(f"{_PREFIX}PORT", "8090")),
+            twilio_account=_account(environment, f"{_PREFIX}TWILIO_ACCOUNT"),
+            telnyx_account=_account(environment, f"{_PREFIX}TELNYX_ACCOUNT"),
         )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise SettingsError(f"{_PREFIX}PORT must be a port from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def _account(environment: Mapping[str, str], name: str) -> Account | None:
+    if not (text := environment.get(name, "")):
+        return None
+    try:
+        account = json.loads(text)
+    except ValueError as exc:
+        raise SettingsError(f"{name} is not JSON: {exc}") from exc
+    if not isinstance(account, dict):
+        raise SettingsError(f"{name} must be a JSON object")
+    return account

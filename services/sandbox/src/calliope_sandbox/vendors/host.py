@@ -50,6 +50,9 @@ class Host(Protocol):
     def arm(self, fault: Mapping[str, Any]) -> None:
         """As `POST /sandbox/faults` would. Raises: ValueError."""
 
+    def account(self, carrier: str) -> Mapping[str, Any] | None:
+        """The account that every number of a carrier belongs to which was not registered; None: such ring nobody."""
+
     def trouble(self, vendor: str, *, call: str, key: str, sent: int | None) -> Trouble | None:
         """The fault that strikes now, if any. `sent` is the number of messages sent; None is before the first byte."""
 

@@ -3,8 +3,8 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from typing import Final, Generic, TypeVar
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, Generic, TypeVar
 
 import aiohttp
 import orjson
@@ -15,6 +15,7 @@ from calliope_sandbox.json_http import as_json, json_object
 from calliope_sandbox.person import Person
 from calliope_sandbox.vendors.caller_side import CallerSide
 from calliope_sandbox.vendors.host import Host
+from calliope_sandbox.vendors.numbers import NumberError, Numbers, OneNumber
 
 MAX_CALLS: Final = 5_000
 LONGEST_WAIT_S: Final = 600.0
@@ -24,17 +25,22 @@ OUTCOMES: Final = ("completed", "busy", "no-answer", "failed", "canceled")
 OneCall = TypeVar("OneCall", bound=CallerSide)
 
 
-class Switchboard(ABC, Generic[OneCall]):
-    """All calls of one carrier's twin. They live as long as the sandbox."""
+class Switchboard(ABC, Generic[OneCall, OneNumber]):
+    """All numbers and calls of one carrier's emulator. They live as long as the sandbox."""
 
     vendor: str
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.numbers: Numbers[OneNumber] = Numbers(self.read_number, host.account(self.vendor))
         self.dialled: dict[str, str] = {}
         self.calls: OrderedDict[str, OneCall] = OrderedDict()
         self._tasks: asyncio.TaskGroup | None = None
         self._session: aiohttp.ClientSession | None = None
+
+    @abstractmethod
+    def read_number(self, number: str, document: Mapping[str, Any]) -> OneNumber:
+        """A number of the account in the document. Raises: NumberError."""
 
     @abstractmethod
     def ring(self, called: str, caller: str, person: Person, ring_ms: float) -> OneCall | None:
@@ -54,11 +60,26 @@ class Switchboard(ABC, Generic[OneCall]):
         """The switches that carriers have in common."""
         app.cleanup_ctx.append(self.running)
         controls = f"/sandbox/{self.vendor}"
+        app.router.add_put(f"{controls}/numbers/{{number}}", self.put_number)
+        app.router.add_get(f"{controls}/numbers", self.list_numbers)
         app.router.add_put(f"{controls}/dialled/{{number}}", self.put_dialled)
         app.router.add_post(f"{controls}/calls", self.place)
         app.router.add_get(f"{controls}/calls/{{sid}}", self.show)
         app.router.add_delete(f"{controls}/calls/{{sid}}", self.put_down)
         app.router.add_get(f"{controls}/calls/{{sid}}/live", self.live)
+
+    async def put_number(self, request: web.Request) -> web.Response:
+        """The account of a number: who signs its hooks, and where they go."""
+        number = request.match_info["number"]
+        try:
+            self.numbers.register(number, await json_object(request))
+        except NumberError as exc:
+            return as_json({"error": str(exc)}, 400)
+        return as_json({"number": number})
+
+    async def list_numbers(self, _: web.Request) -> web.Response:
+        """Registered numbers, and `others`: what every number is that was not."""
+        return as_json(self.numbers.listing())
 
     async def put_dialled(self, request: web.Request) -> web.Response:
         """How a number answers that a call is transferred to: {outcome}."""

@@ -1,6 +1,7 @@
 """Twin of Telnyx: the REST of live calls under /telnyx/v2; under /sandbox/telnyx numbers to own, calls to place."""
 
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -9,11 +10,13 @@ from calliope_sandbox.json_http import as_json, json_object
 from calliope_sandbox.person import Person
 from calliope_sandbox.vendors import telnyx_words as words
 from calliope_sandbox.vendors.host import DroppedError, Host, refused
+from calliope_sandbox.vendors.numbers import needed
 from calliope_sandbox.vendors.switchboard import Switchboard
 from calliope_sandbox.vendors.telnyx_call import VENDOR, Number, TelnyxCall
 
 COMMAND_S: Final = 60.0
 """So long a repeated `command_id` is taken without effect."""
+_ACCOUNT: Final = ("connection_id", "api_key", "signing_key", "webhook_url")
 _NEEDED: Final = {
     "answer": (),
     "reject": ("cause",),
@@ -25,18 +28,18 @@ _NEEDED: Final = {
 _WHILE_RINGING: Final = frozenset({"answer", "reject", "hangup"})
 
 
-class Exchanges(Switchboard[TelnyxCall]):
+class Exchanges(Switchboard[TelnyxCall, Number]):
     """All numbers and calls of one sandbox."""
 
     vendor = VENDOR
 
-    def __init__(self, host: Host) -> None:
-        Switchboard.__init__(self, host)
-        self._numbers: dict[str, Number] = {}
+    def read_number(self, number: str, document: Mapping[str, Any]) -> Number:
+        """{connection_id, api_key, signing_key, webhook_url, restless?}. See `Switchboard`."""
+        return Number(number, **needed(document, _ACCOUNT), restless=bool(document.get("restless", False)))
 
     def ring(self, called: str, caller: str, person: Person, ring_ms: float) -> TelnyxCall | None:
         """See `Switchboard`."""
-        number = self._numbers.get(called)
+        number = self.numbers.of(called)
         if number is None:
             return None
         return TelnyxCall(
@@ -48,18 +51,6 @@ class Exchanges(Switchboard[TelnyxCall]):
             number=number,
             dialled=self.dialled,
         )
-
-    async def put_number(self, request: web.Request) -> web.Response:
-        """Own a number: {connection_id, api_key, signing_key, webhook_url, restless?}."""
-        document = await json_object(request)
-        names = ("connection_id", "api_key", "signing_key", "webhook_url")
-        missing = [name for name in names if not document.get(name)]
-        if missing:
-            return as_json({"error": f"{', '.join(missing)} needed"}, 400)
-        given = {name: str(document[name]) for name in names}
-        number = Number(request.match_info["number"], **given, restless=bool(document.get("restless", False)))
-        self._numbers[number.number] = number
-        return as_json({"number": number.number})
 
     # Telnyx's REST
 
@@ -102,7 +93,7 @@ class Exchanges(Switchboard[TelnyxCall]):
             return web.Response(status=500)
         if trouble is not None and trouble.action == "refuse":
             return _error(trouble.status, 10011 if trouble.status == 429 else 10007, trouble.reason)
-        if given not in {number.api_key for number in self._numbers.values()}:
+        if given not in {number.api_key for number in self.numbers.accounts()}:
             return _error(401, 10009, "Authentication failed")
         if call is None or call.number.api_key != given:
             return _error(404, 10005, "Resource not found")
@@ -124,6 +115,5 @@ def mount(app: web.Application, host: Host) -> None:
     """Serve under /telnyx/v2, and its switches under /sandbox/telnyx."""
     exchanges = Exchanges(host)
     exchanges.mount(app)
-    app.router.add_put("/sandbox/telnyx/numbers/{number}", exchanges.put_number)
     app.router.add_get("/telnyx/v2/calls/{sid}", exchanges.fetch)
     app.router.add_post("/telnyx/v2/calls/{sid}/actions/{name}", exchanges.command)

@@ -39,6 +39,16 @@ class Number:
     webhook_url: str
     restless: bool = False
 
+    @property
+    def account(self) -> str:
+        """See `OwnedNumber`."""
+        return self.connection_id
+
+    @property
+    def hook(self) -> str:
+        """See `OwnedNumber`."""
+        return self.webhook_url
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class TelnyxCall(CallerSide):

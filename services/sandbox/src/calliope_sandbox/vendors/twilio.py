@@ -2,30 +2,34 @@
 
 import base64
 import binascii
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from aiohttp import web
 
-from calliope_sandbox.json_http import as_json, json_object
+from calliope_sandbox.json_http import as_json
 from calliope_sandbox.person import Person
 from calliope_sandbox.vendors import twilio_words as words
 from calliope_sandbox.vendors.host import DroppedError, Host, refused
+from calliope_sandbox.vendors.numbers import needed
 from calliope_sandbox.vendors.switchboard import Switchboard
 from calliope_sandbox.vendors.twilio_call import VENDOR, Number, PhoneCall
 
+_ACCOUNT: Final = ("account_sid", "auth_token", "voice_url")
 
-class Exchanges(Switchboard[PhoneCall]):
+
+class Exchanges(Switchboard[PhoneCall, Number]):
     """All numbers and calls of one sandbox."""
 
     vendor = VENDOR
 
-    def __init__(self, host: Host) -> None:
-        Switchboard.__init__(self, host)
-        self._numbers: dict[str, Number] = {}
+    def read_number(self, number: str, document: Mapping[str, Any]) -> Number:
+        """{account_sid, auth_token, voice_url}. See `Switchboard`."""
+        return Number(number, **needed(document, _ACCOUNT))
 
     def ring(self, called: str, caller: str, person: Person, ring_ms: float) -> PhoneCall | None:
         """See `Switchboard`."""
-        number = self._numbers.get(called)
+        number = self.numbers.of(called)
         if number is None:
             return None
         return PhoneCall(
@@ -37,18 +41,6 @@ class Exchanges(Switchboard[PhoneCall]):
             number=number,
             dialled=self.dialled,
         )
-
-    async def put_number(self, request: web.Request) -> web.Response:
-        """Own a number: {account_sid, auth_token, voice_url}."""
-        document = await json_object(request)
-        missing = [name for name in ("account_sid", "auth_token", "voice_url") if not document.get(name)]
-        if missing:
-            return as_json({"error": f"{', '.join(missing)} needed"}, 400)
-        number = Number(
-            request.match_info["number"], document["account_sid"], document["auth_token"], document["voice_url"]
-        )
-        self._numbers[number.number] = number
-        return as_json({"number": number.number})
 
     # Twilio's REST
 
@@ -90,7 +82,8 @@ class Exchanges(Switchboard[PhoneCall]):
             given = base64.b64decode(encoded, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             return False
-        pairs = {f"{one.account_sid}:{one.auth_token}" for one in self._numbers.values() if one.account_sid == account}
+        owned = self.numbers.accounts()
+        pairs = {f"{one.account_sid}:{one.auth_token}" for one in owned if one.account_sid == account}
         return scheme == "Basic" and given in pairs
 
 
@@ -120,7 +113,6 @@ def mount(app: web.Application, host: Host) -> None:
     """Serve under /twilio, and its switches under /sandbox/twilio."""
     exchanges = Exchanges(host)
     exchanges.mount(app)
-    app.router.add_put("/sandbox/twilio/numbers/{number}", exchanges.put_number)
     resource = "/twilio/2010-04-01/Accounts/{account}/Calls/{sid}.json"
     app.router.add_get(resource, exchanges.resource)
     app.router.add_post(resource, exchanges.resource)

@@ -34,6 +34,16 @@ class Number:
     auth_token: str
     voice_url: str
 
+    @property
+    def account(self) -> str:
+        """See `OwnedNumber`."""
+        return self.account_sid
+
+    @property
+    def hook(self) -> str:
+        """See `OwnedNumber`."""
+        return self.voice_url
+
 
 class HookFailedError(Exception):
     """The product did not answer a hook with TwiML."""
