@@ -1,7 +1,5 @@
 """The demonstration: one whole phone call through the local stack, told line by line and checked at the end."""
 
-import json
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -9,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from calliope_local import voice_over
+from calliope_local.call_report import heading, print_events, print_live, print_turns, print_webhooks, say
 from calliope_local.http import HttpError, lines, quoted, request
 from calliope_local.scenario import USUAL_EVENTS, Scenario, load
 from calliope_local.stack import LocalStack
@@ -38,26 +37,28 @@ def play(stack: LocalStack, file: Path, wav: Path | None = None, *, number: str 
     scenario = load(file, sandbox)
     story = Story()
     began = time.monotonic()
-    _heading("1. An assistant is one JSON document")
+    heading("1. An assistant is one JSON document")
     assistant_id = _create(stack, file, scenario, number)
-    _heading("2. The phone rings")
+    heading("2. The phone rings")
     sid = _place_call(stack, scenario, number)
-    told = threading.Thread(target=_tell_live, args=(sandbox, sid), name="live", daemon=True)
+    live = lines(f"{sandbox}/sandbox/twilio/calls/{sid}/live", timeout_s=CALL_S)
+    told = threading.Thread(target=print_live, args=(live,), name="live", daemon=True)
     told.start()
     call = request("GET", f"{sandbox}/sandbox/twilio/calls/{sid}?wait_s={CALL_S}", timeout_s=CALL_S + 5)
     told.join(timeout=5)
     story.want(call["failed"] is None, f"the caller's script failed: {call['failed']}")
     record = _settled(gateway, key, assistant_id, analyzed=scenario.analyzed)
-    _heading("3. What each answer waited for")
-    _tell_turns(record, story)
-    _heading("4. The call's events, in order")
-    _tell_events(record, scenario, story)
-    _heading("5. Webhooks, verified by their receiver with the standardwebhooks library")
+    heading("3. What each answer waited for")
+    story.want(print_turns(record) >= MIN_TURNS, f"at least {MIN_TURNS} answered turns with timings")
+    heading("4. The call's events, in order")
+    print_events(record)
+    _check_events(record, scenario, story)
+    heading("5. Webhooks, verified by their receiver with the standardwebhooks library")
     _tell_hooks(stack, record, _hook(number), story)
     _compare(call, record, story)
     _check(call, record, scenario, story)
     if wav is not None:
-        _say(f"\n6. To listen to\n   {wav}: {voice_over.write(call['lines'], wav):.1f} s, caller left, assistant right")
+        say(f"\n6. To listen to\n   {wav}: {voice_over.write(call['lines'], wav):.1f} s, caller left, assistant right")
     return _summary(record, story, time.monotonic() - began)
 
 
@@ -77,9 +78,9 @@ def _create(stack: LocalStack, file: Path, scenario: Scenario, number: str) -> s
     }
     gateway, key = stack.address("gateway"), stack.keys.api_key
     made: dict[str, Any] = request("POST", f"{gateway}/api/v1/assistants", document, key=key)
-    _say(f"   POST /api/v1/assistants  <  {file}")
-    _say(f"   201  {made['id']}  “{made['name']}”, revision {made['revision']}")
-    _say(f"   its secrets are sealed: llm_provider_config.api_key = {made['llm_provider_config']['api_key']}")
+    say(f"   POST /api/v1/assistants  <  {file}")
+    say(f"   201  {made['id']}  “{made['name']}”, revision {made['revision']}")
+    say(f"   its secrets are sealed: llm_provider_config.api_key = {made['llm_provider_config']['api_key']}")
     request("PUT", f"{sandbox}/sandbox/hooks/{hook}", {"secrets": [made["webhook_secret"]]})
     for name, programme in scenario.hooks.items():
         request("PUT", f"{sandbox}/sandbox/hooks/{name}", programme)
@@ -88,7 +89,7 @@ def _create(stack: LocalStack, file: Path, scenario: Scenario, number: str) -> s
         request("POST", f"{sandbox}/sandbox/llm/scripts", own | scenario.model)
     answers = {"assistant_id": made["id"], "carrier": "twilio"}
     request("PUT", f"{gateway}/api/v1/phone-numbers/{quoted(number)}", answers, key=key)
-    _say(f"   PUT  /api/v1/phone-numbers/{number}  →  {made['id']}")
+    say(f"   PUT  /api/v1/phone-numbers/{number}  →  {made['id']}")
     return str(made["id"])
 
 
@@ -102,20 +103,8 @@ def _place_call(stack: LocalStack, scenario: Scenario, number: str) -> str:
     request("PUT", f"{sandbox}/sandbox/twilio/numbers/{quoted(number)}", account)
     call = {"from": CALLER, "to": number, "script": scenario.caller}
     placed = request("POST", f"{sandbox}/sandbox/twilio/calls", call)
-    _say(f"   {CALLER} calls {number}: signed hook → gateway → a worker with a free slot → TwiML")
+    say(f"   {CALLER} calls {number}: signed hook → gateway → a worker with a free slot → TwiML")
     return str(placed["sid"])
-
-
-def _tell_live(sandbox: str, sid: str) -> None:
-    """Both sides as they are heard: the caller's words, and what reached the caller's ear."""
-    for line in lines(f"{sandbox}/sandbox/twilio/calls/{sid}/live", timeout_s=CALL_S):
-        at = f"{line.get('start_ms', line.get('at_ms', 0)) / 1_000:6.2f} s"
-        if line.get("type") == "line":
-            mark = "caller   " if line["side"] == "caller" else "assistant"
-            cut = " — interrupted, falls silent" if line["interrupted"] else ""
-            _say(f"   {at}  {mark}  {line['text']}{cut}")
-        elif line.get("type") == "dial":
-            _say(f"   {at}  --- handed over to {line['number']}")
 
 
 def _settled(gateway: str, key: str, assistant_id: str, *, analyzed: bool) -> dict[str, Any]:
@@ -131,40 +120,8 @@ def _settled(gateway: str, key: str, assistant_id: str, *, analyzed: bool) -> di
         time.sleep(0.1)
 
 
-def _tell_turns(record: dict[str, Any], story: Story) -> None:
-    _say("   turn  caller's last word → first audio   of it provider wait   added by Calliope")
-    answered = 0
-    for event in record["events"]:
-        if not event["type"].endswith("turn_committed.v1") or event["data"]["kind"] != "reply":
-            continue
-        timings = event["data"]["timings"]
-        total, wait = response_and_wait(timings)
-        if total is None:
-            continue
-        answered += 1
-        _say(f"   {event['data']['turn']:>4}  {total:>26.0f} ms   {wait:>18.0f} ms   {total - wait:>14.1f} ms")
-    story.want(answered >= MIN_TURNS, f"at least {MIN_TURNS} answered turns with timings")
-
-
-def response_and_wait(timings: dict[str, float | None]) -> tuple[float | None, float]:
-    """Milliseconds from the caller's last word to the first audio, and how much of it providers took."""
-    start, end = timings.get("last_word_ms"), timings.get("first_audio_sent_ms")
-    if start is None or end is None:
-        return None, 0.0
-    spans = (("last_word_ms", "final_ms"), ("llm_asked_ms", "tts_asked_ms"), ("tts_asked_ms", "first_tts_byte_ms"))
-    at, wait = start, 0.0
-    for first, last in spans:
-        begin, finish = timings.get(first), timings.get(last)
-        if begin is not None and finish is not None and finish > at:
-            wait += finish - max(begin, at)
-            at = finish
-    return end - start, wait
-
-
-def _tell_events(record: dict[str, Any], scenario: Scenario, story: Story) -> None:
+def _check_events(record: dict[str, Any], scenario: Scenario, story: Story) -> None:
     sequences = [event["sequence"] for event in record["events"]]
-    for event in record["events"]:
-        _say(f"   {event['sequence']:>3}  {event['time'][11:23]}  {event['type']:<34} {_gist(event['data'])}")
     story.want(sequences == list(range(1, len(sequences) + 1)), f"sequences without holes, not {sequences}")
     names = {event["type"].split(".")[2] for event in record["events"]}
     for name in (*USUAL_EVENTS, *scenario.events):
@@ -174,28 +131,15 @@ def _tell_events(record: dict[str, Any], scenario: Scenario, story: Story) -> No
     if scenario.ended_reason is not None:
         reason = record["ended_reason"]
         story.want(reason == scenario.ended_reason, f"the end reason {scenario.ended_reason}, not {reason}")
-    if record["analysis_status"]:
-        _say(f"   after the call: {record['summary']}")
-        _say(f"   structured data: {json.dumps(record['structured_data'], ensure_ascii=False)}")
-
-
-def _gist(data: dict[str, Any]) -> str:
-    for name in ("assistant_text", "text", "heard_text", "detail", "reason", "name", "from_number", "stream_id"):
-        if data.get(name):
-            return str(data[name])[:60]
-    return ""
 
 
 def _tell_hooks(stack: LocalStack, record: dict[str, Any], hook: str, story: Story) -> None:
     wanted = {event["id"]: event for event in record["events"]}
     url = f"{stack.address('sandbox')}/sandbox/hooks/{hook}?wait_for={len(wanted)}&timeout_s={SETTLE_S:g}"
     listing = request("GET", url, timeout_s=SETTLE_S + 5)
-    delivered = {attempt["webhook_id"]: attempt for attempt in listing["attempts"] if attempt["verified"]}
-    for event in wanted.values():
-        attempt = delivered.get(event["id"])
-        told = "verified" if attempt else "MISSING"
-        _say(f"   {event['sequence']:>3}  {event['type']:<34} {told}")
-    story.want(set(wanted) <= set(delivered), "every event of the call delivered and verified")
+    delivered = {attempt["webhook_id"] for attempt in listing["attempts"] if attempt["verified"]}
+    print_webhooks(record["events"], {one: "not delivered" for one in wanted if one not in delivered})
+    story.want(set(wanted) <= delivered, "every event of the call delivered and verified")
     story.want(listing["unverified"] == 0, f"no delivery with a wrong signature: {listing['unverified']}")
 
 
@@ -228,23 +172,14 @@ def _nearly(heard: list[str], written: list[str]) -> bool:
 
 
 def _summary(record: dict[str, Any], story: Story, seconds: float) -> int:
-    _say("")
+    say()
     if story.missing:
         for what in story.missing:
-            _say(f"MISSING: {what}")
+            say(f"MISSING: {what}")
         return 1
     turns = sum(event["type"].endswith("turn_committed.v1") for event in record["events"])
-    _say(
+    say(
         f"OK: one call of {record['duration_ms'] / 1_000:.1f} s with {turns} turns, {len(record['events'])} events in"
         f" order, every webhook verified, ended by {record['ended_reason']}; {seconds:.0f} s in all."
     )
     return 0
-
-
-def _heading(text: str) -> None:
-    _say(f"\n{text}")
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

@@ -71,6 +71,7 @@ class Person:
     _saying: Line | None = None
     _hearing: Line | None = None
     _last_sound_ms: float = float("-inf")
+    _sound_since_ms: float | None = None
 
     def __post_init__(self) -> None:
         self.caller = Caller(self.steps)
@@ -79,6 +80,14 @@ class Person:
     def saying(self) -> str | None:
         """What is being said now."""
         return self._saying.text if self._saying is not None else None
+
+    @property
+    def open_since_ms(self) -> float | None:
+        """When the oldest line began that is not over yet; also when none of its words was understood so far."""
+        begun = [line.start_ms for line in (self._saying, self._hearing) if line is not None]
+        if self._sound_since_ms is not None:
+            begun.append(self._sound_since_ms)
+        return min(begun, default=None)
 
     def cut(self) -> None:
         """The carrier drops the rest of what was to be heard."""
@@ -117,7 +126,7 @@ class Person:
         """The line is dead: what was being said or heard ends here."""
         self.caller.line_dropped(now_ms)
         ended = [line for line in (self._saying, self._hearing) if line is not None and line.text]
-        self._saying = self._hearing = None
+        self._saying = self._hearing = self._sound_since_ms = None
         self._mouth.clear()
         self.lines.extend(ended)
         return ended
@@ -125,6 +134,7 @@ class Person:
     def _listen(self, now_ms: float, played: bytes) -> list[HeardWord]:
         if not is_silence(played):
             self._last_sound_ms = now_ms
+            self._sound_since_ms = now_ms if self._sound_since_ms is None else self._sound_since_ms
         elif self.deaf:
             return []
         if self.deaf:
@@ -157,6 +167,8 @@ class Person:
         if self._hearing is not None and now_ms - self._last_sound_ms > gap_ms:
             ended.append(self._hearing)
             self._hearing = None
+        if now_ms - self._last_sound_ms > gap_ms:
+            self._sound_since_ms = None
         if self._saying is not None and not self._mouth:
             ended.append(self._saying)
             self._saying = None

@@ -4,18 +4,17 @@ import asyncio
 import random
 import time
 from abc import ABC, abstractmethod
-from collections import Counter, deque
+from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import aiohttp
 
+from calliope_sandbox.call_feed import CallFeed
 from calliope_sandbox.person import FRAME_BYTES, FRAME_MS, Line, Person
 from calliope_sandbox.vendors.carrier_stream import CarrierStream
 from calliope_sandbox.vendors.host import Host
-
-MAX_TOLD: Final = 2_000
 
 
 @dataclass(slots=True)
@@ -54,7 +53,9 @@ class CallerSide(ABC):
     ticks_late_ms: Counter[int] = field(default_factory=Counter)
     """How many ticks came so many whole ms after they were due."""
     problems: list[str] = field(default_factory=list)
-    told: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_TOLD))
+    feed: CallFeed = field(default_factory=CallFeed)
+    heard_until_ms: float = 0.0
+    """The caller's own clock: ms since the call was answered, in whole frames."""
     done: asyncio.Event = field(default_factory=asyncio.Event)
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -140,8 +141,9 @@ class CallerSide(ABC):
     async def _frame(self, now_ms: float) -> None:
         stream = self.stream
         played, marks = stream.buffer.take(FRAME_BYTES) if stream is not None else (b"\xff" * FRAME_BYTES, [])
+        self.heard_until_ms = now_ms
         tick, ended = self.person.tick(now_ms, played)
-        if ended:
+        if ended or self.feed.holds:
             self._lines_ended(ended)
         if stream is not None and stream.url:
             with suppress(ConnectionError):
@@ -152,7 +154,7 @@ class CallerSide(ABC):
         if tick.voiced:
             self._voiced()
         if tick.hangs_up:
-            self.tell({"type": "hung_up", "by": "caller", "at_ms": now_ms})
+            self.tell({"type": "hung_up", "by": "caller"})
             self.hang_up("caller")
 
     def _arm(self, document: dict[str, Any]) -> None:
@@ -183,20 +185,22 @@ class CallerSide(ABC):
         self.person.cut()
         self.clears_ms.append(round(self.now_ms, 1))
         self.clears_at_s.append(time.monotonic())
-        self.tell({"type": "clear", "at_ms": round(self.now_ms, 1)})
+        self.tell({"type": "clear"})
 
     def _lines_ended(self, ended: list[Line]) -> None:
         for line in ended:
-            self.tell(line.told())
+            self.feed.add(line.told(), line.start_ms)
+        self.feed.release(self.person.open_since_ms)
 
     def end(self) -> None:
         """The line is dead."""
-        for line in self.person.finish(self.now_ms):
-            self.tell(line.told())
+        self._lines_ended(self.person.finish(self.now_ms))
         self.ended_by, self.ended_at_s = self.ended_by or "product", time.monotonic()
-        self.tell({"type": "ended", "status": self.status, "by": self.ended_by, "at_ms": round(self.now_ms, 1)})
+        self.heard_until_ms = max(self.heard_until_ms, self.now_ms)
+        self.tell({"type": "ended", "status": self.status, "by": self.ended_by})
         self.done.set()
 
     def tell(self, event: dict[str, Any]) -> None:
-        """For those who read along."""
-        self.told.append(event)
+        """Add an event of this moment to the feed."""
+        self.feed.add(event | {"at_ms": round(self.heard_until_ms, 1)}, self.heard_until_ms)
+        self.feed.release(self.person.open_since_ms)

@@ -122,15 +122,15 @@ class Switchboard(ABC, Generic[OneCall, OneNumber]):
         return as_json(call.document())
 
     async def live(self, request: web.Request) -> web.StreamResponse:
-        """The talk line by line as it is heard, as newline-delimited JSON, until the call ends."""
+        """The talk as it is heard, ordered by its time in the call: newline-delimited JSON until the call ends."""
         call = self._call(request)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         told = 0
         while True:
             over = call.done.is_set()
-            for event in list(call.told)[told:]:
-                told += 1
+            told, events = call.feed.after(told)
+            for event in events:
                 await response.write(orjson.dumps(event) + b"\n")
             if over:
                 return response
