@@ -21,7 +21,7 @@ GONE_S = 20.0
 @contextmanager
 def launched(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`make up` in a folder, on free ports; what it prints goes to `up.log` there."""
-    variables = os.environ | {"CALLIOPE_GATEWAY_PORT": "0", "CALLIOPE_SANDBOX_PORT": "0"}
+    variables = os.environ | {f"CALLIOPE_{name}_PORT": "0" for name in ("NATS", "GATEWAY", "SANDBOX")}
     with (folder / "up.log").open("ab") as log:
         launcher = subprocess.Popen(
             [sys.executable, "-m", "calliope_local", "up"], cwd=folder, env=variables, stdout=log, stderr=log
@@ -81,7 +81,8 @@ def test_down_stops_everything_and_data_survives(tmp_path: Path) -> None:
         until_gone(tmp_path)
         assert not (tmp_path / ".calliope" / "local.json").exists()
     with launched(tmp_path) as launcher:
-        told = local(tmp_path)
+        before, told = told, local(tmp_path)
+        assert told == before, "addresses and keys are those of the last time"
         found = request("GET", f"{told['gateway']}/api/v1/assistants/{made['id']}", key=told["api_key"])
         assert found["name"] == made["name"]
         launcher.send_signal(signal.SIGINT)

@@ -18,6 +18,10 @@ from calliope.messaging.streams import DURABLES, STREAMS
 
 Json = dict[str, Any]
 _SCHEMAS: Final = "#/components/schemas"
+_LOCAL_BUS: Final = (
+    "Local stack (`.calliope/local.json` names the port it took). The user `reader` with the password `reader` and"
+    " the inbox prefix `_INBOX.reader` reads events and nothing else."
+)
 _IDS: Final = {
     "organization": {"description": "Whose event it is: subscribe, permit and replay one tenant by it."},
     "entity_id": {"description": "The call, assistant, number … it is about."},
@@ -42,9 +46,7 @@ def build(*, version: str) -> Json:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "servers": {
-            "nats": {"host": "127.0.0.1:4222", "pathname": "", "protocol": "nats", "description": "Local stack"}
-        },
+        "servers": {"nats": {"host": "127.0.0.1:4222", "pathname": "", "protocol": "nats", "description": _LOCAL_BUS}},
         "channels": channels,
         "operations": operations,
         "components": {"messages": messages, "schemas": _schemas()},

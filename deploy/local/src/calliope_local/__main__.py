@@ -14,7 +14,7 @@ from calliope_local.demo import play
 from calliope_local.folder import FolderTakenError, owner_of
 from calliope_local.http import HttpError
 from calliope_local.keys import write_private
-from calliope_local.probes import is_free
+from calliope_local.ports import PortError, choose_ports
 from calliope_local.processes import ProcessError
 from calliope_local.scenario import EXAMPLE, SANDBOX, ScenarioError, load
 from calliope_local.stack import LocalStack
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         if chosen.command == "bench":
             return bench.main(rest)
         return run_demo(chosen.assistant, WAV if chosen.voice else None)
-    except (ProcessError, ScenarioError, VoiceOverError, HttpError) as exc:
+    except (ProcessError, ScenarioError, VoiceOverError, HttpError, PortError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
     except KeyboardInterrupt:
@@ -61,7 +61,7 @@ def up() -> int:
     try:
         _check_alone()
         _say("Starting Calliope …")
-        with LocalStack(FOLDER, fixed=_wanted_ports()) as stack:
+        with LocalStack(FOLDER, fixed=_ports()) as stack:
             write_private(stack.folder / LOCAL, stack.describe())
             try:
                 _say(_welcome(stack))
@@ -118,25 +118,20 @@ def run_demo(assistant: Path | None, wav: Path | None) -> int:
             return play(stack, file, wav)
 
 
-def _wanted_ports() -> dict[str, int]:
-    """8080 and 8090 unless set otherwise; a free port, said aloud, when they are taken."""
-    wanted = {
-        "gateway": int(os.environ.get("CALLIOPE_GATEWAY_PORT", "8080")),
-        "sandbox": int(os.environ.get("CALLIOPE_SANDBOX_PORT", "8090")),
-    }
-    for name, port in list(wanted.items()):
-        if port and not is_free(port):
-            _say(f"Port {port} is taken; the {name} takes a free one.")
-            del wanted[name]
-    return wanted
+def _ports() -> dict[str, int]:
+    """Those of the last time, or the usual ones; each that is taken is replaced, and said. Raises: PortError."""
+    chosen, said = choose_ports(FOLDER, os.environ)
+    for sentence in said:
+        _say(sentence)
+    return chosen
 
 
 def _welcome(stack: LocalStack) -> str:
     shown = {name: value for name, value in stack.describe().items() if not name.startswith(("twilio", "telnyx"))}
-    rows = "\n".join(f"  {name:<8} {value}" for name, value in shown.items())
+    rows = "\n".join(f"  {name:<12} {value}" for name, value in shown.items())
     key, gateway = stack.keys.api_key, stack.address("gateway")
     return (
-        f"Calliope is up.\n\n{rows}\n\n  docs     {gateway}/docs\n\nTry:\n"
+        f"Calliope is up.\n\n{rows}\n\n  docs         {gateway}/docs\n\nTry:\n"
         f'  curl -s {gateway}/api/v1/assistants -H "Authorization: Bearer {key}"\n\n'
         f"Addresses are in {FOLDER}/{LOCAL}, logs in {FOLDER}/logs/. Ctrl-C or `make down` stops everything."
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from calliope_local.environment import Ports
+from calliope_local.nats_config import nats_config
 from calliope_local.probes import accepts_tcp, answers_http
 
 _MODULES: Final = {
@@ -26,7 +27,7 @@ def command(kind: str, folder: Path, ports: Ports) -> list[str]:
     data.mkdir(parents=True, exist_ok=True)
     if kind == "nats":
         config = folder / "nats.conf"
-        config.write_text(_nats_config(data / "nats", ports), encoding="utf-8")
+        config.write_text(nats_config(data / "nats", ports), encoding="utf-8")
         return [str(_SCRIPTS / "nats-server"), "-c", str(config)]
     if kind == "mongo":
         log_file = str(folder / "logs" / "mongo-server.log")
@@ -42,14 +43,3 @@ def readiness(kind: str, port: int, ports: Ports) -> Callable[[], bool]:
     if kind == "mongo":
         return accepts_tcp(port)
     return answers_http(f"http://127.0.0.1:{port}/readyz")
-
-
-def _nats_config(store: Path, ports: Ports) -> str:
-    """`always`: an acknowledged publish survives a power cut, as in production."""
-    return (
-        "server_name: local\n"
-        f'listen: "127.0.0.1:{ports.nats}"\n'
-        f'http: "127.0.0.1:{ports.nats_monitor}"\n'
-        "max_payload: 1MB\n"
-        f'jetstream {{ store_dir: "{store}", max_file_store: 4GB, sync_interval: always }}\n'
-    )

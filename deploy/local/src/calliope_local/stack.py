@@ -18,6 +18,7 @@ from calliope_local import programs
 from calliope_local.environment import PORT_NAMES, Ports, environments
 from calliope_local.folder import FolderLock
 from calliope_local.keys import LocalKeys
+from calliope_local.nats_config import READER
 from calliope_local.probes import free_ports
 from calliope_local.processes import Guardian, Process
 
@@ -149,6 +150,7 @@ class LocalStack:
             "api_key": self.keys.api_key,
             "sandbox": self.address("sandbox"),
             "nats": self.address("nats", "nats"),
+            "nats_reader": f"nats://{READER}:{READER}@127.0.0.1:{self.ports.nats}",
             "mongo": self.address("mongo", "mongodb"),
             "media": self.address("worker", "ws") + "/media",
             "twilio_account_sid": self.keys.twilio_account_sid,
