@@ -40,7 +40,11 @@ class FakeBus:
 
     answers: dict[str, Any] = field(default_factory=dict)
     asked: list[Question] = field(default_factory=list)
+    scopes: dict[str, tuple[str, ...]] = field(
+        default_factory=lambda: {api_keys.digest(KEY): tuple(Scope), api_keys.digest(READER): (Scope.READ,)}
+    )
     revoked: set[str] = field(default_factory=set)
+    expires_at: datetime | None = None
 
     async def call(
         self,
@@ -62,10 +66,25 @@ class FakeBus:
         return answer
 
     def _authenticate(self, digest: str) -> Principal:
-        scopes = {api_keys.digest(KEY): (Scope.READ, Scope.WRITE), api_keys.digest(READER): (Scope.READ,)}
-        if digest not in scopes or digest in self.revoked:
+        if digest not in self.scopes or digest in self.revoked:
             raise CommandError(ErrorCode.UNAUTHORIZED, "this key is unknown or revoked")
-        return Principal(organization_id="org_1", key_id=digest[:8], scopes=scopes[digest])
+        return Principal(
+            organization_id="org_1",
+            key_id=key_id(digest),
+            name="CI",
+            scopes=self.scopes[digest],
+            expires_at=self.expires_at,
+        )
+
+    def holds(self, *scopes: str) -> dict[str, str]:
+        """Headers with a new key that has these scopes."""
+        key = api_keys.generate()
+        self.scopes[api_keys.digest(key)] = scopes
+        return {"Authorization": f"Bearer {key}"}
+
+    def asked_whose(self) -> int:
+        """How often it was asked whose a key is."""
+        return sum(subject == Command.IDENTITY_AUTHENTICATE for subject, *_ in self.asked)
 
     def last(self, subject: str) -> Question:
         """The last time that this was asked."""
@@ -74,6 +93,11 @@ class FakeBus:
     def work(self) -> list[str]:
         """What was asked besides whose key it is."""
         return [subject for subject, *_ in self.asked if subject != Command.IDENTITY_AUTHENTICATE]
+
+
+def key_id(digest: str) -> str:
+    """The id of the key with this hash."""
+    return digest[:8]
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from calliope.contracts.errors import ErrorCode
-from calliope.contracts.identity import Authenticate, Principal, Scope
+from calliope.contracts.identity import Authenticate, Principal
 from calliope.contracts.subjects import Entity
 from calliope.errors import CommandError
 from calliope_assistants import events
@@ -15,9 +15,7 @@ async def authenticate(keys: Keys, payload: Authenticate) -> Principal:
     row = await keys.find(payload.key_sha256)
     if row is None or row.revoked:
         raise CommandError(ErrorCode.UNAUTHORIZED, "this API key is unknown or revoked")
-    return Principal(
-        organization_id=row.organization_id, key_id=row.id, scopes=tuple(Scope(scope) for scope in row.scopes)
-    )
+    return Principal(organization_id=row.organization_id, key_id=row.id, scopes=row.scopes)
 
 
 async def add_organization(organizations: Organizations, organization_id: str) -> bool:

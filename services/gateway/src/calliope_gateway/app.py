@@ -10,7 +10,8 @@ from aiohttp import web
 from calliope.messaging.broker import Watchdog, build_broker, ready, start, stop
 from calliope.messaging.command_client import CommandClient
 from calliope.observability.health import Health
-from calliope_gateway.http.server import build_http
+from calliope_gateway.adapters.nats import hear_of_revoked_keys
+from calliope_gateway.http.server import build_http, build_keys
 from calliope_gateway.settings import GatewaySettings
 
 log = structlog.get_logger(__name__)
@@ -20,9 +21,12 @@ log = structlog.get_logger(__name__)
 async def running(settings: GatewaySettings) -> AsyncIterator[int]:
     """The gateway while the block lasts; gives its port."""
     bus = build_broker(settings.nats, "gateway")
+    commands = CommandClient(bus)
+    keys = build_keys(settings, commands)
     await start(bus)
+    await hear_of_revoked_keys(bus, keys)
     health = Health({"bus": lambda: ready(bus)})
-    app = build_http(settings, CommandClient(bus))
+    app = build_http(settings, commands, keys=keys)
     health.add_to(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.shutdown_timeout_s)
     await runner.setup()

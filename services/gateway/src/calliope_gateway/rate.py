@@ -1,4 +1,4 @@
-"""Token buckets per API key; pure."""
+"""Token buckets per API key, or per client address; pure."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -35,3 +35,9 @@ class RateLimit:
             bucket.tokens -= 1.0
             return 0.0
         return (1.0 - bucket.tokens) / self._rate_per_s
+
+    def give_back(self, key: str) -> None:
+        """What was counted last for this key is not to count."""
+        bucket = self._buckets.get(key)
+        if bucket is not None:
+            bucket.tokens = min(float(self._burst), bucket.tokens + 1.0)

@@ -13,6 +13,12 @@ class LimitSettings(Part):
     carrier_body_bytes: PositiveInt = Field(default=64 * 1024, description="Largest body of a carrier's hook.")
     requests_per_s: PositiveFloat = Field(default=50.0, description="Per API key.")
     burst: PositiveInt = Field(default=100, description="Per API key, at once.")
+    unknown_keys_per_s: PositiveFloat = Field(
+        default=20.0,
+        description="Per client address: requests with API keys that are unknown, expired or revoked. Behind a proxy "
+        "all clients have its address.",
+    )
+    unknown_keys_burst: PositiveInt = Field(default=200, description="Of those, at once.")
     concurrency: PositiveInt = Field(default=512, description="Requests under way at once, all clients together.")
 
 
@@ -29,4 +35,8 @@ class GatewaySettings(ServiceSettings):
     resume_wait_s: PositiveFloat = Field(
         default=20.0, description="How long a call that lost its worker waits for another before it ends."
     )
-    key_cache_s: PositiveFloat = Field(default=1.0, description="How long a key is believed; bounds revocation.")
+    key_cache_s: PositiveFloat = Field(
+        default=1.0,
+        description="How long a key is believed before it is asked about again. A revoked key is refused as soon as "
+        "that is heard on the bus, and at the latest after this time.",
+    )

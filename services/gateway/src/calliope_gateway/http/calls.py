@@ -63,11 +63,11 @@ async def _replay(asked: Asked) -> web.StreamResponse:
 
 
 ROUTES = (
-    Route("GET", _CALLS, _list, "listCalls", "List calls, newest first", Scope.READ, CallPage, query=ListCalls),
-    Route("GET", _CALLS + "/{call_id}", _get, "getCall", "Get a call with its transcript and events", Scope.READ,
+    Route("GET", _CALLS, _list, "listCalls", "List calls, newest first", Scope.CALLS_READ, CallPage, query=ListCalls),
+    Route("GET", _CALLS + "/{call_id}", _get, "getCall", "Get a call with its transcript and events", Scope.CALLS_READ,
           CallRecord, query=EventsAfter),
     Route("GET", _DELIVERIES, _deliveries, "listWebhookDeliveries", "List webhook deliveries, newest first",
-          Scope.READ, DeliveryPage, query=ListDeliveries),
+          Scope.WEBHOOKS_READ, DeliveryPage, query=ListDeliveries),
     Route("POST", _DELIVERIES + "/{delivery_id}/replay", _replay, "replayWebhookDelivery",
-          "Send a delivery again, with the same webhook-id", Scope.WRITE, Delivery, 202),
+          "Send a delivery again, with the same webhook-id", Scope.WEBHOOKS_WRITE, Delivery, 202),
 )  # fmt: skip

@@ -98,8 +98,10 @@ def _operation(route: Route) -> dict[str, Any]:
         "summary": route.summary,
         "parameters": _parameters(route),
         "responses": _responses(route),
-        "x-scope": route.scope.value,
+        "security": [{"bearer": [] if route.scope is None else [route.scope.value]}],
     }
+    if route.scope is not None:
+        operation["x-scope"] = route.scope.value
     if route.body is not None:
         kind = "application/merge-patch+json" if route.merge_patch else "application/json"
         schema = {"$ref": f"#/components/schemas/{route.body.__name__}"}

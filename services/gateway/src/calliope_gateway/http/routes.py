@@ -52,13 +52,14 @@ class Route:
     handler: Callable[[Asked], Awaitable[web.StreamResponse]]
     operation_id: str
     summary: str
-    scope: Scope
+    scope: Scope | None  # None: any key that is valid
     response: type[BaseModel] | None
     status: int = 200
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     merge_patch: bool = False
     guarded: bool = False  # takes If-Match
+    own_key: bool = False  # whatever its scopes, a key may do this to itself: it is the path's `key_id`
 
 
 def json_response(document: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

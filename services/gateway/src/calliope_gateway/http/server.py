@@ -16,7 +16,7 @@ from calliope_gateway.http.errors import Handler, problems
 from calliope_gateway.http.reading import read_bearer
 from calliope_gateway.http.routes import Asked, Route
 from calliope_gateway.http.telephony import CarrierHooks
-from calliope_gateway.identity import Keys
+from calliope_gateway.identity import Keys, check_scope
 from calliope_gateway.ports import Commands
 from calliope_gateway.rate import RateLimit
 from calliope_gateway.settings import GatewaySettings
@@ -32,12 +32,21 @@ _HEADERS: Final = {
 ROUTES: Final[Sequence[Route]] = (*assistants.ROUTES, *calls.ROUTES)
 
 
-def build_http(settings: GatewaySettings, commands: Commands, *, extra: Sequence[web.RouteDef] = ()) -> web.Application:
-    """The public HTTP surface. `extra` are health and metrics."""
+def build_keys(settings: GatewaySettings, commands: Commands) -> Keys:
+    """Who is asking, with the limits of the settings."""
+    limits = settings.limits
+    strangers = RateLimit(rate_per_s=limits.unknown_keys_per_s, burst=limits.unknown_keys_burst)
+    return Keys(commands, believe_s=settings.key_cache_s, timeout_s=settings.command_timeout_s, strangers=strangers)
+
+
+def build_http(
+    settings: GatewaySettings, commands: Commands, *, keys: Keys | None = None, extra: Sequence[web.RouteDef] = ()
+) -> web.Application:
+    """The public HTTP surface. `keys` is who hears of revocations; `extra` are health and metrics."""
     app = web.Application(
         client_max_size=settings.limits.body_bytes, middlewares=[problems, _capped(settings.limits.concurrency)]
     )
-    keys = Keys(commands, believe_s=settings.key_cache_s, timeout_s=settings.command_timeout_s)
+    keys = keys or build_keys(settings, commands)
     limits = settings.limits
     rate = RateLimit(rate_per_s=limits.requests_per_s, burst=limits.burst)
     for route in ROUTES:
@@ -65,7 +74,9 @@ async def _guard(_request: web.Request, response: web.StreamResponse) -> None:
 def _authenticated(route: Route, commands: Commands, settings: GatewaySettings, keys: Keys, rate: RateLimit) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         now = time.monotonic()
-        principal = await keys.principal(read_bearer(request), route.scope, now)
+        principal = await keys.principal(read_bearer(request), client=request.remote or "", now=now)
+        if route.scope is not None and not (route.own_key and request.match_info.get("key_id") == principal.key_id):
+            check_scope(principal, route.scope)
         if wait_s := rate.wait_s(principal.key_id, now):
             raise CommandError(ErrorCode.RATE_LIMITED, "too many requests for this key", retry_after_s=max(wait_s, 1.0))
         return await route.handler(Asked(request, principal, commands, settings))
