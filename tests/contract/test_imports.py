@@ -134,7 +134,12 @@ def test_what_is_right_is_left_alone(module: Module) -> None:
 
 def test_the_rules_are_read_over_the_whole_product() -> None:
     packages = {module.package for module in product_modules()}
-    assert packages >= {"calliope", "calliope_local", *(f"calliope_{service}" for service in SERVICES)}
+    assert packages >= {
+        "calliope",
+        "calliope_local",
+        "calliope_admin",
+        *(f"calliope_{service}" for service in SERVICES),
+    }
 
 
 @pytest.mark.parametrize("name", purity.OWNERLESS)

@@ -39,6 +39,7 @@ ALONE: Final = (
     Distribution("services/call-worker", "calliope_call_worker"),
     Distribution("services/webhooks", "calliope_webhooks"),
     Distribution("services/sandbox", "calliope_sandbox"),
+    Distribution("deploy/admin", "calliope_admin"),
 )
 """Each of these has to work in an image of its own."""
 LOCAL: Final = Distribution("deploy/local", "calliope_local")

@@ -7,7 +7,8 @@ from typing import Final
 from support.modules import SERVICES, Imported, Module
 
 _PACKAGES: Final = tuple(f"calliope_{service}" for service in SERVICES)
-_OURS: Final = ("calliope", "calliope_local", *_PACKAGES)
+_ADMIN: Final = "calliope_admin"
+_OURS: Final = ("calliope", "calliope_local", _ADMIN, *_PACKAGES)
 
 
 def _imported(module: Module, is_wrong: Callable[[Imported], bool]) -> Iterator[str]:
@@ -15,14 +16,14 @@ def _imported(module: Module, is_wrong: Callable[[Imported], bool]) -> Iterator[
 
 
 def between_services(module: Module) -> Iterator[str]:
-    """A service that imports another."""
-    others = [package for package in _PACKAGES if package != module.package]
-    return _imported(module, lambda each: module.package in _PACKAGES and each.is_in(*others))
+    """A service that imports another, or the operator's command one of them."""
+    others = [package for package in (*_PACKAGES, _ADMIN) if package != module.package]
+    return _imported(module, lambda each: module.package in (*_PACKAGES, _ADMIN) and each.is_in(*others))
 
 
 def service_in_shared(module: Module) -> Iterator[str]:
     """Shared code that knows a service."""
-    return _imported(module, lambda each: module.package == "calliope" and each.is_in("calliope_local", *_PACKAGES))
+    return _imported(module, lambda each: module.package == "calliope" and each.is_in(*_OURS[1:]))
 
 
 def sandbox_in_production(module: Module) -> Iterator[str]:

@@ -138,7 +138,13 @@ EVENTS: Final = (
     EventShape(Entity.DELIVERY, "dead", "webhooks", facts.DeliveryDead),
 )
 
+_BY_SUBJECT: Final = {shape.subject: shape for shape in COMMANDS}
 _BY_TYPE: Final = {shape.type: shape for shape in EVENTS}
+
+
+def command_shape(subject: Command) -> CommandShape:
+    """What is declared of a command."""
+    return _BY_SUBJECT[subject]
 
 
 def event_shape(type_: str) -> EventShape:

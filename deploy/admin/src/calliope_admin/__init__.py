@@ -1,0 +1,1 @@
+"""The operator's command: looks after an installation over the bus."""

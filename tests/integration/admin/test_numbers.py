@@ -1,0 +1,48 @@
+"""`calliope-admin numbers …` against a running service."""
+
+import time
+from pathlib import Path
+
+from calliope.contracts.subjects import Command
+from support.admin import admin
+from support.assistants import Asking
+from support.nats import NatsServer
+
+NUMBER = "+15551230001"
+
+
+async def test_numbers_are_listed_for_people_and_for_scripts(
+    asking: Asking, nats_server: NatsServer, tmp_path: Path
+) -> None:
+    made = await asking.create()
+    spec = {"assistant_id": made.id, "carrier": "telnyx"}
+    await asking.ask(Command.PHONE_NUMBERS_ASSIGN, {"number": NUMBER, "spec": spec})
+    listing = ("numbers", "list", "--organization", asking.organization, "--nats", nats_server.url)
+    people = await admin(*listing, cwd=tmp_path)
+    assert (people.status, people.err) == (0, "")
+    assert people.out.split()[:4] == ["NUMBER", "CARRIER", "ASSISTANT", "CHANGED"]
+    assert people.out.splitlines()[1].split()[:3] == [NUMBER, "telnyx", made.id]
+    scripts = await admin(*listing, "--json", cwd=tmp_path)
+    assert [each["number"] for each in scripts.json["items"]] == [NUMBER]
+
+
+async def test_an_absent_bus_is_one_line_soon(tmp_path: Path) -> None:
+    began = time.monotonic()
+    said = await admin("numbers", "list", "--nats", "nats://127.0.0.1:1", cwd=tmp_path)
+    assert (said.status, said.out) == (1, "")
+    assert said.err.count("\n") == 1
+    assert "nats://127.0.0.1:1" in said.err
+    assert time.monotonic() - began < 20
+
+
+async def test_an_absent_service_is_one_line(own_nats_server: NatsServer, tmp_path: Path) -> None:
+    said = await admin("numbers", "list", "--organization", "org_1", "--nats", own_nats_server.url, cwd=tmp_path)
+    assert (said.status, said.out) == (1, "")
+    assert said.err.count("\n") == 1
+    assert said.err.startswith("calliope-admin: The assistants service cannot answer")
+
+
+async def test_whose_numbers_is_asked_where_nobody_said(nats_server: NatsServer, tmp_path: Path) -> None:
+    said = await admin("numbers", "list", "--nats", nats_server.url, cwd=tmp_path)
+    assert said.status == 2
+    assert "--organization" in said.err
