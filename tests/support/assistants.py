@@ -122,6 +122,11 @@ def a_document(**fields: Any) -> dict[str, Any]:
     return {"name": "Anna", "llm_provider_config": {"api_key": f"sk-{CANARY}-3f9a"}, **fields}
 
 
+def as_read(written: Assistant) -> Assistant:
+    """As whoever reads it later is shown it: warnings are for the writer."""
+    return written.model_copy(update={"warnings": None})
+
+
 class a_bus:  # noqa: N801 - reads as a word in `async with`
     """A connected client."""
 

@@ -10,7 +10,7 @@ from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command, Entity
 from calliope.errors import CommandError
 from calliope.secrets import Opener
-from support.assistants import CALLS_KEY, CANARY, WEBHOOKS_KEY, Asking, a_document
+from support.assistants import CALLS_KEY, CANARY, WEBHOOKS_KEY, Asking, a_document, as_read
 
 HOOK = "https://hooks.example.com/calls"
 
@@ -24,7 +24,7 @@ async def refused(work: Any) -> ErrorCode:
 async def test_a_created_assistant_can_be_read_with_its_secrets_masked(asking: Asking) -> None:
     created = await asking.create(description="Front desk")
     read = await asking.get(created.id)
-    assert read == created
+    assert read == as_read(created)
     assert read.revision == 1
     shown = {"api_key": "••••3f9a", "model": None, "base_url": None, "request_format": "openai"}
     assert read.document["llm_provider_config"] == shown
@@ -51,6 +51,18 @@ async def test_of_twenty_assistants_of_one_name_at_once_one_is_made_and_told_of(
     assert len((await asking.ask(Command.ASSISTANTS_LIST, {}))["items"]) == 1
     await asking.create(name="Berta")
     assert len(await asking.events(2)) == 2
+
+
+async def test_a_writer_is_warned_of_an_unknown_model_and_a_reader_is_not(asking: Asking) -> None:
+    async def changed(**patch: Any) -> list[str]:
+        answer = await asking.ask(Command.ASSISTANTS_UPDATE, {"assistant_id": created.id, "patch": patch})
+        return [warning["path"] for warning in answer["warnings"]]
+
+    created = await asking.create(llm_provider_config={"api_key": CANARY, "model": "gpt4o"})
+    assert [warning.path for warning in created.warnings or ()] == ["llm_provider_config.model"]
+    assert await changed(description="Front desk") == ["llm_provider_config.model"]
+    assert await changed(llm_provider_config={"model": "gpt-4o"}) == []
+    assert (await asking.get(created.id)).warnings is None
 
 
 async def test_another_organization_may_use_the_name(asking: Asking, stranger: Asking) -> None:
@@ -155,7 +167,7 @@ async def test_two_organizations_never_see_each_other(asking: Asking, stranger: 
     ):
         assert await refused(stranger.ask(subject, payload)) is ErrorCode.NOT_FOUND, subject
     assert (await stranger.ask(Command.ASSISTANTS_LIST, {}))["items"] == []
-    assert await asking.get(created.id) == created
+    assert await asking.get(created.id) == as_read(created)
 
 
 async def test_a_webhook_secret_is_shown_once_and_sealed_to_webhooks(asking: Asking) -> None:

@@ -10,7 +10,7 @@ from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
 from calliope.ids import new_id
-from support.assistants import Asking, AssistantsProcess, a_bus
+from support.assistants import Asking, AssistantsProcess, a_bus, as_read
 from support.mongo import MongoServer
 from support.nats import NatsServer, provisioned
 from support.waiting import until
@@ -110,7 +110,7 @@ async def test_while_the_store_is_away_answers_say_so_at_once_and_work_when_it_i
         assert not own.is_ready()
         own_mongo_server.start()
         await until(own.is_ready)
-        assert await asking.get(created.id) == created
+        assert await asking.get(created.id) == as_read(created)
 
 
 async def test_a_store_that_hangs_does_not_hold_an_answer_up(
@@ -133,7 +133,7 @@ async def test_a_store_that_hangs_does_not_hold_an_answer_up(
         finally:
             own_mongo_server.thaw()
         await until(own.is_ready)
-        assert await asking.get(created.id) == created
+        assert await asking.get(created.id) == as_read(created)
 
 
 async def test_a_service_started_before_its_store_waits_for_it(

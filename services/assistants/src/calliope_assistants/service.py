@@ -21,6 +21,7 @@ from calliope.contracts.assistants import (
     secret_context,
 )
 from calliope.contracts.base import Event
+from calliope.contracts.document.warning_rules import warnings_of
 from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.contracts.subjects import Entity
 from calliope.errors import CommandError, not_found
@@ -67,7 +68,7 @@ class AssistantService:
         assistant_id = self._new_id(now)
         made = await self._made_before(assistant_id, now)
         if made is not None:
-            return _shown(made)
+            return _written(made)
         stored = model.stored_form(payload.document, self._owner(assistant_id), self._parts.rules)
         webhook, secret = self._webhook_keys(assistant_id, stored, None)
         row = AssistantRow(
@@ -85,11 +86,11 @@ class AssistantService:
         event = self._event("created", row, {"fields": sorted(payload.document)})
         try:
             if not await self._rows.insert(row, event):
-                return _shown(await self._found(assistant_id))  # the same command, a moment ago
+                return _written(await self._found(assistant_id))  # the same command, a moment ago
         except NameTakenError:
             raise _name_taken(stored["name"]) from None
         self._parts.written()
-        return _shown(row, secret=secret)
+        return _written(row, secret)
 
     async def get(self, payload: AssistantRef) -> Assistant:
         """Raises: CommandError `not_found`."""
@@ -175,7 +176,7 @@ class AssistantService:
         for _ in range(TRIES):
             row, now = await self._found(payload.assistant_id), datetime.now(UTC)
             if has_done(row.commands, self._command, now):
-                return _shown(row)  # before a crash
+                return _written(row)  # before a crash
             _check_revision(row, payload.if_revision)
             stored = model.stored_form(wanted(row), self._owner(row.id), self._parts.rules, before=row.document)
             webhook, secret = self._webhook_keys(row.id, stored, row.webhook)
@@ -185,7 +186,7 @@ class AssistantService:
             try:
                 if await self._rows.update(changed, self._event("updated", changed, {"fields": fields})):
                     self._parts.written()
-                    return _shown(changed, secret=secret)
+                    return _written(changed, secret)
             except NameTakenError:
                 raise _name_taken(stored["name"]) from None
         raise _busy()
@@ -263,6 +264,11 @@ def _shown(row: AssistantRow, *, secret: str | None = None) -> Assistant:
         document=model.masked(row.document),
         webhook_secret=secret or hidden,
     )
+
+
+def _written(row: AssistantRow, secret: str | None = None) -> Assistant:
+    """What the writer of a document is shown: also what it will most likely not do as was meant."""
+    return _shown(row, secret=secret).model_copy(update={"warnings": warnings_of(row.document)})
 
 
 def _position(row: AssistantRow) -> str:

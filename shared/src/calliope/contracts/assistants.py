@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field, JsonValue, PositiveInt, StringConstraints
 
 from calliope.contracts.base import E164, Message, Moment, Request, Token
+from calliope.contracts.errors import FieldProblem
 
 
 class SealedSecret(Message):
@@ -26,10 +27,15 @@ class Assistant(Message):
     updated_at: Moment
     document: dict[str, JsonValue] = Field(description="The fields of `AssistantSpec`, secrets masked.")
     webhook_secret: str | None = Field(default=None, description="`whsec_…`: shown in full once, then masked.")
+    warnings: tuple[FieldProblem, ...] | None = Field(
+        default=None,
+        description="Only in the answer to a write: what was accepted and will most likely not do as you mean it, such "
+        "as a model name that its vendor is not known to have.",
+    )
 
     def flat(self) -> dict[str, JsonValue]:
         """The HTTP shape: document fields beside the server's own."""
-        server = self.model_dump(mode="json", exclude={"document"})
+        server = self.model_dump(mode="json", exclude={"document"} | ({"warnings"} if self.warnings is None else set()))
         return {**server, **self.document}
 
 
