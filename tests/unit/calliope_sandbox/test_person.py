@@ -1,6 +1,8 @@
 """A caller on the line: hears what is played, says what the script wants, frame by frame and without any clock."""
 
-from calliope_sandbox.callers import parse
+import pytest
+
+from calliope_sandbox.callers import MAX_WAITING, ScriptError, TooManyStepsError, parse
 from calliope_sandbox.carrier_buffer import CarrierBuffer
 from calliope_sandbox.person import FRAME_BYTES, FRAME_MS, Line, Person, Tick
 from calliope_sandbox.tone_speech import Listener, speak
@@ -109,3 +111,65 @@ def test_an_ear_finds_its_pace_again_after_a_symbol_was_cut_short() -> None:
     words = ear.feed(cut + b"\xff" * 1_600 + speak("booked and settled").audio + b"\xff" * 800)
 
     assert [word.text for word in words][-3:] == ["booked", "and", "settled"]
+
+
+def test_steps_that_are_added_while_the_call_goes_on_are_followed() -> None:
+    person, buffer = Person(parse([])), CarrierBuffer()
+    talk(person, buffer, ms=60_000)
+
+    person.caller.add(parse([{"pause_ms": 200, "within_s": 1}, {"say": "Still there"}]))
+    ticks, lines = talk(person, buffer, ms=4_000, begin_ms=60_000)
+
+    assert [line.text for line in lines] == ["Still there"]
+    assert next(index for index, tick in enumerate(ticks) if tick.voiced) * FRAME_MS >= 200 - FRAME_MS
+    assert person.caller.failed is None
+
+
+def test_a_caller_who_is_left_without_steps_hangs_up_after_the_time_it_was_given() -> None:
+    person, buffer = Person(parse([{"pause_ms": 1_000}]), idle_ms=2_000), CarrierBuffer()
+
+    early, _ = talk(person, buffer, ms=2_900)
+    person.caller.add(parse([{"pause_ms": 100}]))
+    later, _ = talk(person, buffer, ms=3_000, begin_ms=2_900)
+
+    assert not any(tick.hangs_up for tick in early)
+    hung_up = [number * FRAME_MS + 2_900 for number, tick in enumerate(later) if tick.hangs_up]
+    assert len(hung_up) == 1
+    assert 5_000 <= hung_up[0] <= 5_100
+    assert person.caller.failed == "nothing was left to do for 2 s"
+
+
+def test_steps_that_wait_are_bounded() -> None:
+    person = Person(parse([]))
+    person.caller.add(parse([{"say": "again"}] * MAX_WAITING))
+
+    with pytest.raises(TooManyStepsError, match=f"{MAX_WAITING} steps wait already"):
+        person.caller.add(parse([{"say": "one more"}]))
+
+
+def test_a_patient_caller_speaks_after_a_while_although_nobody_answered() -> None:
+    script = [{"wait_for_silence_ms": 300, "patience_s": 2}, {"say": "Hello?"}]
+    person, buffer = Person(parse(script)), CarrierBuffer()
+
+    ticks, _ = talk(person, buffer, ms=4_000)
+
+    first = next(index for index, tick in enumerate(ticks) if tick.voiced) * FRAME_MS
+    assert 2_000 <= first <= 2_200
+
+
+def test_patience_begins_anew_with_each_sound_and_ends_when_it_was_an_answer() -> None:
+    script = [{"wait_for_silence_ms": 300, "patience_s": 2}, {"say": "Hello?"}]
+    person, buffer = Person(parse(script)), CarrierBuffer()
+    buffer.add(speak("This takes longer than two seconds to say, so it does").audio)
+
+    ticks, lines = talk(person, buffer, ms=8_000)
+
+    first = next(index for index, tick in enumerate(ticks) if tick.voiced) * FRAME_MS
+    heard_until_ms = next(line.end_ms for line in lines if line.side == "assistant")
+    assert heard_until_ms + 300 - FRAME_MS <= first <= heard_until_ms + 700
+
+
+@pytest.mark.parametrize("step", [{"say": "x", "patience_s": 1}, {"wait_for": "x", "within_s": "soon"}])
+def test_a_step_with_what_does_not_belong_there_is_refused(step: dict[str, object]) -> None:
+    with pytest.raises(ScriptError):
+        parse([step])

@@ -3,7 +3,10 @@
 Steps: {"say": text} · {"wait_for": text} · {"wait_for_silence_ms": n} · {"dtmf": "12#"} · {"pause_ms": n} ·
 {"interrupt": {"after_words": n | "after_ms": n, "say": text}} · {"hang_up": true} · {"expect_hang_up": true} ·
 {"faults": [document, …]} (armed at this moment, as `POST /sandbox/faults` would; the
-carrier's strike this call); each may have "within_s".
+carrier's strike this call); each may have "within_s". `wait_for_silence_ms` waits until something was heard, too; with
+"patience_s" it goes on after so long a silence although nothing was.
+
+More steps may be added while the call goes on. A caller with `idle_s` hangs up when no step was left for so long.
 """
 
 import re
@@ -13,6 +16,10 @@ from typing import Any, Final
 
 WITHIN_S: Final = 20.0
 MAX_STEPS: Final = 500
+MAX_ADDED: Final = 5_000
+"""Steps of one call, those added while it goes on included."""
+MAX_WAITING: Final = 100
+"""Steps of a call that may wait for their turn when more are added."""
 KINDS: Final = (
     "say",
     "wait_for",
@@ -24,11 +31,16 @@ KINDS: Final = (
     "expect_hang_up",
     "faults",
 )
+_MORE: Final = {"wait_for_silence_ms": ("patience_s",)}
 _PLAIN: Final = re.compile(r"[\W_]+")
 
 
 class ScriptError(ValueError):
     """A script that cannot be followed."""
+
+
+class TooManyStepsError(ScriptError):
+    """Steps that cannot be added now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +50,7 @@ class Step:
     kind: str
     value: Any
     within_ms: float
+    patience_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +107,8 @@ class StepOutcome:
 class Caller:
     """Follows the steps; what it does, it does once."""
 
-    steps: Sequence[Step]
+    steps: list[Step]
+    idle_ms: float | None = None
     outcomes: list[StepOutcome] = field(default_factory=list)
     failed: str | None = None
     _at: int = 0
@@ -104,15 +118,27 @@ class Caller:
     _audible_since_ms: float | None = None
     _heard_anything: bool = False
     _acted: bool = False
+    _idle_since_ms: float = 0.0
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
         return self.failed is not None or self._at >= len(self.steps)
 
+    def add(self, steps: Sequence[Step]) -> None:
+        """These too, after all others. Raises: TooManyStepsError."""
+        waiting = len(self.steps) - self._at
+        if waiting + len(steps) > MAX_WAITING:
+            raise TooManyStepsError(f"{waiting} steps wait already, {MAX_WAITING} may; add more when some are done")
+        if len(self.steps) + len(steps) > MAX_ADDED:
+            raise TooManyStepsError(f"a call has at most {MAX_ADDED} steps; place another call")
+        self.steps.extend(steps)
+
     def tick(self, moment: Moment) -> list[Action]:
         """What to do now."""
         self._perceive(moment)
+        if self.done:
+            return self._idle(moment)
         actions: list[Action] = []
         while not self.done:
             step = self.steps[self._at]
@@ -142,6 +168,14 @@ class Caller:
         if self._at < len(self.steps):
             self.failed = f"the line dropped at step {self._at + 1} ({self.steps[self._at].kind})"
 
+    def _idle(self, moment: Moment) -> list[Action]:
+        """Nothing is to be done; a step that is added now begins now."""
+        self._began_ms = moment.now_ms
+        if self.idle_ms is None or self.failed is not None or moment.now_ms - self._idle_since_ms <= self.idle_ms:
+            return []
+        self.failed = f"nothing was left to do for {self.idle_ms / 1_000:g} s"
+        return [HangUp()]
+
     def _begin(self, step: Step, now_ms: float) -> None:
         if len(self.outcomes) <= self._at:
             self.outcomes.append(StepOutcome(f"{step.kind}: {step.value}"[:200], began_ms=now_ms))
@@ -164,7 +198,7 @@ class Caller:
             case "wait_for":
                 return _plain(step.value) in self._heard, []
             case "wait_for_silence_ms":
-                return self._heard_anything and moment.silence_ms >= step.value, []
+                return self._is_quiet(step, moment), []
             case "interrupt":
                 if self._acted or self._may_interrupt(step.value, moment):
                     return self._act_and_wait([Say(step.value["say"])], moment)
@@ -179,6 +213,12 @@ class Caller:
                 return True, [HangUp()]
             case _:
                 return False, []
+
+    def _is_quiet(self, step: Step, moment: Moment) -> bool:
+        if self._heard_anything:
+            return bool(moment.silence_ms >= step.value)
+        waited_ms = min(moment.silence_ms, moment.now_ms - self._began_ms)
+        return step.patience_ms is not None and waited_ms >= step.patience_ms
 
     def _act_and_wait(self, actions: list[Action], moment: Moment) -> tuple[bool, list[Action]]:
         if not self._acted:
@@ -197,7 +237,8 @@ class Caller:
         self.outcomes[-1].outcome, self.outcomes[-1].at_ms = "done", moment.now_ms
         spoke = self.steps[self._at].kind in {"say", "interrupt"}
         self._at += 1
-        self._began_ms, self._acted = moment.now_ms, False
+        self._began_ms = self._idle_since_ms = moment.now_ms
+        self._acted = False
         if spoke or self.steps[self._at - 1].kind == "wait_for":
             self._heard, self._words = "", 0
         if spoke:
@@ -213,7 +254,7 @@ def parse(script: Any) -> list[Step]:
 
 def _step(number: int, raw: Any) -> Step:
     kinds = [kind for kind in KINDS if isinstance(raw, dict) and kind in raw]
-    if len(kinds) != 1 or set(raw) - {kinds[0], "within_s"}:
+    if len(kinds) != 1 or set(raw) - {kinds[0], "within_s", *_MORE.get(kinds[0], ())}:
         raise ScriptError(f"step {number} must have exactly one of {', '.join(KINDS)}, and may have within_s")
     kind, value = kinds[0], raw[kinds[0]]
     if kind == "interrupt" and not (isinstance(value, dict) and isinstance(value.get("say"), str)):
@@ -224,7 +265,11 @@ def _step(number: int, raw: Any) -> Step:
         raise ScriptError(f"step {number}: faults needs a list of faults")
     if kind in {"pause_ms", "wait_for_silence_ms"} and not (isinstance(value, int | float) and value >= 0):
         raise ScriptError(f"step {number}: {kind} needs milliseconds")
-    return Step(kind, value, float(raw.get("within_s", WITHIN_S)) * 1_000)
+    within_s, patience_s = raw.get("within_s", WITHIN_S), raw.get("patience_s")
+    for seconds in (within_s, 0 if patience_s is None else patience_s):
+        if not isinstance(seconds, int | float) or seconds < 0:
+            raise ScriptError(f"step {number}: within_s and patience_s are seconds")
+    return Step(kind, value, within_s * 1_000, None if patience_s is None else patience_s * 1_000)
 
 
 def _plain(text: str) -> str:

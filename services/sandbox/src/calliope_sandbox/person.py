@@ -58,11 +58,15 @@ class Tick:
 
 @dataclass(slots=True)
 class Person:
-    """One caller. `deaf`: only whether something sounds is heard, not what; cheaper for many calls at once."""
+    """One caller. `deaf`: only whether something sounds is heard, not what; cheaper for many calls at once.
+
+    `idle_ms`: the phone is put down when nothing was left to do for so long.
+    """
 
     steps: list[Step]
     char_ms: int = 60
     deaf: bool = False
+    idle_ms: float | None = None
     lines: deque[Line] = field(default_factory=lambda: deque(maxlen=MAX_LINES))
     heard: list[HeardWord] = field(default_factory=list)
     caller: Caller = field(init=False)
@@ -74,7 +78,7 @@ class Person:
     _sound_since_ms: float | None = None
 
     def __post_init__(self) -> None:
-        self.caller = Caller(self.steps)
+        self.caller = Caller(self.steps, self.idle_ms)
 
     @property
     def saying(self) -> str | None:

@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from calliope_sandbox.callers import ScriptError, parse
+from calliope_sandbox.callers import ScriptError, TooManyStepsError, parse
 from calliope_sandbox.json_http import as_json, json_object
 from calliope_sandbox.person import Person
 from calliope_sandbox.vendors.caller_side import CallerSide
@@ -20,6 +20,8 @@ from calliope_sandbox.vendors.numbers import NumberError, Numbers, OneNumber
 MAX_CALLS: Final = 5_000
 LONGEST_WAIT_S: Final = 600.0
 LIVE_POLL_S: Final = 0.05
+LATEST: Final = "latest"
+"""In the place of a call's id: the newest call."""
 OUTCOMES: Final = ("completed", "busy", "no-answer", "failed", "canceled")
 """How a number answers that a call is transferred to."""
 OneCall = TypeVar("OneCall", bound=CallerSide)
@@ -67,6 +69,7 @@ class Switchboard(ABC, Generic[OneCall, OneNumber]):
         app.router.add_get(f"{controls}/calls/{{sid}}", self.show)
         app.router.add_delete(f"{controls}/calls/{{sid}}", self.put_down)
         app.router.add_get(f"{controls}/calls/{{sid}}/live", self.live)
+        app.router.add_post(f"{controls}/calls/{{sid}}/steps", self.add_steps)
 
     async def put_number(self, request: web.Request) -> web.Response:
         """The account of a number: who signs its hooks, and where they go."""
@@ -90,15 +93,21 @@ class Switchboard(ABC, Generic[OneCall, OneNumber]):
         return as_json({"outcome": outcome})
 
     async def place(self, request: web.Request) -> web.Response:
-        """Somebody calls: {from, to, script, char_ms?, deaf?, ring_ms?}."""
+        """Somebody calls: {from, to, script, char_ms?, deaf?, ring_ms?, idle_s?}.
+
+        With `idle_s` the caller hangs up when no step was left for so long: for steps that are added to the call.
+        """
         document = await json_object(request)
         try:
             steps = parse(document.get("script", [{"expect_hang_up": True}]))
+            idle_s = None if document.get("idle_s") is None else _number(document, "idle_s", 0)
+            char_ms, ring_ms = _number(document, "char_ms", 60), _number(document, "ring_ms", 0)
         except ScriptError as exc:
             return as_json({"error": str(exc)}, 400)
-        person = Person(steps, char_ms=int(document.get("char_ms", 60)), deaf=bool(document.get("deaf", False)))
+        idle_ms = None if idle_s is None else idle_s * 1_000
+        person = Person(steps, char_ms=int(char_ms), deaf=bool(document.get("deaf", False)), idle_ms=idle_ms)
         called, caller = str(document.get("to")), str(document.get("from", "+15550001111"))
-        call = self.ring(called, caller, person, float(document.get("ring_ms", 0)))
+        call = self.ring(called, caller, person, ring_ms)
         if call is None:
             return as_json({"error": f"nobody owns {called}; PUT /sandbox/{self.vendor}/numbers/… first"}, 404)
         self.calls[call.sid] = call
@@ -136,13 +145,36 @@ class Switchboard(ABC, Generic[OneCall, OneNumber]):
                 return response
             await asyncio.sleep(LIVE_POLL_S)
 
+    async def add_steps(self, request: web.Request) -> web.Response:
+        """More for the caller to do, after all other steps: {script}."""
+        call = self._call(request)
+        if call.over:
+            return as_json({"error": "the call is over"}, 409)
+        try:
+            call.person.caller.add(parse((await json_object(request)).get("script")))
+        except TooManyStepsError as exc:
+            return as_json({"error": str(exc)}, 409)
+        except ScriptError as exc:
+            return as_json({"error": str(exc)}, 400)
+        return as_json({"sid": call.sid}, 201)
+
     async def put_down(self, request: web.Request) -> web.Response:
         """The caller puts the phone down now, whatever the script says."""
         self._call(request).hang_up("caller")
         return as_json({})
 
     def _call(self, request: web.Request) -> OneCall:
-        call = self.calls.get(request.match_info["sid"])
+        sid = request.match_info["sid"]
+        if sid == LATEST and self.calls:
+            sid = next(reversed(self.calls))
+        call = self.calls.get(sid)
         if call is None:
-            raise web.HTTPNotFound(text=f"no call {request.match_info['sid']}")
+            raise web.HTTPNotFound(text=f"no call {sid}")
         return call
+
+
+def _number(document: Mapping[str, Any], name: str, default: float) -> float:
+    value = document.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ScriptError(f"{name} must be a number from 0")
+    return float(value)
