@@ -86,7 +86,7 @@ class CarrierWorld:
 
 
 @asynccontextmanager
-async def carriers(*, default: str | None = "default") -> AsyncIterator[CarrierWorld]:
+async def carriers(*, default: str | None = "default", sandbox: Sandbox | None = None) -> AsyncIterator[CarrierWorld]:
     """A sandbox whose unregistered numbers belong to the account `default`, or to nobody."""
     product, app = Product(), web.Application()
     app.router.add_post("/twilio", product.twilio)
@@ -94,5 +94,5 @@ async def carriers(*, default: str | None = "default") -> AsyncIterator[CarrierW
     async with TestServer(app) as listening:
         product.url = str(listening.make_url("")).rstrip("/")
         accounts = {} if default is None else {name: product.account(name, default) for name in CARRIERS}
-        async with TestServer(create_app(Sandbox(accounts=accounts))) as server, ClientSession() as http:
+        async with TestServer(create_app(sandbox or Sandbox(accounts=accounts))) as server, ClientSession() as http:
             yield CarrierWorld(product, str(server.make_url("")).rstrip("/"), http)

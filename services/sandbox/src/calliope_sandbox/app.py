@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from calliope_sandbox import page
+from calliope_sandbox.endpoints import ENDPOINTS, Endpoint, serve
 from calliope_sandbox.faults import FaultError, Faults
 from calliope_sandbox.json_http import as_json, json_object
 from calliope_sandbox.knobs import KnobError, Knobs
@@ -30,21 +32,21 @@ from calliope_sandbox.vendors.host import Host, Trouble
 
 Mount = Callable[[web.Application, Host], None]
 
-# A new vendor is its file and a line here.
-VENDORS: Final[dict[str, Mount]] = {
-    "deepgram": deepgram.mount,
-    "deepgram_flux": deepgram_flux.mount,
-    "deepgram_speak": deepgram_speak.mount,
-    "elevenlabs": elevenlabs.mount,
-    "inworld": inworld.mount,
-    "openai": openai.mount,
-    "anthropic": anthropic.mount,
-    "gemini": gemini.mount,
-    "resemble": resemble.mount,
-    "telnyx": telnyx.mount,
-    "tools": tools.mount,
-    "twilio": twilio.mount,
-    "webhooks": webhooks.mount,
+# A new vendor is its file and a line here: what it is, and its routes.
+VENDORS: Final[dict[str, tuple[str, Mount]]] = {
+    "twilio": ("Twilio: phone calls, media streams, the REST of live calls", twilio.mount),
+    "telnyx": ("Telnyx: phone calls, media streams, Call Control", telnyx.mount),
+    "deepgram": ("Deepgram: speech to text (nova)", deepgram.mount),
+    "deepgram_flux": ("Deepgram: speech to text that takes turns (flux)", deepgram_flux.mount),
+    "deepgram_speak": ("Deepgram: voices (Aura)", deepgram_speak.mount),
+    "elevenlabs": ("ElevenLabs: voices", elevenlabs.mount),
+    "inworld": ("Inworld: voices", inworld.mount),
+    "resemble": ("Resemble: voices", resemble.mount),
+    "openai": ("OpenAI, Groq, xAI: language models over chat completions", openai.mount),
+    "anthropic": ("Anthropic: language models over messages", anthropic.mount),
+    "gemini": ("Gemini: language models over generateContent", gemini.mount),
+    "tools": ("Your own HTTP tools", tools.mount),
+    "webhooks": ("Your own webhook receivers, which verify signatures", webhooks.mount),
 }
 # Vendors that share a module answer faults under their own names; both of Deepgram's recognisers under one.
 FAULTY: Final = frozenset({*VENDORS, "groq", "xai"} - {"deepgram_flux"})
@@ -83,13 +85,18 @@ def create_app(sandbox: Sandbox | None = None) -> web.Application:
     """A fresh sandbox."""
     sandbox = sandbox or Sandbox()
     app = web.Application(client_max_size=MAX_BODY)
-    for mount in VENDORS.values():
+    app[ENDPOINTS] = []
+    vendors = []
+    for about, mount in VENDORS.values():
+        before = set(app.router.routes())
         mount(app, sandbox)
-    app.router.add_routes(_controls(sandbox))
+        vendors.append(page.Vendor(about, tuple(route for route in app.router.routes() if route not in before)))
+    serve(app, *_switches(sandbox))
+    page.mount(app, vendors, sandbox.knobs, FAULTY)
     return app
 
 
-def _controls(sandbox: Sandbox) -> list[web.RouteDef]:
+def _switches(sandbox: Sandbox) -> list[Endpoint]:
     async def arm(request: web.Request) -> web.Response:
         try:
             fault = sandbox.faults.arm(await json_object(request), FAULTY)
@@ -121,6 +128,10 @@ def _controls(sandbox: Sandbox) -> list[web.RouteDef]:
             return _refused(exc)
         return as_json({"name": stored.name}, 201)
 
+    async def forget_script(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        return as_json({}) if sandbox.scripts.remove(name) else as_json({"error": f"no script {name}"}, 404)
+
     async def forget_scripts(_: web.Request) -> web.Response:
         sandbox.scripts.clear()
         return as_json({})
@@ -138,19 +149,31 @@ def _controls(sandbox: Sandbox) -> list[web.RouteDef]:
     async def ready(_: web.Request) -> web.Response:
         return as_json({"status": "ok", "records": sandbox.records.counts()})
 
+    models, seen = "What the language models answer", "What was seen"
     return [
-        web.post("/sandbox/faults", arm),
-        web.get("/sandbox/faults", faults),
-        web.delete("/sandbox/faults", disarm),
-        web.patch("/sandbox/knobs", turn),
-        web.get("/sandbox/knobs", knobs),
-        web.post("/sandbox/llm/scripts", script),
-        web.delete("/sandbox/llm/scripts", forget_scripts),
-        web.get("/sandbox/records/{kind}", records),
-        web.post("/sandbox/reset", reset),
-        web.get("/readyz", ready),
-        web.get("/livez", ready),
-    ]
+        Endpoint("Faults", "POST", "/sandbox/faults", "The next voice of ElevenLabs is refused.", arm,
+                 body={"vendor": "elevenlabs", "kind": "refuse", "status": 503}),
+        Endpoint("Faults", "GET", "/sandbox/faults", "What is armed, and how often it struck.", faults),
+        Endpoint("Faults", "DELETE", "/sandbox/faults", "Disarm everything.", disarm),
+        Endpoint("Knobs", "PATCH", "/sandbox/knobs", "OpenAI takes 800 ms to its first token.", turn,
+                 body={"openai": {"first_token_ms": 800}}),
+        Endpoint("Knobs", "GET", "/sandbox/knobs", "Every knob as it is now.", knobs),
+        Endpoint(models, "POST", "/sandbox/llm/scripts",
+                 "Rules, tried in order before the built-in receptionist; `match` is looked for in the caller's words.",
+                 script,
+                 body={"name": "prices", "rules": [{"match": "price|cost", "say": "A check-up is sixty euros."}]}),
+        Endpoint(models, "DELETE", "/sandbox/llm/scripts/{name}", "Forget one script.", forget_script,
+                 at={"name": "prices"}),
+        Endpoint(models, "DELETE", "/sandbox/llm/scripts", "Forget all of them.", forget_scripts),
+        Endpoint(seen, "GET", "/sandbox/records/{kind}",
+                 "Each request to a language model; other kinds: deepgram, elevenlabs, deepgram_speak, inworld, "
+                 "resemble, tools. A field of the entries narrows it: ?model=gpt-4o-mini", records,
+                 at={"kind": "llm"}),
+        Endpoint(seen, "GET", "/readyz", "How many records of each kind there are.", ready),
+        Endpoint(seen, "POST", "/sandbox/reset", "Forget records, faults and scripts; knobs back to their defaults.",
+                 reset, body={}),
+        Endpoint(seen, "GET", "/livez", "Whether the sandbox is up.", ready),
+    ]  # fmt: skip
 
 
 def _refused(error: Exception) -> web.Response:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from calliope_sandbox.answers import Answer, CallTool, Fail
 from calliope_sandbox.conversations import Conversation, from_messages_body
+from calliope_sandbox.endpoints import ASK, QUESTION, Endpoint, serve
 from calliope_sandbox.knobs import LlmKnobs
 from calliope_sandbox.vendors.anthropic_checks import key_of, refuse_body, refuse_key
 from calliope_sandbox.vendors.anthropic_wire import Stream, failed_body, whole
@@ -84,3 +85,6 @@ class Messages:
 def mount(app: web.Application, host: Host) -> None:
     """Serve the API under /anthropic."""
     app.router.add_post("/anthropic/v1/messages", ModelTwin(Messages(), host).answer)
+    asked = {"model": "claude-haiku-5-5", "max_tokens": 100, "messages": [{"role": "user", "content": QUESTION}]}
+    headers = {"x-api-key": "any-key", "anthropic-version": "2023-06-01"}
+    serve(app, Endpoint(ASK, "POST", "/anthropic/v1/messages", "anthropic", headers=headers, body=asked))

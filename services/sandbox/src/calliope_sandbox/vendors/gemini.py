@@ -8,6 +8,7 @@ from aiohttp import web
 
 from calliope_sandbox.answers import Answer, Fail
 from calliope_sandbox.conversations import Conversation, from_contents_body
+from calliope_sandbox.endpoints import ASK, QUESTION, Endpoint, serve
 from calliope_sandbox.knobs import LlmKnobs
 from calliope_sandbox.vendors.gemini_checks import refuse_body, refuse_key, signs
 from calliope_sandbox.vendors.gemini_wire import Stream, failed_body, whole
@@ -74,3 +75,6 @@ def mount(app: web.Application, host: Host) -> None:
     method = "{method:generateContent|streamGenerateContent}"
     path = f"/gemini/{{version:v1(?:alpha|beta)?}}/models/{{model:[^:/]+}}:{method}"
     app.router.add_post(path, ModelTwin(GenerateContent(), host).answer)
+    asked = {"contents": [{"role": "user", "parts": [{"text": QUESTION}]}]}
+    shown = "/gemini/v1beta/models/gemini-3.5-flash-lite:generateContent"
+    serve(app, Endpoint(ASK, "POST", shown, "gemini", headers={"x-goog-api-key": "any-key"}, body=asked))

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from calliope_sandbox.answers import Answer, Fail
 from calliope_sandbox.conversations import Conversation, from_chat_body
+from calliope_sandbox.endpoints import ASK, QUESTION, Endpoint, serve
 from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import LlmKnobs
 from calliope_sandbox.vendors.host import Host
@@ -92,6 +93,9 @@ def mount(app: web.Application, host: Host) -> None:
     for vendor, prefix in MOUNTS.items():
         app.router.add_post(f"{prefix}/chat/completions", ModelTwin(ChatCompletions(vendor), host).answer)
         app.router.add_get(f"{prefix}/models", _models(vendor, host))
+        asked = {"model": _MODELS[vendor][0], "messages": [{"role": "user", "content": QUESTION}]}
+        bearer = {"Authorization": "Bearer any-key"}
+        serve(app, Endpoint(ASK, "POST", f"{prefix}/chat/completions", vendor, headers=bearer, body=asked))
 
 
 def _models(vendor: str, host: Host) -> Any:

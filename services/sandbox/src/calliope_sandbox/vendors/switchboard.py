@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 
 from calliope_sandbox.callers import ScriptError, TooManyStepsError, parse
+from calliope_sandbox.endpoints import Endpoint, serve
 from calliope_sandbox.json_http import as_json, json_object
 from calliope_sandbox.person import Person
 from calliope_sandbox.vendors.caller_side import CallerSide
@@ -24,6 +25,13 @@ LATEST: Final = "latest"
 """In the place of a call's id: the newest call."""
 OUTCOMES: Final = ("completed", "busy", "no-answer", "failed", "canceled")
 """How a number answers that a call is transferred to."""
+EXAMPLE: Final = (
+    {"wait_for_silence_ms": 500, "patience_s": 5},
+    {"say": "What are your opening hours?"},
+    {"wait_for_silence_ms": 1_500, "patience_s": 10},
+    {"hang_up": True},
+)
+"""A script that asks one question."""
 OneCall = TypeVar("OneCall", bound=CallerSide)
 
 
@@ -31,6 +39,8 @@ class Switchboard(ABC, Generic[OneCall, OneNumber]):
     """All numbers and calls of one carrier's emulator. They live as long as the sandbox."""
 
     vendor: str
+    example_account: Mapping[str, str]
+    """What `read_number` takes."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -61,15 +71,31 @@ class Switchboard(ABC, Generic[OneCall, OneNumber]):
     def mount(self, app: web.Application) -> None:
         """The switches that carriers have in common."""
         app.cleanup_ctx.append(self.running)
-        controls = f"/sandbox/{self.vendor}"
-        app.router.add_put(f"{controls}/numbers/{{number}}", self.put_number)
-        app.router.add_get(f"{controls}/numbers", self.list_numbers)
-        app.router.add_put(f"{controls}/dialled/{{number}}", self.put_dialled)
-        app.router.add_post(f"{controls}/calls", self.place)
-        app.router.add_get(f"{controls}/calls/{{sid}}", self.show)
-        app.router.add_delete(f"{controls}/calls/{{sid}}", self.put_down)
-        app.router.add_get(f"{controls}/calls/{{sid}}/live", self.live)
-        app.router.add_post(f"{controls}/calls/{{sid}}/steps", self.add_steps)
+        serve(app, *self._endpoints())
+
+    def _endpoints(self) -> list[Endpoint]:
+        controls, group = f"/sandbox/{self.vendor}", f"Phone calls at {self.vendor.capitalize()}"
+        call, latest = f"{controls}/calls/{{sid}}", {"sid": LATEST}
+        desk = {"number": "+15550007777"}
+        return [
+            Endpoint(group, "POST", f"{controls}/calls", "Somebody calls a number and follows a script.", self.place,
+                     body={"to": "+15550002222", "script": EXAMPLE}),
+            Endpoint(group, "GET", f"{call}/live", "The talk as it is heard, line by line, until the call ends.",
+                     self.live, at=latest),
+            Endpoint(group, "POST", f"{call}/steps", "More for the caller to do while the call goes on.",
+                     self.add_steps, at=latest, body={"script": [{"say": "One more question"}]}),
+            Endpoint(group, "DELETE", call, "The caller puts the phone down.", self.put_down, at=latest),
+            Endpoint(group, "GET", call, "Everything that was seen of a call; latest is the newest one.", self.show,
+                     at=latest, query="?wait_s=20"),
+            Endpoint(group, "GET", f"{controls}/numbers", "Whose each number is, and where its hooks go.",
+                     self.list_numbers),
+            Endpoint(group, "PUT", f"{controls}/numbers/{{number}}",
+                     "Give a number to an account of its own, which signs its hooks.", self.put_number,
+                     at={"number": "+15550009999"}, body=self.example_account),
+            Endpoint(group, "PUT", f"{controls}/dialled/{{number}}",
+                     f"How a number answers that a call is transferred to: {', '.join(OUTCOMES)}.", self.put_dialled,
+                     at=desk, body={"outcome": "busy"}),
+        ]  # fmt: skip
 
     async def put_number(self, request: web.Request) -> web.Response:
         """The account of a number: who signs its hooks, and where they go."""

@@ -1,5 +1,6 @@
 """Twin of Telnyx: the REST of live calls under /telnyx/v2; under /sandbox/telnyx numbers to own, calls to place."""
 
+import base64
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -32,6 +33,12 @@ class Exchanges(Switchboard[TelnyxCall, Number]):
     """All numbers and calls of one sandbox."""
 
     vendor = VENDOR
+    example_account: Mapping[str, str] = {
+        "connection_id": "1" * 19,
+        "api_key": "KEY-mine",
+        "signing_key": base64.b64encode(bytes(32)).decode(),
+        "webhook_url": "http://127.0.0.1:8080/telephony/telnyx/voice",
+    }
 
     def read_number(self, number: str, document: Mapping[str, Any]) -> Number:
         """{connection_id, api_key, signing_key, webhook_url, restless?}. See `Switchboard`."""

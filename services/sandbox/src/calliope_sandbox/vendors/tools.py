@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from calliope_sandbox.endpoints import Endpoint, serve
 from calliope_sandbox.json_http import as_json
 from calliope_sandbox.vendors.host import Host
 
@@ -89,6 +90,13 @@ def _parsed(raw: bytes) -> Any:
 def mount(app: web.Application, host: Host) -> None:
     """Serve tools under /tools, their switches under /sandbox/tools."""
     tools = Tools(host)
-    app.router.add_put("/sandbox/tools/{name}", tools.put)
-    app.router.add_post("/tools/{name}", tools.call)
-    app.router.add_get("/tools/{name}", tools.call)
+    group, weather = "HTTP tools that assistants call", {"name": "weather"}
+    serve(
+        app,
+        Endpoint(group, "PUT", "/sandbox/tools/{name}", "How a tool answers, and after how many milliseconds.",
+                 tools.put, at=weather, body={"status": 200, "delay_ms": 100, "body": {"degrees": 21}}),
+        Endpoint(group, "POST", "/tools/{name}", "The tool itself: the url of a custom tool.", tools.call,
+                 at=weather, body={"city": "Bern"}),
+        Endpoint(group, "GET", "/tools/{name}", "The same, for tools that are asked by GET.", tools.call,
+                 at=weather, query="?city=Bern"),
+    )  # fmt: skip

@@ -22,6 +22,11 @@ class Exchanges(Switchboard[PhoneCall, Number]):
     """All numbers and calls of one sandbox."""
 
     vendor = VENDOR
+    example_account: Mapping[str, str] = {
+        "account_sid": "AC" + "1" * 32,
+        "auth_token": "my-token",
+        "voice_url": "http://127.0.0.1:8080/telephony/twilio/voice",
+    }
 
     def read_number(self, number: str, document: Mapping[str, Any]) -> Number:
         """{account_sid, auth_token, voice_url}. See `Switchboard`."""

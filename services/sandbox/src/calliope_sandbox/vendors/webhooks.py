@@ -12,12 +12,14 @@ import orjson
 from aiohttp import web
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
 
+from calliope_sandbox.endpoints import Endpoint, serve
 from calliope_sandbox.json_http import as_json
 from calliope_sandbox.vendors.host import Host
 
 MAX_ATTEMPTS = 20_000
 """Attempts kept per hook; the oldest go first."""
 MAX_HOOKS = 1_000
+EXAMPLE_SECRET = "whsec_" + binascii.b2a_base64(b"an example, 24 bytes long", newline=False).decode()
 LONGEST_WAIT_S = 60.0
 _DRIP_BYTES = 64
 
@@ -252,7 +254,16 @@ async def _drip(request: web.Request, response: web.StreamResponse, body: bytes,
 def mount(app: web.Application, host: Host) -> None:
     """Serve receivers under /hooks, their switches under /sandbox/hooks."""
     hooks = Hooks()
-    app.router.add_post("/hooks/{name}", hooks.receive)
-    app.router.add_put("/sandbox/hooks/{name}", hooks.put)
-    app.router.add_get("/sandbox/hooks/{name}", hooks.get)
-    app.router.add_delete("/sandbox/hooks/{name}", hooks.delete)
+    group, mine = "Webhook receivers", {"name": "mine"}
+    serve(
+        app,
+        Endpoint(group, "PUT", "/sandbox/hooks/{name}",
+                 "The secret to verify with, and how to answer; `fail_times` with `failure` lets the first ones fail.",
+                 hooks.put, at=mine, body={"secrets": [EXAMPLE_SECRET], "answer": {"status": 200, "delay_ms": 50}}),
+        Endpoint(group, "POST", "/hooks/{name}", "The receiver itself: the webhook_url of an assistant.",
+                 hooks.receive, at=mine, body={"type": "a test"}),
+        Endpoint(group, "GET", "/sandbox/hooks/{name}", "What arrived, and whether it was signed.", hooks.get,
+                 at=mine, query="?wait_for=1&timeout_s=5"),
+        Endpoint(group, "DELETE", "/sandbox/hooks/{name}", "Forget the receiver and what it got.", hooks.delete,
+                 at=mine),
+    )  # fmt: skip
