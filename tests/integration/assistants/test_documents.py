@@ -1,6 +1,7 @@
 """Assistants through the bus, against a real store: names, revisions, repeated commands, tenants, secrets."""
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from calliope.secrets import Opener
 from support.assistants import CALLS_KEY, CANARY, WEBHOOKS_KEY, Asking, a_document, as_read
 
 HOOK = "https://hooks.example.com/calls"
+OWN_SECRET = "whsec_" + base64.b64encode(b"a secret of the client, 32 bytes").decode()
 
 
 async def refused(work: Any) -> ErrorCode:
@@ -188,6 +190,52 @@ async def test_a_rotated_webhook_secret_leaves_the_old_one_signing(asking: Askin
     again = await asking.ask(Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET, ref, command_id="r")
     assert again["webhook_secret"] == "••••" + rotated["webhook_secret"][-4:]
     assert await _signing_secrets(asking, created.id) == [rotated["webhook_secret"], created.webhook_secret]
+
+
+async def test_two_rotations_within_a_day_leave_every_secret_signing_and_a_third_is_refused(asking: Asking) -> None:
+    created = await asking.create(webhook_url=HOOK)
+    ref = {"assistant_id": created.id}
+    secrets = [created.webhook_secret or ""]
+    for key in ("r1", "r2"):
+        rotated = await asking.ask(Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET, ref, command_id=key)
+        secrets.insert(0, rotated["webhook_secret"])
+    assert await _signing_secrets(asking, created.id) == secrets
+
+    with pytest.raises(CommandError, match="The next can be set at 20") as caught:
+        await asking.ask(Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET, ref, command_id="r3")
+    assert caught.value.code is ErrorCode.CONFLICT
+    again = await asking.ask(Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET, ref, command_id="r2")
+    assert again["webhook_secret"] == f"••••{secrets[0][-4:]}"
+    assert await _signing_secrets(asking, created.id) == secrets
+
+
+async def test_a_secret_that_the_client_brings_signs_from_the_first_event_and_is_never_shown(asking: Asking) -> None:
+    created = await asking.create(command_id="k", webhook_url=HOOK, webhook_secret=OWN_SECRET)
+    assert created.webhook_secret == f"••••{OWN_SECRET[-4:]}"
+    assert await asking.create(command_id="k", webhook_url=HOOK, webhook_secret=OWN_SECRET) == created
+    assert "webhook_secret" not in created.document
+    assert await _signing_secrets(asking, created.id) == [OWN_SECRET]
+
+
+async def test_a_patch_with_another_secret_replaces_it_once_however_often_it_is_sent(asking: Asking) -> None:
+    created = await asking.create(webhook_url=HOOK)
+    ref = {"assistant_id": created.id}
+    for _ in range(4):
+        patched = await asking.ask(Command.ASSISTANTS_UPDATE, {**ref, "patch": {"webhook_secret": OWN_SECRET}})
+    assert await _signing_secrets(asking, created.id) == [OWN_SECRET, created.webhook_secret]
+
+    whole = {**ref, "document": {**a_document(webhook_url=HOOK), "webhook_secret": patched["webhook_secret"]}}
+    await asking.ask(Command.ASSISTANTS_REPLACE, whole)
+    assert await _signing_secrets(asking, created.id) == [OWN_SECRET, created.webhook_secret]
+    events = await asking.events(6, Entity.ASSISTANT)
+    assert [event.data["fields"] for event in events[1:3]] == [["webhook_secret"], []]
+
+
+async def test_a_secret_that_cannot_sign_is_refused_with_all_else_that_is_wrong(asking: Asking) -> None:
+    with pytest.raises(CommandError) as caught:
+        await asking.create(webhook_url="http://10.0.0.1/", webhook_secret="hunter2 hunter2")
+    assert {problem.path for problem in caught.value.problem.fields} == {"webhook_url", "webhook_secret"}
+    assert "hunter2" not in caught.value.problem.model_dump_json()
 
 
 async def _signing_secrets(asking: Asking, assistant_id: str) -> list[str]:

@@ -13,6 +13,7 @@ from calliope.contracts.subjects import Command
 from calliope.documents import places
 from calliope.errors import CommandError
 from calliope.ids import new_id
+from calliope_assistants import webhook_keys
 from support.assistants import API_KEY, Asking, AssistantsProcess, a_bus
 from support.nats import NatsServer
 
@@ -59,6 +60,10 @@ REFUSED: list[dict[str, Any]] = [
     {"tools_settings": {"custom_tools": [{"name": "t", "auth_token": CANARY}]}},
     {"webhook_url": f"https://user:{CANARY}@hooks.example.com/"},
     {"webhook_url": f"https://10.0.0.1/?token={CANARY}"},
+    {"webhook_secret": CANARY},
+    {"webhook_secret": f"whsec_{CANARY}"},
+    {"webhook_secret": f"••••{CANARY}"},
+    {"webhook_secret": [CANARY]},
 ]
 BROKEN = [
     f'{{"payload": "{CANARY}',
@@ -84,7 +89,7 @@ async def test_no_secret_is_in_an_answer_an_error_an_event_a_log_a_metric_or_on_
         signing = await _live(asking, heard := [])
         for body in BROKEN:
             heard += [(await bus.connection.request(subject, body.encode(), timeout=5)).data for subject in OURS]
-        events = await asking.events(6)
+        events = await asking.events(7)
     heard += [event.model_dump_json().encode() for event in events]
     heard += [own.metrics().encode(), own.log().encode()]
     secrets = [CANARY.encode(), API_KEY.encode(), *(secret.encode() for secret in signing)]
@@ -130,6 +135,8 @@ async def _live(asking: Asking, heard: list[bytes]) -> list[str]:
         await say(listing)
     await say(Command.PHONE_NUMBERS_RESOLVE, number=NUMBER)
     await say(Command.IDENTITY_AUTHENTICATE, key_sha256=api_keys.digest(API_KEY))
+    own = webhook_keys.new_secret()
+    await say(Command.ASSISTANTS_UPDATE, "s", **ref, patch={"webhook_secret": own})
     for fields in REFUSED:
         await refuse(Command.ASSISTANTS_CREATE, "refused", document={**planted("d"), "name": "B", **fields})
         await refuse(Command.ASSISTANTS_UPDATE, **ref, patch=fields)
@@ -140,4 +147,4 @@ async def _live(asking: Asking, heard: list[bytes]) -> list[str]:
     await refuse(Command.ASSISTANTS_DELETE, **ref)
     await say(Command.PHONE_NUMBERS_RELEASE, number=NUMBER)
     await say(Command.ASSISTANTS_DELETE, **ref)
-    return [created["webhook_secret"], rotated["webhook_secret"]]
+    return [created["webhook_secret"], rotated["webhook_secret"], own]

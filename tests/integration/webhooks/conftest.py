@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -118,15 +118,20 @@ class House:
         return self
 
     def assistant(
-        self, name: str, url: str | None, *, sms_url: str | None = None, organization: str = ORGANIZATION
+        self,
+        name: str,
+        url: str | None,
+        *,
+        sms_url: str | None = None,
+        organization: str = ORGANIZATION,
+        secrets: Sequence[str] = (SECRET,),
     ) -> str:
         """An assistant with a webhook; its id."""
         id_ = f"asst_{name}"
         sealer = Sealer(public_key_of(PRIVATE_KEY))
-        sealed = sealer.seal(SECRET, context=secret_context(organization, id_, ("webhook_secret",)))
-        self.known[id_] = Endpoints(
-            assistant_id=id_, webhook_url=url, sms_webhook_url=sms_url, signing_secrets=(sealed,)
-        )
+        context = secret_context(organization, id_, ("webhook_secret",))
+        sealed = tuple(sealer.seal(secret, context=context) for secret in secrets)
+        self.known[id_] = Endpoints(assistant_id=id_, webhook_url=url, sms_webhook_url=sms_url, signing_secrets=sealed)
         return id_
 
     def event(self, type_: str, entity_id: str, **data: Any) -> Event:

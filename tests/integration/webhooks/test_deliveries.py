@@ -1,8 +1,10 @@
 """Events reach the receivers they are for: signed, as they are, again when refused, never where they must not go."""
 
+import base64
 from collections import Counter
 
 import pytest
+from standardwebhooks.webhooks import WebhookVerificationError
 
 from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Entity, events_of
@@ -28,6 +30,19 @@ async def test_an_event_arrives_signed_and_byte_for_byte(house: House, receiver:
     assert got.headers["content-type"] == "application/json"
     assert got.headers["user-agent"].startswith("Calliope/")
     assert (delivery.attempts, delivery.log[0].status, delivery.log[0].response) == (1, 200, "thanks")
+
+
+async def test_a_receiver_with_any_of_three_signing_secrets_can_verify(house: House, receiver: Receiver) -> None:
+    """While secrets rotate, some receivers have the newest and some the oldest."""
+    secrets = ["whsec_" + base64.b64encode(bytes([n]) * 32).decode() for n in range(3)]
+    event = house.started(house.assistant("a", receiver.url("hook"), secrets=secrets))
+    async with house.open():
+        await house.tell(event)
+        await until(lambda: receiver.got)
+
+    assert [receiver.got[0].verify(secret)["id"] for secret in secrets] == [event.id] * 3
+    with pytest.raises(WebhookVerificationError):
+        receiver.got[0].verify()
 
 
 async def test_all_events_of_a_call_follow_its_start(house: House, receiver: Receiver) -> None:

@@ -1,7 +1,5 @@
 """The assistant document as it is stored: validated, secrets sealed, shown masked. Pure."""
 
-import base64
-import secrets
 import unicodedata
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,7 +17,6 @@ from calliope.secrets import MASK, Sealer, mask
 from calliope.settings import EgressSettings
 
 Document = dict[str, Any]
-WEBHOOK_SECRET: Final = ("webhook_secret",)
 MAX_STORED_BYTES: Final = 240_000
 """Completed and sealed; an answer on the bus is at most 256 KiB, and what is stored must fit one."""
 MAX_SECRET: Final = 4_096
@@ -98,11 +95,6 @@ def changed_fields(before: Document, after: Document) -> list[str]:
 def name_key(name: str) -> str:
     """Names that a person would call the same are the same."""
     return unicodedata.normalize("NFKC", name).strip().casefold()
-
-
-def new_webhook_secret() -> str:
-    """A Standard Webhooks secret: `whsec_` and base64 of 32 random bytes."""
-    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def wants_webhooks(stored: Document) -> bool:

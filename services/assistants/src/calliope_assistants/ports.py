@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 from calliope.contracts.base import Event
 from calliope.contracts.calls import ListCalls
+from calliope_assistants.webhook_keys import WebhookKeys
 
 COMMANDS_KNOWN: Final = timedelta(hours=24)
 """How long a repeated command is recognised."""
@@ -29,15 +30,6 @@ def with_command(commands: Commands, command: str | None, now: datetime) -> Comm
         return commands
     latest = sorted(commands.items(), key=lambda item: item[1])[1 - COMMANDS_PER_ROW :]
     return {known: at for known, at in latest if now - at < COMMANDS_KNOWN} | {command: now}
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookKeys:
-    """Sealed signing secrets: the current one, and the one before while it still signs."""
-
-    current: dict[str, Any]
-    previous: dict[str, Any] | None = None
-    previous_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from calliope.contracts.assistants import (
@@ -18,28 +18,26 @@ from calliope.contracts.assistants import (
     ReplaceAssistant,
     SealedSecret,
     UpdateAssistant,
-    secret_context,
 )
 from calliope.contracts.base import Event
 from calliope.contracts.document.warning_rules import warnings_of
 from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.contracts.subjects import Entity
-from calliope.errors import CommandError, not_found
+from calliope.errors import CommandError, invalid, not_found
 from calliope.ids import derived_id, new_id
-from calliope.secrets import Sealer, mask
-from calliope_assistants import events, model, pages
+from calliope.secrets import Sealer
+from calliope_assistants import events, model, pages, webhook_keys
 from calliope_assistants.ports import (
     COMMANDS_KNOWN,
     AssistantRow,
     Assistants,
     NameTakenError,
     Numbers,
-    WebhookKeys,
     has_done,
     with_command,
 )
+from calliope_assistants.webhook_keys import KeyMaker, WebhookKeys
 
-OLD_SECRET: Final = timedelta(hours=24)
 TRIES: Final = 5
 
 
@@ -69,8 +67,8 @@ class AssistantService:
         made = await self._made_before(assistant_id, now)
         if made is not None:
             return _written(made)
-        stored = model.stored_form(payload.document, self._owner(assistant_id), self._parts.rules)
-        webhook, secret = self._webhook_keys(assistant_id, stored, None)
+        stored, brought = self._validated(payload.document, assistant_id)
+        webhook, secret = self._webhook_keys(assistant_id, stored, brought, None, now)
         row = AssistantRow(
             id=assistant_id,
             organization_id=self._organization_id,
@@ -113,19 +111,19 @@ class AssistantService:
         return await self._write(payload, lambda _: payload.document)
 
     async def rotate_webhook_secret(self, payload: AssistantRef) -> Assistant:
-        """A new secret, shown once; the old one signs too for 24 hours. Raises: CommandError `not_found`."""
+        """A new secret, shown once; the replaced one signs too for 24 hours.
+
+        Raises: CommandError `not_found`, `conflict` when too many would sign.
+        """
         for _ in range(TRIES):
             row, now = await self._found(payload.assistant_id), datetime.now(UTC)
             if has_done(row.commands, self._command, now):
                 return _shown(row)  # before a crash; another secret would cut off the one that receivers verify with
-            secret = model.new_webhook_secret()
-            keys = WebhookKeys(
-                current=self._seal_webhook(row.id, secret),
-                previous=row.webhook.current if row.webhook else None,
-                previous_until=now + OLD_SECRET if row.webhook else None,
-            )
+            secret = webhook_keys.new_secret()
+            key = self._key_maker(row.id).key(secret)
+            keys = WebhookKeys(key) if row.webhook is None else row.webhook.with_current(key, now)
             changed = row.changed(now, self._command, webhook=keys)
-            if await self._rows.update(changed, self._event("updated", changed, {"fields": ["webhook_secret"]})):
+            if await self._rows.update(changed, self._event("updated", changed, {"fields": [webhook_keys.FIELD]})):
                 self._parts.written()
                 return _shown(changed, secret=secret)
         raise _busy()
@@ -149,20 +147,12 @@ class AssistantService:
     async def endpoints(self, payload: AssistantRef) -> Endpoints:
         """Where its events go. Raises: CommandError `not_found`."""
         row = await self._found(payload.assistant_id)
-        keys, now = row.webhook, datetime.now(UTC)
-        secrets = [] if keys is None else [keys.current]
-        if (
-            keys is not None
-            and keys.previous is not None
-            and keys.previous_until is not None
-            and now < keys.previous_until
-        ):
-            secrets.append(keys.previous)
+        signing = () if row.webhook is None else row.webhook.signing(datetime.now(UTC))
         return Endpoints(
             assistant_id=row.id,
             webhook_url=row.document["webhook_url"],
             sms_webhook_url=row.document["sms_webhook_url"],
-            signing_secrets=tuple(SealedSecret.model_validate(secret) for secret in secrets),
+            signing_secrets=tuple(SealedSecret.model_validate(key.sealed) for key in signing),
         )
 
     async def pin(self, payload: AssistantRef) -> PinnedAssistant:
@@ -178,11 +168,12 @@ class AssistantService:
             if has_done(row.commands, self._command, now):
                 return _written(row)  # before a crash
             _check_revision(row, payload.if_revision)
-            stored = model.stored_form(wanted(row), self._owner(row.id), self._parts.rules, before=row.document)
-            webhook, secret = self._webhook_keys(row.id, stored, row.webhook)
+            stored, brought = self._validated(wanted(row), row.id, before=row)
+            webhook, secret = self._webhook_keys(row.id, stored, brought, row.webhook, now)
             name_key = model.name_key(stored["name"])
             changed = row.changed(now, self._command, document=stored, name_key=name_key, webhook=webhook)
-            fields: list[Any] = [*model.changed_fields(row.document, stored)]
+            fields: list[Any] = model.changed_fields(row.document, stored)
+            fields += [webhook_keys.FIELD] if webhook != row.webhook else []
             try:
                 if await self._rows.update(changed, self._event("updated", changed, {"fields": fields})):
                     self._parts.written()
@@ -223,18 +214,44 @@ class AssistantService:
     def _owner(self, assistant_id: str) -> model.Owner:
         return model.Owner(self._organization_id, assistant_id)
 
+    def _key_maker(self, assistant_id: str) -> KeyMaker:
+        return KeyMaker(self._organization_id, assistant_id, self._parts.webhooks)
+
+    def _validated(
+        self, document: dict[str, Any], assistant_id: str, *, before: AssistantRow | None = None
+    ) -> tuple[dict[str, Any], str | None]:
+        """The document to store, and the webhook secret that came with it. Raises: CommandError `invalid`."""
+        rest, brought, problem = webhook_keys.taken_from(document, before.webhook if before else None)
+        owner, old = self._owner(assistant_id), before.document if before else None
+        try:
+            stored = model.stored_form(rest, owner, self._parts.rules, before=old)
+        except CommandError as exc:
+            if problem is None or exc.code is not ErrorCode.INVALID:
+                raise
+            raise invalid(exc.problem.message, *exc.problem.fields, problem) from exc
+        if problem is not None:
+            raise invalid("the assistant document was refused", problem)
+        return stored, brought
+
     def _webhook_keys(
-        self, assistant_id: str, stored: dict[str, Any], keys: WebhookKeys | None
+        self,
+        assistant_id: str,
+        stored: dict[str, Any],
+        brought: str | None,
+        keys: WebhookKeys | None,
+        now: datetime,
     ) -> tuple[WebhookKeys | None, str | None]:
-        """A signing secret, made when the first URL is set; in clear only when it is new."""
+        """The signing secrets: the client's own, or one made when the first URL is set; in clear only what was made.
+
+        Raises: CommandError `conflict`, when too many would sign.
+        """
+        if brought is not None:
+            key = self._key_maker(assistant_id).key(brought)
+            return WebhookKeys(key) if keys is None else keys.with_current(key, now), None
         if keys is not None or not model.wants_webhooks(stored):
             return keys, None
-        secret = model.new_webhook_secret()
-        return WebhookKeys(current=self._seal_webhook(assistant_id, secret)), secret
-
-    def _seal_webhook(self, assistant_id: str, secret: str) -> dict[str, Any]:
-        context = secret_context(self._organization_id, assistant_id, model.WEBHOOK_SECRET)
-        return self._parts.webhooks.seal(secret, context=context).model_dump()
+        secret = webhook_keys.new_secret()
+        return WebhookKeys(self._key_maker(assistant_id).key(secret)), secret
 
     def _event(self, name: str, row: AssistantRow, more: dict[str, Any]) -> Event:
         return events.build(
@@ -254,7 +271,6 @@ def pinned(row: AssistantRow) -> PinnedAssistant:
 
 
 def _shown(row: AssistantRow, *, secret: str | None = None) -> Assistant:
-    hidden = None if row.webhook is None else mask(SealedSecret.model_validate(row.webhook.current))
     return Assistant(
         id=row.id,
         organization_id=row.organization_id,
@@ -262,7 +278,7 @@ def _shown(row: AssistantRow, *, secret: str | None = None) -> Assistant:
         created_at=row.created_at,
         updated_at=row.updated_at,
         document=model.masked(row.document),
-        webhook_secret=secret or hidden,
+        webhook_secret=secret or webhook_keys.shown(row.webhook),
     )
 
 

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, JsonValue, PositiveInt, StringConstraints
+from pydantic import Field, JsonValue, PositiveInt, SecretStr, StringConstraints
 
 from calliope.contracts.base import E164, Message, Moment, Request, Token
+from calliope.contracts.document.spec import AssistantSpec
 from calliope.contracts.errors import FieldProblem
 
 
@@ -26,7 +27,11 @@ class Assistant(Message):
     created_at: Moment
     updated_at: Moment
     document: dict[str, JsonValue] = Field(description="The fields of `AssistantSpec`, secrets masked.")
-    webhook_secret: str | None = Field(default=None, description="`whsec_…`: shown in full once, then masked.")
+    webhook_secret: str | None = Field(
+        default=None,
+        description="What verifies the webhooks, masked. In full only in the answer to the request that made it: never "
+        "again, and never when the client brought it.",
+    )
     warnings: tuple[FieldProblem, ...] | None = Field(
         default=None,
         description="Only in the answer to a write: what was accepted and will most likely not do as you mean it, such "
@@ -39,8 +44,20 @@ class Assistant(Message):
         return {**server, **self.document}
 
 
+class AssistantRequest(AssistantSpec):
+    """What a client writes: the assistant document, and beside it what is not stored in it."""
+
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="A Standard Webhooks secret of your own: `whsec_` and the base64 of 24 to 64 random bytes. "
+        "Register it at your receiver first, and no delivery comes too early, not even `assistant.created`. Absent or "
+        "null: kept, or made and shown once when the first webhook URL is set. Another one replaces it: the old one "
+        "signs too for 24 hours; at most three sign at a time.",
+    )
+
+
 class CreateAssistant(Message):
-    """Store a new assistant. `document` has the shape of `AssistantSpec` and is validated by its owner."""
+    """Store a new assistant. `document` has the shape of `AssistantRequest` and is validated by its owner."""
 
     document: dict[str, Any]
 

@@ -68,7 +68,7 @@ COMMANDS: Final = (
         Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET,
         assistants.AssistantRef,
         assistants.Assistant,
-        "Make a new signing secret; the old one signs too for 24 hours.",
+        "Make a new signing secret; the old one signs too for 24 hours, at most three at a time.",
     ),
     _assistants(
         Command.ASSISTANTS_ENDPOINTS,

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from calliope.contracts.base import Event
-from calliope_assistants.ports import AssistantRow, Commands, NumberRow, WebhookKeys
+from calliope_assistants.ports import AssistantRow, Commands, NumberRow
+from calliope_assistants.webhook_keys import WebhookKey, WebhookKeys
 
 Doc = dict[str, Any]
 
@@ -25,20 +26,13 @@ def with_event(fields: Doc, event: Event) -> Doc:
 
 def assistant_fields(row: AssistantRow) -> Doc:
     """What a write sets."""
-    keys = row.webhook
     return {
         "name_key": row.name_key,
         "revision": row.revision,
         "sequence": row.sequence,
         "updated_at": text(row.updated_at),
         "document": json.dumps(row.document),
-        "webhook": None
-        if keys is None
-        else {
-            "current": json.dumps(keys.current),
-            "previous": json.dumps(keys.previous),
-            "previous_until": None if keys.previous_until is None else text(keys.previous_until),
-        },
+        "webhook": None if row.webhook is None else {"keys": json.dumps(_keys_fields(row.webhook))},
         "commands": _commands_text(row.commands),
         "deleted": row.deleted,
     }
@@ -56,13 +50,7 @@ def assistant(row: Doc) -> AssistantRow:
         created_at=datetime.fromisoformat(row["created_at"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
         document=json.loads(row["document"]),
-        webhook=None
-        if keys is None
-        else WebhookKeys(
-            current=json.loads(keys["current"]),
-            previous=json.loads(keys["previous"]),
-            previous_until=None if keys["previous_until"] is None else datetime.fromisoformat(keys["previous_until"]),
-        ),
+        webhook=None if keys is None else _webhook_keys(keys),
         commands=_commands(row["commands"]),
         deleted=row["deleted"],
     )
@@ -93,6 +81,33 @@ def number(row: Doc) -> NumberRow:
         updated_at=datetime.fromisoformat(row["updated_at"]),
         commands=_commands(row["commands"]),
     )
+
+
+def _keys_fields(keys: WebhookKeys) -> list[Doc]:
+    return [
+        {
+            "sealed": key.sealed,
+            "until": None if key.until is None else text(key.until),
+            "fingerprint": key.fingerprint,
+        }
+        for key in (keys.current, *keys.replaced)
+    ]
+
+
+def _webhook_keys(fields: Doc) -> WebhookKeys:
+    """Also as it was stored before there could be three: `current`, `previous`, `previous_until`."""
+    if "keys" in fields:
+        current, *replaced = (
+            WebhookKey(key["sealed"], _moment(key["until"]), key["fingerprint"]) for key in json.loads(fields["keys"])
+        )
+        return WebhookKeys(current, tuple(replaced))
+    previous, until = json.loads(fields["previous"]), _moment(fields["previous_until"])
+    replaced = [] if previous is None or until is None else [WebhookKey(previous, until)]
+    return WebhookKeys(WebhookKey(json.loads(fields["current"])), tuple(replaced))
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def call_id(organization_id: str, call_id: str) -> str:

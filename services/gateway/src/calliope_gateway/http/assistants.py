@@ -7,6 +7,7 @@ from calliope.contracts.assistants import (
     Assistant,
     AssistantPage,
     AssistantRef,
+    AssistantRequest,
     CreateAssistant,
     DeleteAssistant,
     Deleted,
@@ -19,7 +20,6 @@ from calliope.contracts.assistants import (
     ReplaceAssistant,
     UpdateAssistant,
 )
-from calliope.contracts.document.spec import AssistantSpec
 from calliope.contracts.identity import Scope
 from calliope.contracts.subjects import Command
 from calliope_gateway.http.reading import build, read_query, read_revision
@@ -136,20 +136,21 @@ async def _release(asked: Asked) -> web.StreamResponse:
 
 ROUTES = (
     Route("POST", _ASSISTANTS, _create, "createAssistant", "Create an assistant", Scope.ASSISTANTS_WRITE,
-          Assistant, 201, body=AssistantSpec),
+          Assistant, 201, body=AssistantRequest),
     Route("GET", _ASSISTANTS, _list, "listAssistants", "List assistants, newest first", Scope.ASSISTANTS_READ,
           AssistantPage, query=ListAssistants),
     Route("GET", _ASSISTANTS + "/{assistant_id}", _get, "getAssistant", "Get an assistant", Scope.ASSISTANTS_READ,
           Assistant),
     Route("PATCH", _ASSISTANTS + "/{assistant_id}", _update, "updateAssistant",
           "Change parts of an assistant (JSON merge patch: null restores the default)", Scope.ASSISTANTS_WRITE,
-          Assistant, body=AssistantSpec, merge_patch=True, guarded=True),
+          Assistant, body=AssistantRequest, merge_patch=True, guarded=True),
     Route("PUT", _ASSISTANTS + "/{assistant_id}", _replace, "replaceAssistant", "Replace an assistant",
-          Scope.ASSISTANTS_WRITE, Assistant, body=AssistantSpec, guarded=True),
+          Scope.ASSISTANTS_WRITE, Assistant, body=AssistantRequest, guarded=True),
     Route("DELETE", _ASSISTANTS + "/{assistant_id}", _delete, "deleteAssistant", "Delete an assistant",
           Scope.ASSISTANTS_WRITE, None, 204, guarded=True),
     Route("POST", _ASSISTANTS + "/{assistant_id}/webhook-secret", _rotate, "rotateWebhookSecret",
-          "Make a new webhook secret; the old one signs too for 24 hours", Scope.ASSISTANTS_WRITE, Assistant),
+          "Make a new webhook secret; the old one signs too for 24 hours, at most three at a time",
+          Scope.ASSISTANTS_WRITE, Assistant),
     Route("GET", _NUMBERS, _numbers, "listPhoneNumbers", "List the numbers that assistants answer",
           Scope.PHONE_NUMBERS_READ, PhoneNumberList),
     Route("PUT", _NUMBERS + "/{number}", _assign, "assignPhoneNumber", "Let an assistant answer a number",
