@@ -1,29 +1,24 @@
 """Call records through the bus: journalled events in any order, any number of times; one organization's only."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from calliope.contracts.base import Event, event_type
-from calliope.contracts.calls import CallPage, CallRecord
+from calliope.contracts.base import Event
+from calliope.contracts.call_records import CallPage, CallRecord, CallSummary, ListCalls
 from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
 from calliope.ids import new_id
 from calliope.messaging.publish import EventPublisher, encode, subject_of
 from support.assistants import Asking
-
-BEGAN = datetime(2026, 1, 2, 12, tzinfo=UTC)
-STARTED = {
-    "direction": "inbound", "from_number": "+15550001", "to_number": "+15550002", "assistant_id": "asst_1",
-    "assistant_revision": 3, "carrier": "twilio", "carrier_call_id": "CA1", "worker_id": "w1",
-}  # fmt: skip
+from support.call_events import BEGAN, STARTED, Fact, a_call, an_event, told
 
 
-def facts(asking: Asking, call_id: str, *, began: datetime = BEGAN) -> list[Event]:
-    told: list[tuple[str, dict[str, Any]]] = [
+def facts(asking: Asking, call_id: str, **whose: Any) -> list[Event]:
+    told_of: list[Fact] = [
         ("started", STARTED),
         ("answered", {"stream_id": "MZ1"}),
         ("turn_started", {"turn": 1, "text": "Hello?", "at_ms": 900.0}),
@@ -31,19 +26,7 @@ def facts(asking: Asking, call_id: str, *, began: datetime = BEGAN) -> list[Even
         ("ended", {"reason": "caller_hung_up", "duration_ms": 5000.0, "turns": 1}),
         ("analyzed", {"status": "done", "summary": "Short."}),
     ]
-    return [
-        Event(
-            id=new_id("evt"),
-            type=event_type("call", name),
-            source="/calliope/call-worker",
-            subject=f"call/{call_id}",
-            time=began + timedelta(seconds=sequence),
-            organization=asking.organization,
-            sequence=sequence,
-            data=data,
-        )
-        for sequence, (name, data) in enumerate(told, start=1)
-    ]
+    return told(told_of, call_id=call_id, organization=asking.organization, **whose)
 
 
 async def record(asking: Asking, call_id: str, *, until: int) -> CallRecord:
@@ -124,14 +107,81 @@ async def test_a_list_is_complete_also_when_calls_start_in_the_same_millisecond(
     assert seen == sorted(made, reverse=True)
 
 
-async def test_a_list_can_be_narrowed(asking: Asking) -> None:
-    publisher, made = EventPublisher(asking.bus), [new_id("call") for _ in range(3)]
-    for call_id, known in zip(made, (1, 2, 5), strict=True):
-        for event in facts(asking, call_id)[:known]:
+async def listed(asking: Asking, **filters: Any) -> list[CallSummary]:
+    """What a list shows, asked for in pages of two."""
+    items: list[CallSummary] = []
+    cursor = None
+    while True:
+        wanted = ListCalls(limit=2, cursor=cursor, **filters)
+        page = CallPage.model_validate(await asking.ask(Command.CALL_RECORDS_LIST, wanted))
+        items += page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            return items
+
+
+async def test_a_list_says_of_a_call_what_its_own_record_says(asking: Asking) -> None:
+    call_id, publisher = new_id("call"), EventPublisher(asking.bus)
+    events = a_call(call_id=call_id, organization=asking.organization)
+    for at, event in enumerate([*reversed(events), *events]):
+        await publisher.publish_bytes(subject_of(event), encode(event), message_id=f"{event.id}-{at}")
+    own = (await record(asking, call_id, until=len(events))).model_dump()
+    (in_list,) = await listed(asking)
+    assert in_list.model_dump() == {name: own[name] for name in CallSummary.model_fields}
+    assert (in_list.event_count, in_list.problem_count, in_list.turns) == (len(events), 3, 2)
+
+
+async def test_a_list_can_be_narrowed_by_each_filter_and_by_all_together(asking: Asking) -> None:
+    publisher, made = EventPublisher(asking.bus), [new_id("call") for _ in range(5)]
+    for at, (call_id, known) in enumerate(zip(made, (1, 2, 5, 6, 6), strict=True)):
+        began = BEGAN + timedelta(hours=at)
+        whose: dict[str, Any] = {"call_id": call_id, "organization": asking.organization, "began": began}
+        events = facts(asking, call_id, began=began)[:known]
+        if at > 2:
+            events.append(an_event(7, "provider_failed", stage="llm", provider="openai", reason="key", **whose))
+        if at == 4:
+            events[0] = an_event(1, "started", **whose, **STARTED | {"from_number": "+15559999"})
+        for event in events:
             await publisher.publish(event)
-        await record(asking, call_id, until=known)
-    for call_id, status in zip(made, ("ringing", "in_progress", "ended"), strict=True):
-        answer = await asking.ask(Command.CALL_RECORDS_LIST, {"status": status})
-        assert [item["id"] for item in answer["items"]] == [call_id]
-    answer = await asking.ask(Command.CALL_RECORDS_LIST, {"assistant_id": "asst_other"})
-    assert answer["items"] == []
+        await until_counted(asking, call_id, len(events))
+    first, second, third, fourth, fifth = made
+    cases: list[tuple[dict[str, Any], list[str]]] = [
+        ({}, made),
+        ({"status": "ringing"}, [first]),
+        ({"status": "in_progress"}, [second]),
+        ({"status": "ended"}, [third, fourth, fifth]),
+        ({"ended_reason": "caller_hung_up"}, [third, fourth, fifth]),
+        ({"ended_reason": "idle"}, []),
+        ({"assistant_id": "asst_1"}, made),
+        ({"assistant_id": "asst_other"}, []),
+        ({"number": "+15559999"}, [fifth]),
+        ({"number": STARTED["to_number"]}, made),
+        ({"problem": "any"}, [fourth, fifth]),
+        ({"problem": "llm"}, [fourth, fifth]),
+        ({"problem": "openai"}, [fourth, fifth]),
+        ({"problem": "key"}, [fourth, fifth]),
+        ({"problem": "quota"}, []),
+        ({"since": BEGAN + timedelta(hours=2, seconds=1)}, [third, fourth, fifth]),
+        ({"since": BEGAN + timedelta(hours=2, seconds=2)}, [fourth, fifth]),
+        ({"until": BEGAN + timedelta(hours=2, seconds=1)}, [first, second]),
+        ({"since": BEGAN + timedelta(hours=1), "until": BEGAN + timedelta(hours=4), "number": STARTED["to_number"],
+          "assistant_id": "asst_1", "status": "ended", "ended_reason": "caller_hung_up", "problem": "key"}, [fourth]),
+    ]  # fmt: skip
+    for filters, expected in cases:
+        assert [item.id for item in await listed(asking, **filters)] == expected[::-1], filters
+
+
+async def until_counted(asking: Asking, call_id: str, events: int) -> None:
+    """Until a call has so many events in the list."""
+    async with asyncio.timeout(15):
+        while True:
+            counts = {item.id: item.event_count for item in await listed(asking)}
+            if counts.get(call_id) == events:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_a_wrong_filter_is_refused_in_words(asking: Asking) -> None:
+    with pytest.raises(CommandError) as caught:
+        await asking.ask(Command.CALL_RECORDS_LIST, {"since": "yesterday"})
+    assert caught.value.code is ErrorCode.INVALID

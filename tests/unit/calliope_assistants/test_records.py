@@ -1,35 +1,18 @@
 """A call record is a fold of its events: the same in whatever order, however often they came."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calliope.contracts.base import Event, event_type
-from calliope.contracts.calls import CallStatus, EndReason
+from calliope.contracts.base import Event
+from calliope.contracts.call_records import CallStatus
+from calliope.contracts.calls import EndReason
 from calliope_assistants.records import record_of
+from support.call_events import STARTED, an_event
 
-BEGAN = datetime(2026, 1, 2, 12, tzinfo=UTC)
-STARTED = {
-    "direction": "inbound", "from_number": "+15550001", "to_number": "+15550002", "assistant_id": "asst_1",
-    "assistant_revision": 3, "carrier": "twilio", "carrier_call_id": "CA1", "worker_id": "w1",
-}  # fmt: skip
 COMMITTED = {"turn": 1, "kind": "reply", "user_text": "Hello?", "assistant_text": "Good day.", "interrupted": True}
-
-
-def an_event(sequence: int, name: str, **data: Any) -> Event:
-    return Event(
-        id=f"evt_{sequence}",
-        type=event_type("call", name),
-        source="/calliope/call-worker",
-        subject="call/call_9",
-        time=BEGAN + timedelta(seconds=sequence),
-        organization="org_1",
-        sequence=sequence,
-        data=data,
-    )
 
 
 def whole_call() -> list[Event]:

@@ -83,6 +83,24 @@ async def test_an_unknown_query_parameter_is_refused(client: Client) -> None:
     assert (await answer.json())["errors"][0]["hint"].startswith("known: limit")
 
 
+@pytest.mark.parametrize(
+    ("query", "field", "words"),
+    [
+        ("since=yesterday", "since", "such as 2026-01-31T09:00:00Z"),
+        ("since=2026-01-31T09:00:00+01:00", "since", "the + of a time zone is written %2B"),
+        ("number=+15550001111", "number", "the + is written %2B"),
+        ("problem=llm,key", "problem", "a stage such as llm"),
+        ("ended_reason=bored", "ended_reason", "caller_hung_up"),
+    ],
+)
+async def test_a_wrong_filter_of_calls_is_refused_in_words(client: Client, query: str, field: str, words: str) -> None:
+    answer = await client.get(f"/api/v1/calls?{query}", headers=AUTH)
+    assert answer.status == 422
+    (problem,) = (await answer.json())["errors"]
+    assert problem["path"] == field
+    assert words in problem["message"]
+
+
 async def test_an_owner_that_is_away_is_503_with_retry_after(client: Client, bus: FakeBus) -> None:
     bus.answers[Command.CALL_RECORDS_GET] = unavailable("the store is away", retry_after_s=2.0)
     answer = await client.get("/api/v1/calls/call_1", headers=AUTH)

@@ -35,6 +35,7 @@ from calliope_assistants.service import Parts
 from calliope_assistants.settings import AssistantsSettings
 
 STORE_PAUSE_S: Final = 0.5
+SUMMARIES_AT_ONCE: Final = 100
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +81,27 @@ async def _work(settings: AssistantsSettings, store: MongoStore, bus: Bus, relay
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(Watchdog(bus).run(), name="bus.watchdog")
         tasks.create_task(relay.run(), name="outbox.relay")
+        tasks.create_task(_summarize(MongoCallEvents(store)), name="calls.summarize")
+
+
+async def _summarize(calls: MongoCallEvents) -> None:
+    """Summaries for calls that were recorded by another version, once; lists find them by filters then."""
+    made = 0
+    while True:
+        try:
+            done = await calls.summarize(SUMMARIES_AT_ONCE)
+        except TransientError as exc:
+            log.warning("calls.summaries_later", error=str(exc))
+            await asyncio.sleep(STORE_PAUSE_S)
+            continue
+        except Exception:
+            log.exception("calls.summaries_failed")  # these calls are told as they are read; the service goes on
+            return
+        made += done
+        if done == 0:
+            if made:
+                log.info("calls.summarized", calls=made)
+            return
 
 
 async def _prepare(settings: AssistantsSettings, store: MongoStore) -> None:

@@ -1,7 +1,6 @@
 """Use cases about call records: what one organization may read of the calls that were told about."""
 
-from calliope.contracts.base import Event
-from calliope.contracts.calls import CallPage, CallRecord, CallRef, ListCalls
+from calliope.contracts.call_records import CallPage, CallRecord, CallRef, ListCalls
 from calliope.errors import not_found
 from calliope_assistants import pages
 from calliope_assistants.ports import CallEvents
@@ -27,16 +26,7 @@ class CallRecords:
         before = pages.position_of(payload.cursor)
         wanted = payload.model_copy(update={"limit": payload.limit + 1})
         calls = await self._calls.page(self._organization_id, wanted, before=before)
-        items, _ = pages.fitting(map(_listed, calls[: payload.limit]), pages.MAX_PAGE_BYTES)
+        items, _ = pages.fitting((call.summary for call in calls[: payload.limit]), pages.MAX_PAGE_BYTES)
         more = len(calls) > len(items)
-        cursor = pages.cursor_of(_position(calls[len(items) - 1])) if more else None
+        cursor = pages.cursor_of(calls[len(items) - 1].position) if more else None
         return CallPage(items=tuple(items), next_cursor=cursor)
-
-
-def _listed(call: tuple[Event, ...]) -> CallRecord:
-    return record_of(call[0].entity_id, call).model_copy(update={"events": ()})
-
-
-def _position(call: tuple[Event, ...]) -> str:
-    began = next(event for event in call if event.name == "started")
-    return pages.position(began.time, began.entity_id)

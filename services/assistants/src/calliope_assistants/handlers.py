@@ -25,7 +25,7 @@ from calliope.contracts.assistants import (
     UpdateAssistant,
 )
 from calliope.contracts.base import CommandMessage, Event
-from calliope.contracts.calls import CallPage, CallRecord, CallRef, ListCalls
+from calliope.contracts.call_records import CallPage, CallRecord, CallRef, ListCalls
 from calliope.contracts.errors import ErrorCode
 from calliope.contracts.identity import Authenticate, Principal
 from calliope.contracts.subjects import Command

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from calliope.contracts.base import Event
-from calliope.contracts.calls import ListCalls
+from calliope.contracts.call_records import CallSummary, ListCalls
 from calliope_assistants.webhook_keys import WebhookKeys
 
 COMMANDS_KNOWN: Final = timedelta(hours=24)
@@ -166,17 +166,28 @@ class CommandLog(Protocol):
         """It had no effect; the key may be used again."""
 
 
+@dataclass(frozen=True, slots=True)
+class ListedCall:
+    """A call in a list, and its `pages.position`."""
+
+    position: str
+    summary: CallSummary
+
+
 class CallEvents(Protocol):
     """The events of calls, kept by sequence; storing one twice keeps one."""
 
     async def add(self, event: Event) -> None:
-        """Keep it, and what lists and filters need of it."""
+        """Keep it, and in the same act what it adds to the call's summary. Raises: TransientError."""
 
     async def of_call(self, organization_id: str, call_id: str) -> Sequence[Event]:
-        """Everything known of a call; empty for another organization's."""
+        """Everything known of a call; empty for another organization's. Raises: TransientError."""
 
-    async def page(self, organization_id: str, wanted: ListCalls, *, before: str | None) -> Sequence[tuple[Event, ...]]:
-        """Newest calls first, those whose `pages.position` is below `before`; each by its events that a list needs."""
+    async def page(self, organization_id: str, wanted: ListCalls, *, before: str | None) -> Sequence[ListedCall]:
+        """Newest calls first, those whose `pages.position` is below `before`. Raises: TransientError."""
+
+    async def summarize(self, limit: int) -> int:
+        """Make the summaries of calls that have none of the present kind; how many. Raises: TransientError."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Calls on the bus: carrier requests passed on raw, the facts of a call (its journal), and the call record.
+"""Calls on the bus: carrier requests passed on raw, and the facts of a call (its journal).
 
 Times named `_ms` inside a call are milliseconds since its media started, from a monotonic clock of the owning worker.
 """
@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Base64Bytes, Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from calliope.contracts.base import E164, Event, Message, Moment, Token
+from calliope.contracts.base import E164, Message, Token
 
 MAX_CARRIER_BODY: Final = 64 * 1024
 
@@ -41,13 +41,6 @@ class Direction(StrEnum):
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
-
-
-class CallRef(Message):
-    """One call by id; of its events those after a sequence."""
-
-    call_id: str = Field(max_length=128)
-    after: NonNegativeInt = 0
 
 
 class EndReason(StrEnum):
@@ -330,86 +323,3 @@ CALL_EVENTS: Final[dict[str, type[Message]]] = {
 """Every event of entity `call`, by the last token of its subject."""
 
 EVENT_NAMES: Final[dict[type[Message], str]] = {model: name for name, model in CALL_EVENTS.items()}
-
-
-class CallStatus(StrEnum):
-    """Where a call stands."""
-
-    RINGING = "ringing"
-    IN_PROGRESS = "in_progress"
-    ENDED = "ended"
-
-
-class TranscriptLine(Message):
-    """One side's words as they were heard."""
-
-    role: Literal["user", "assistant"]
-    text: str
-    turn: NonNegativeInt
-    at: Moment
-    interrupted: bool = False
-
-
-class CallProblem(Message):
-    """A provider that failed during a call, in one way, however often: what a developer has to look into."""
-
-    stage: Stage
-    provider: str
-    reason: str = Field(description="As in `call.provider_failed`: `key` is a wrong key, `quota` an empty account.")
-    detail: str = Field(default="", description="What the provider said, the last time.")
-    action: str = Field(default="", description="What was done about it, the last time.")
-    count: PositiveInt = 1
-    first_at: Moment
-    last_at: Moment
-
-
-class CallRecord(Message):
-    """What the API shows of a call: a projection of its events, rebuilt from them byte for byte."""
-
-    id: Token
-    organization_id: Token
-    assistant_id: Token | None = None
-    assistant_revision: int | None = None
-    status: CallStatus
-    direction: Direction = Direction.INBOUND
-    from_number: str = ""
-    to_number: str = ""
-    carrier: str = ""
-    carrier_call_id: str = ""
-    started_at: Moment | None = None
-    answered_at: Moment | None = None
-    ended_at: Moment | None = None
-    ended_reason: EndReason | None = None
-    duration_ms: float | None = None
-    analysis_status: AnalysisStatus | None = Field(
-        default=None,
-        description="Absent until the work after the call is over. `failed`: a part could not be had, the other may be "
-        "there. `skipped`: the caller said nothing.",
-    )
-    analysis_error: str | None = Field(default=None, description="Why summary or structured data are missing.")
-    summary: str | None = Field(default=None, description="In the language of the caller.")
-    structured_data: JsonValue = Field(
-        default=None,
-        description="What `custom_settings` of the assistant ask for, valid against its `structured_data_schema`.",
-    )
-    problems: tuple[CallProblem, ...] = Field(default=(), description="Of one call's record; not in lists of calls.")
-    transcript: tuple[TranscriptLine, ...] = ()
-    events: tuple[Event, ...] = ()
-    more_events_after: int | None = Field(default=None, description="Ask again with `?after=` this sequence.")
-    last_sequence: NonNegativeInt = Field(default=0, description="Events 1 to this one are all here.")
-
-
-class ListCalls(Message):
-    """A page of calls, newest first, without transcript and events."""
-
-    limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(default=None, max_length=200)
-    assistant_id: str | None = None
-    status: CallStatus | None = None
-
-
-class CallPage(Message):
-    """`next_cursor` is absent on the last page."""
-
-    items: tuple[CallRecord, ...]
-    next_cursor: str | None = None

@@ -6,7 +6,7 @@ A message that is not here does not exist: tests compare this with the subjects 
 from dataclasses import dataclass
 from typing import Final
 
-from calliope.contracts import assistants, calls, facts, identity, webhooks
+from calliope.contracts import assistants, call_records, calls, facts, identity, webhooks
 from calliope.contracts.base import Message, event_type
 from calliope.contracts.subjects import Command, Entity
 
@@ -100,9 +100,12 @@ COMMANDS: Final = (
     ),
     _assistants(Command.IDENTITY_AUTHENTICATE, identity.Authenticate, identity.Principal, "Whose key is this?"),
     _assistants(
-        Command.CALL_RECORDS_GET, calls.CallRef, calls.CallRecord, "Show a call with its transcript and events."
+        Command.CALL_RECORDS_GET,
+        call_records.CallRef,
+        call_records.CallRecord,
+        "Show a call with its transcript and events.",
     ),
-    _assistants(Command.CALL_RECORDS_LIST, calls.ListCalls, calls.CallPage, "List calls, newest first."),
+    _assistants(Command.CALL_RECORDS_LIST, call_records.ListCalls, call_records.CallPage, "List calls, newest first."),
     CommandShape(
         Command.CALLS_ACCEPT,
         "call-worker",

@@ -22,12 +22,12 @@ from pymongo.errors import (
 from calliope.errors import TransientError
 from calliope.settings import MongoSettings
 from calliope_assistants.adapters.shapes import Doc
-from calliope_assistants.ports import (
-    COMMANDS_KNOWN,
-)
+from calliope_assistants.ports import COMMANDS_KNOWN
 
 OUTBOX_COLLECTIONS: Final = ("organizations", "api_keys", "assistants", "phone_numbers")
 SENT_DAYS: Final = 7
+CALL_FILTERS: Final = ("assistant_id", "status", "ended_reason", "from_number", "to_number", "failed.any")
+"""What lists of calls are narrowed by; problems of one kind are looked for among calls with any."""
 _SELECTION_S: Final = 1.0
 """A store that is known to be away is not hoped for: callers have 2 s, and what they remember."""
 _AWAY: Final = "the store does not answer"
@@ -63,6 +63,8 @@ class MongoStore:
             (db.commands, [("at", 1)], {"expireAfterSeconds": day_s}),
             (db.events_log, [("sent_at", 1)], {"expireAfterSeconds": SENT_DAYS * 86_400}),
             (db.calls, [("org_id", 1), ("order", -1)], {}),
+            (db.calls, [("summary_version", 1)], {}),
+            *((db.calls, [("org_id", 1), (name, 1), ("order", -1)], {}) for name in CALL_FILTERS),
             *((db[name], [("outbox_n", 1), ("updated_at", 1)], {}) for name in OUTBOX_COLLECTIONS),
         ]
         for collection, keys, options in indexes:

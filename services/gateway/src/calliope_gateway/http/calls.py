@@ -4,7 +4,7 @@ from aiohttp import web
 from pydantic import Field, NonNegativeInt
 
 from calliope.contracts.base import Message
-from calliope.contracts.calls import CallPage, CallRecord, CallRef, ListCalls
+from calliope.contracts.call_records import CallPage, CallRecord, CallRef, ListCalls
 from calliope.contracts.identity import Scope
 from calliope.contracts.subjects import Command
 from calliope.contracts.webhooks import Delivery, DeliveryPage, ListDeliveries, ReplayDelivery

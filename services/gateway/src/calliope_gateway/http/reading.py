@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from calliope.contracts.errors import ErrorCode, FieldProblem
+from calliope.documents import field_problems
 from calliope.errors import CommandError
 from calliope_gateway.http.errors import BadRequestError
 
@@ -80,11 +81,7 @@ def build(model: type[ModelT], refusal: str = "the path is wrong", /, **parts: A
     try:
         return model.model_validate(parts)
     except ValidationError as exc:
-        fields = [
-            FieldProblem(path=".".join(map(str, item["loc"])), message=item["msg"])
-            for item in exc.errors(include_input=False, include_url=False, include_context=False)
-        ]
-        raise CommandError(ErrorCode.INVALID, refusal, fields=fields) from exc
+        raise CommandError(ErrorCode.INVALID, refusal, fields=field_problems(exc, model)) from exc
 
 
 def read_revision(request: web.Request) -> int | None:

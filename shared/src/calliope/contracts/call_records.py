@@ -1,0 +1,190 @@
+"""Call records: what is shown of a call, one by one and in lists, and the commands that ask for them."""
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
+
+from calliope.contracts.base import Event, Message, Moment, Token
+from calliope.contracts.calls import AnalysisStatus, Direction, EndReason, Stage
+
+ANY_PROBLEM: Final = "any"
+_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_PROBLEM_WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NUMBER: Final = re.compile(r"\S{1,128}")
+
+
+class CallRef(Message):
+    """One call by id; of its events those after a sequence."""
+
+    call_id: str = Field(max_length=128)
+    after: NonNegativeInt = 0
+
+
+class CallStatus(StrEnum):
+    """Where a call stands."""
+
+    RINGING = "ringing"
+    IN_PROGRESS = "in_progress"
+    ENDED = "ended"
+
+
+class TranscriptLine(Message):
+    """One side's words as they were heard."""
+
+    role: Literal["user", "assistant"]
+    text: str
+    turn: NonNegativeInt
+    at: Moment
+    interrupted: bool = False
+
+
+class CallProblem(Message):
+    """What failed during a call, in one way, however often: what a developer has to look into."""
+
+    stage: Stage
+    provider: str = Field(description="The vendor; of stage `tool` the tool's name.")
+    reason: str = Field(description="As in `call.provider_failed`: `key` is a wrong key, `quota` an empty account.")
+    detail: str = Field(default="", description="What the provider said, the last time.")
+    action: str = Field(default="", description="What was done about it, the last time.")
+    count: PositiveInt = 1
+    first_at: Moment
+    last_at: Moment
+
+
+class ToolUse(Message):
+    """A tool that the assistant used during a call."""
+
+    name: str
+    calls: NonNegativeInt = Field(default=0, description="How often it was started.")
+    failed: NonNegativeInt = Field(default=0, description="How often the assistant was told that it failed.")
+
+
+class CallSummary(Message):
+    """A call as lists show it. Its own record has the same fields with the same values, and more."""
+
+    id: Token
+    organization_id: Token
+    assistant_id: Token | None = None
+    assistant_revision: int | None = None
+    status: CallStatus
+    direction: Direction = Direction.INBOUND
+    from_number: str = ""
+    to_number: str = ""
+    carrier: str = ""
+    carrier_call_id: str = ""
+    started_at: Moment | None = None
+    answered_at: Moment | None = Field(default=None, description="When its media flowed first.")
+    ended_at: Moment | None = None
+    ended_reason: EndReason | None = None
+    ended_detail: str = Field(default="", description="What is known beyond the reason, in words.")
+    duration_ms: float | None = None
+    turns: NonNegativeInt = Field(default=0, description="How many turns the caller took.")
+    interruptions: NonNegativeInt = Field(default=0, description="How often the caller cut the assistant short.")
+    tools: tuple[ToolUse, ...] = Field(default=(), description="Tools that were used, by name.")
+    problems: tuple[CallProblem, ...] = Field(
+        default=(), description="Ways in which something failed, in the order of their first time; at most 20."
+    )
+    problem_count: NonNegativeInt = Field(
+        default=0, description="How often something failed, also in ways that `problems` has no room for."
+    )
+    analysis_status: AnalysisStatus | None = Field(
+        default=None,
+        description="Absent until the work after the call is over. `failed`: a part could not be had, the other may be "
+        "there. `skipped`: the caller said nothing.",
+    )
+    analysis_error: str | None = Field(default=None, description="Why summary or structured data are missing.")
+    summary: str | None = Field(default=None, description="In the language of the caller.")
+    event_count: NonNegativeInt = Field(default=0, description="How many of its events are recorded.")
+
+
+class CallRecord(CallSummary):
+    """What the API shows of a call: a projection of its events, rebuilt from them byte for byte."""
+
+    structured_data: JsonValue = Field(
+        default=None,
+        description="What `custom_settings` of the assistant ask for, valid against its `structured_data_schema`.",
+    )
+    transcript: tuple[TranscriptLine, ...] = ()
+    events: tuple[Event, ...] = ()
+    more_events_after: int | None = Field(default=None, description="Ask again with `?after=` this sequence.")
+    last_sequence: NonNegativeInt = Field(
+        default=0,
+        description="Events 1 to this one are all recorded. Below `event_count`: one in between is still on its way.",
+    )
+
+
+def _moment(value: Any) -> Any:
+    """Numbers, dates without a time and moments without a zone could each mean several things."""
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        words = (
+            "must be a date and time with a time zone (RFC 3339), such as 2026-01-31T09:00:00Z; "
+            "in a URL the + of a time zone is written %2B"
+        )
+        raise ValueError(words)
+    return value
+
+
+def _number(value: str) -> str:
+    if not _NUMBER.fullmatch(value):
+        words = "must be a telephone number, such as +15550001111; in a URL the + is written %2B"
+        raise ValueError(words)
+    return value
+
+
+def _problem(value: str) -> str:
+    if not _PROBLEM_WORD.fullmatch(value):
+        words = "must be `any`, or one word: a stage such as llm, a provider or tool by name, or a reason such as key"
+        raise ValueError(words)
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_moment)]
+
+
+class ListCalls(Message):
+    """A page of calls, newest first. Filters narrow it together: a call is listed when all of them match."""
+
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: str | None = Field(default=None, max_length=200, description="`next_cursor` of the page before.")
+    assistant_id: str | None = Field(default=None, description="Calls of this assistant.")
+    status: CallStatus | None = Field(default=None, description="Calls that ring, are under way, or have ended.")
+    ended_reason: EndReason | None = Field(default=None, description="Calls that ended for this reason.")
+    number: Annotated[str, BeforeValidator(_number)] | None = Field(
+        default=None,
+        description="Calls from or to this number; `+` is written `%2B` in a URL.",
+        examples=["+15550001111"],
+    )
+    problem: Annotated[str, BeforeValidator(_problem)] | None = Field(
+        default=None,
+        description="Calls in which something failed: `any`, a stage (`stt`, `llm`, `tts`, `carrier`, `tool`), "
+        "a provider or tool by name, or a reason (`key`, `quota`, `deadline` …).",
+        examples=["any", "llm", "openai", "key"],
+    )
+    since: Instant | None = Field(default=None, description="Calls that began at this moment or later (RFC 3339).")
+    until: Instant | None = Field(default=None, description="Calls that began before this moment (RFC 3339).")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise ValueError("until: must be later than `since`, else no call can match")
+        return self
+
+
+class CallPage(Message):
+    """`next_cursor` is absent on the last page."""
+
+    items: tuple[CallSummary, ...]
+    next_cursor: str | None = None
