@@ -8,6 +8,8 @@ SOURCES := $(PACKAGES:%=%/src)
 ASSISTANT ?=
 VOICE ?=
 ARGS ?=
+# only what is given to make itself: shells have an ENV of their own
+given = $(if $(filter command line,$(origin $1)),$2 '$($1)')
 
 .PHONY: help demo up down check test test-chaos test-heard soak bench snapshots lock clean
 help: ## what there is
@@ -24,8 +26,9 @@ $(READY): requirements.lock $(PACKAGES:%=%/pyproject.toml)
 demo: $(READY) ## one whole phone call on a local stack, no key, no account
 	@$(BIN)/python -m calliope_local demo $(if $(ASSISTANT),--assistant $(ASSISTANT)) $(if $(VOICE),--voice)
 
-up: $(READY) ## the local stack in the foreground; data survives in .calliope/
-	@$(BIN)/python -m calliope_local up
+up: $(READY) ## the local stack in the foreground; ENV=.env PUBLIC_URL=https://… LLM=http://…/v1 make parts of it real
+	@$(BIN)/python -m calliope_local up $(call given,ENV,--env-file) $(call given,PUBLIC_URL,--public-url) \
+		$(call given,LLM,--llm) $(call given,LLM_MODEL,--llm-model) $(call given,LLM_API_KEY,--llm-api-key)
 
 down: $(READY) ## stop a stack that `make up` started
 	@$(BIN)/python -m calliope_local down

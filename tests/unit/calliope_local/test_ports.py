@@ -8,7 +8,7 @@ import pytest
 from calliope_local.environment import PORT_NAMES
 from calliope_local.ports import PortError, choose_ports
 
-USUAL = {"nats": 4222, "gateway": 8080, "sandbox": 8090}
+USUAL = {"nats": 4222, "gateway": 8080, "sandbox": 8090, "proxy": 8095}
 
 
 def everything_is_free(_port: int) -> bool:

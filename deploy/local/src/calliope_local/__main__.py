@@ -11,13 +11,17 @@ from typing import Final
 
 from calliope_local.bench import run as bench
 from calliope_local.demo import play
+from calliope_local.env_file import EnvFileError
 from calliope_local.folder import FolderTakenError, owner_of
 from calliope_local.http import HttpError
 from calliope_local.keys import write_private
+from calliope_local.local_models import ModelServerError
+from calliope_local.outside import PublicUrlError
 from calliope_local.ports import PortError, choose_ports
 from calliope_local.processes import ProcessError
 from calliope_local.scenario import EXAMPLE, SANDBOX, ScenarioError, load
 from calliope_local.stack import LocalStack
+from calliope_local.up_options import UpOptions, prepare, tunnel_hint
 from calliope_local.voice_over import VoiceOverError
 
 FOLDER: Final = Path(".calliope")
@@ -25,13 +29,15 @@ LOCAL: Final = "local.json"
 WAV: Final = FOLDER / "demo.wav"
 DOWN_S: Final = 30.0
 WATCH_S: Final = 0.5
+_WRONG_INPUT: Final = (ScenarioError, VoiceOverError, PortError, EnvFileError, PublicUrlError, ModelServerError)
 
 
 def main(arguments: list[str]) -> int:
     """Exit status 0 when all went well."""
     parser = argparse.ArgumentParser(prog="calliope_local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("up", help="run the stack in the foreground; data survives in .calliope/")
+    started = commands.add_parser("up", help="run the stack in the foreground; data survives in .calliope/")
+    UpOptions.add_to(started)
     commands.add_parser("down", help="stop a stack that `up` started")
     demo = commands.add_parser("demo", help="one whole phone call on a stack of its own")
     demo.add_argument("--assistant", type=Path, default=None, help="JSON of the assistant")
@@ -42,29 +48,32 @@ def main(arguments: list[str]) -> int:
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
         if chosen.command == "up":
-            return up()
+            return up(UpOptions.of(chosen))
         if chosen.command == "down":
             return down()
         if chosen.command == "bench":
             return bench.main(rest)
         return run_demo(chosen.assistant, WAV if chosen.voice else None)
-    except (ProcessError, ScenarioError, VoiceOverError, HttpError, PortError) as exc:
+    except (ProcessError, HttpError, *_WRONG_INPUT) as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
     except KeyboardInterrupt:
         return 130
 
 
-def up() -> int:
+def up(options: UpOptions) -> int:
     """Run until Ctrl-C, `down`, or the end of a process that should run."""
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         _check_alone()
+        outside, said = prepare(options)
+        for line in said:
+            _say(line)
         _say("Starting Calliope …")
-        with LocalStack(FOLDER, fixed=_ports()) as stack:
+        with LocalStack(FOLDER, fixed=_ports(), outside=outside) as stack:
             write_private(stack.folder / LOCAL, stack.describe())
             try:
-                _say(_welcome(stack))
+                _say("\n".join([_welcome(stack), *tunnel_hint(outside, stack.address("proxy"))]))
                 return _watch(stack)
             finally:
                 (stack.folder / LOCAL).unlink(missing_ok=True)

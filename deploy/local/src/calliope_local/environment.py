@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from calliope_local.keys import LocalKeys
+from calliope_local.outside import Outside
 
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
+
+
+EMULATED: Final = Outside()
+"""Every vendor is the sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class Ports:
     assistants: int
     webhooks: int
     worker: int
+    proxy: int
 
     def of(self, name: str) -> int:
         """By name."""
@@ -37,7 +43,7 @@ PORT_NAMES: Final = tuple(port.name for port in fields(Ports))
 
 
 def environments(
-    ports: Ports, keys: LocalKeys, *, recordings: Path, log_format: str = "console"
+    ports: Ports, keys: LocalKeys, *, recordings: Path, outside: Outside = EMULATED, log_format: str = "console"
 ) -> dict[str, dict[str, str]]:
     """Variables by process name; `recordings` is where calls with `journal_inputs` leave their files."""
     base = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
@@ -52,7 +58,7 @@ def environments(
         "nats": base,
         "mongo": base,
         "provision": shared,
-        "sandbox": base | {"CALLIOPE_SANDBOX_PORT": str(ports.sandbox)} | _numbers(ports, keys),
+        "sandbox": base | {"CALLIOPE_SANDBOX_PORT": str(ports.sandbox)} | _numbers(ports, keys, outside),
         "assistants": shared
         | store
         | loopback
@@ -70,15 +76,27 @@ def environments(
         "worker": shared
         | loopback
         | _http(ports.worker)
-        | _providers(ports)
-        | _carriers(ports, keys)
+        | outside.worker(_providers(ports) | _carriers(ports, keys))
+        | _public(ports, outside)
         | {
-            "CALLIOPE_PUBLIC_URL": ports.url("gateway"),
             "CALLIOPE_SEALING__PRIVATE_KEYS": f'["{keys.calls_private}"]',
             "CALLIOPE_RECORDINGS__FOLDER": str(recordings),
         },
         "gateway": shared | _http(ports.gateway),
+        "proxy": base
+        | {
+            "CALLIOPE_PROXY_PORT": str(ports.proxy),
+            "CALLIOPE_PROXY_GATEWAY": ports.url("gateway"),
+            "CALLIOPE_PROXY_WORKER": ports.url("worker"),
+        },
     }
+
+
+def _public(ports: Ports, outside: Outside) -> dict[str, str]:
+    """Where carriers reach us: this machine, or what a tunnel leads to it."""
+    if outside.public_url is None or outside.media_url is None:
+        return {"CALLIOPE_PUBLIC_URL": ports.url("gateway")}
+    return {"CALLIOPE_PUBLIC_URL": outside.public_url, "CALLIOPE_MEDIA__PUBLIC_URL": outside.media_url}
 
 
 def _http(port: int) -> dict[str, str]:
@@ -120,9 +138,9 @@ def _carriers(ports: Ports, keys: LocalKeys) -> dict[str, str]:
     }
 
 
-def _numbers(ports: Ports, keys: LocalKeys) -> dict[str, str]:
+def _numbers(ports: Ports, keys: LocalKeys, outside: Outside) -> dict[str, str]:
     """The sandbox's side of `_carriers`: every number that nobody registered there belongs to those accounts."""
-    hooks = ports.url("gateway") + "/telephony"
+    hooks = (outside.public_url or ports.url("gateway")) + "/telephony"
     twilio = {
         "account_sid": keys.twilio_account_sid,
         "auth_token": keys.twilio_auth_token,

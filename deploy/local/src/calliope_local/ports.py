@@ -13,7 +13,7 @@ from calliope_local.keys import write_private
 from calliope_local.probes import free_ports, is_free
 
 FILE: Final = "ports.json"
-USUAL: Final[Mapping[str, int]] = {"nats": 4222, "gateway": 8080, "sandbox": 8090}
+USUAL: Final[Mapping[str, int]] = {"nats": 4222, "gateway": 8080, "sandbox": 8090, "proxy": 8095}
 """Where documentation and examples say that they are."""
 VARIABLES: Final = {name: f"CALLIOPE_{name.upper()}_PORT" for name in USUAL}
 """What asks for another one; 0 asks for any free one."""

@@ -17,6 +17,7 @@ _MODULES: Final = {
     "worker": "calliope_call_worker",
     "gateway": "calliope_gateway",
     "provision": "calliope.messaging.provision",
+    "proxy": "calliope_local.proxy",
 }
 _SCRIPTS: Final = Path(sysconfig.get_path("scripts"))
 
@@ -40,6 +41,6 @@ def readiness(kind: str, port: int, ports: Ports) -> Callable[[], bool]:
     """Asks whether it is ready."""
     if kind == "nats":
         return answers_http(f"http://127.0.0.1:{ports.nats_monitor}/healthz")
-    if kind == "mongo":
+    if kind in {"mongo", "proxy"}:
         return accepts_tcp(port)
     return answers_http(f"http://127.0.0.1:{port}/readyz")

@@ -15,10 +15,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from calliope_local import programs
-from calliope_local.environment import PORT_NAMES, Ports, environments
+from calliope_local.environment import EMULATED, PORT_NAMES, Ports, environments
 from calliope_local.folder import FolderLock
 from calliope_local.keys import LocalKeys
 from calliope_local.nats_config import READER
+from calliope_local.outside import Outside
 from calliope_local.probes import free_ports
 from calliope_local.processes import Guardian, Process
 
@@ -32,7 +33,8 @@ class LocalStack:
     """One installation in one folder.
 
     `fixed` names ports, the others are free ones; a name in `extra` is a process (`worker-2`) or a kind (`worker`),
-    its variables are added to that process's environment. `workers` is how many call-workers start.
+    its variables are added to that process's environment. `workers` is how many call-workers start. `outside` says
+    which vendors are real, and where the outside world reaches this machine.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class LocalStack:
         fixed: Mapping[str, int] | None = None,
         extra: Mapping[str, Mapping[str, str]] | None = None,
         workers: int = 1,
+        outside: Outside = EMULATED,
     ) -> None:
         self.folder = folder.resolve()
         free = dict(zip(PORT_NAMES, free_ports(len(PORT_NAMES)), strict=True))
         self.ports = Ports(**(free | {name: port for name, port in (fixed or {}).items() if port}))
         self.keys = LocalKeys.load_or_make(self.folder / "keys.json")
+        self._outside = outside
         self._extra = {name: dict(more) for name, more in (extra or {}).items()}
         self._more_workers = dict(
             zip([f"worker-{n}" for n in range(2, workers + 1)], free_ports(workers - 1), strict=True)
@@ -82,12 +86,12 @@ class LocalStack:
         self._guardian = self._open.enter_context(Guardian(hold=(lock.descriptor,)))
         self._start_all(*BACKING)
         self._launch("provision").finish(within_s=READY_S)
-        self._start_all(*SERVICES, *self._more_workers)
+        self._start_all(*SERVICES, *self._more_workers, *(() if self._outside.public_url is None else ("proxy",)))
 
     def stop(self) -> None:
         """End everything: the edge first, then who talks to the bus, the bus and the store last."""
         workers = [name for name in self._processes if self._kind(name) == "worker"]
-        for tier in (["gateway"], workers, ["webhooks", "assistants", "provision"], list(BACKING)):
+        for tier in (["proxy"], ["gateway"], workers, ["webhooks", "assistants", "provision"], list(BACKING)):
             running = [self._processes[name] for name in tier if name in self._processes]
             for process in running:
                 process.signal(signal.SIGTERM)
@@ -170,7 +174,7 @@ class LocalStack:
 
     def _launch(self, name: str) -> Process:
         kind = self._kind(name)
-        made = environments(self.ports, self.keys, recordings=self.folder / "recordings")
+        made = environments(self.ports, self.keys, recordings=self.folder / "recordings", outside=self._outside)
         variables = made[kind] | self._extra.get(kind, {}) | self._extra.get(name, {})
         if name in self._more_workers:
             variables["CALLIOPE_HTTP__PORT"] = str(self._port(name))

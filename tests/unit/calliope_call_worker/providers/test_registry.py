@@ -95,3 +95,13 @@ async def test_a_fallback_voice_without_a_key_is_left_out_and_reported(providers
     reports: list[tuple[Stage, str, Failure, str]] = []
     call.failures.listen(lambda stage, error, action: reports.append((stage, error.provider, error.failure, action)))
     assert reports == [(Stage.TTS, "inworld", Failure.KEY, "left out")]
+
+
+@pytest.mark.parametrize("provider", [each for each in LlmProvider if each is not LlmProvider.CUSTOM])
+async def test_another_server_may_answer_in_a_vendors_place_with_the_models_that_it_has(provider: LlmProvider) -> None:
+    own = {"url": "http://127.0.0.1:11434/v1", "api_key": "any", "model": "small", "models": ["small", "large"]}
+    settings = ProvidersSettings.model_validate({provider.value: {**own, "chat_completions": True}})
+    async with open_providers(settings, EgressSettings()) as providers:
+        for wanted, asked in (("gpt-4o", "small"), ("large", "large"), (None, "small")):
+            link = providers.link(provider, LlmProviderConfig(model=wanted), CallFacts())
+            assert (link.model.name, link.model.model) == ("custom", asked)

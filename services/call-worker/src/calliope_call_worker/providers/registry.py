@@ -102,6 +102,9 @@ LLM_VENDORS: Final[Mapping[LlmProvider, LlmVendor]] = {
 }
 
 
+_PLAIN_CHAT: Final[MakeModel] = partial(OpenAiChat, quirks=quirks.CUSTOM)
+
+
 @dataclass(frozen=True, slots=True)
 class CallProviders:
     """What one call hears, thinks and speaks with."""
@@ -192,6 +195,9 @@ class Providers:
             vendor = LLM_VENDORS[provider]
             make, settings = vendor.make, vendor.settings(self._settings)
             url, model = config.base_url or settings.url, config.model or settings.model
+            if config.base_url is None:
+                make = _PLAIN_CHAT if settings.chat_completions else make
+                model = settings.model_for(config.model)
             # the installation's key goes to no address that a developer gave
             key = _key(provider, config.api_key, settings.api_key if config.base_url is None else None)
         asked = make(session, url=url, model=model, api_key=key)
@@ -269,7 +275,7 @@ def _custom(request_format: LlmRequestFormat, facts: CallFacts) -> MakeModel:
     """A server of the developer's own: it needs no settings of the installation, and perhaps no key."""
     if request_format is LlmRequestFormat.CALL:
         return partial(CallShapedChat, facts=facts)
-    return partial(OpenAiChat, quirks=quirks.CUSTOM)
+    return _PLAIN_CHAT
 
 
 def _key(provider: str, own: SecretStr | None, installation: SecretStr | None) -> str:

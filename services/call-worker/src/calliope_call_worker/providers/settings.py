@@ -68,6 +68,18 @@ class ModelSettings(Part):
     url: str
     api_key: SecretStr | None = None
     model: str
+    models: tuple[str, ...] = Field(
+        default=(), description="Models that the server has: `model` is asked for in place of any other. Empty: all."
+    )
+    chat_completions: bool = Field(
+        default=False,
+        description="Whether `url` is another server that answers in this vendor's place and speaks plain OpenAI chat "
+        "completions, such as Ollama, LM Studio or vLLM.",
+    )
+
+    def model_for(self, wanted: str | None) -> str:
+        """The model that is asked for when a document wants this one."""
+        return wanted if wanted and (not self.models or wanted in self.models) else self.model
 
 
 class OpenAiSettings(ModelSettings):
