@@ -49,3 +49,8 @@ def test_what_the_example_sets_exists() -> None:
 
 def _is_vendor_url(name: str) -> bool:
     return name.startswith(settings.VENDORS) and name.endswith("URL")
+
+
+def test_limits_of_numbers_stand_in_the_schemas_under_their_own_names() -> None:
+    text = "".join(page for path, page in DOCUMENTS.items() if path.suffix == ".json")
+    assert [name for name in ("ge", "gt", "le", "lt") if f'"{name}": ' in text] == []

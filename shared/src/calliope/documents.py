@@ -1,13 +1,7 @@
-"""Walking a JSON document by path patterns: where its secrets and URLs stand, and which field was misspelt."""
+"""Walking a JSON document by path patterns: where its secrets and URLs stand; merge patches."""
 
-import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
-
-from pydantic import BaseModel, ValidationError
-
-from calliope.contracts.document.spec import known_fields
-from calliope.contracts.errors import FieldProblem
 
 PathPattern = tuple[str, ...]
 Place = tuple[tuple[str, ...], Any, str | int]
@@ -45,29 +39,3 @@ def merge_patch(target: Any, patch: Any) -> Any:
         else:
             merged[key] = merge_patch(merged.get(key), value)
     return merged
-
-
-def field_problems(error: ValidationError, model: type[BaseModel]) -> Sequence[FieldProblem]:
-    """What was wrong, field by field, with the nearest known name beside an unknown one. Never shows a value."""
-    found = []
-    for item in error.errors(include_input=False, include_url=False, include_context=False):
-        path = tuple(str(step) for step in item["loc"])
-        message, hint = item["msg"], None
-        if item["type"] == "extra_forbidden":
-            message = "unknown field"
-            names = known_fields(path[:-1], model)
-            nearest = difflib.get_close_matches(path[-1], names, n=1, cutoff=0.5)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(sorted(names))}"
-        elif item["type"] == "value_error":
-            message = message.removeprefix("Value error, ")
-            message, path = _path_in_message(message, path)
-        found.append(FieldProblem(path=".".join(path), message=message, hint=hint))
-    return found
-
-
-def _path_in_message(message: str, path: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """Rules over several fields name the one to blame first: `llm_provider_config.base_url: required …`."""
-    field, colon, rest = message.partition(": ")
-    if colon and " " not in field and "," not in field:
-        return rest, (*path, *field.split("."))
-    return message, path

@@ -54,13 +54,13 @@ def check_url(url: str, settings: EgressSettings) -> str | None:
         port = parts.port
         host = (parts.hostname or "").encode("idna").decode() if parts.hostname else ""
     except ValueError:
-        return "is not a URL"
+        return "is not a web address; write it such as https://example.com/hook"
     if parts.scheme not in ({"https", "http"} if settings.allow_http else {"https"}):
-        return "must start with https://"
+        return "must start with https://, such as https://example.com/hook"
     if not host:
-        return "has no host"
+        return "names no host; write it such as https://example.com/hook"
     if parts.username is not None or parts.password is not None:
-        return "must not hold a user name or password"
+        return "must not hold a user name or password; write it such as https://example.com/hook"
     if port is not None and port != 443 and port < 1024 and not settings.allow_http:
         return f"port {port} is not allowed; use 443 or one from 1024 up"
     try:

@@ -46,6 +46,12 @@ def invalid(message: str, *fields: FieldProblem) -> CommandError:
     return CommandError(ErrorCode.INVALID, message, fields=fields)
 
 
+def wrong_cursor() -> CommandError:
+    """A page was asked for with a cursor that no page gave."""
+    message = "must be the next_cursor of the page before, as it was; leave it out for the first page"
+    return invalid("the query is wrong", FieldProblem(path="cursor", message=message))
+
+
 def not_found(what: str, id_: str) -> CommandError:
     """`what` is a noun; also used for ids of other organizations, which must look the same."""
     return CommandError(ErrorCode.NOT_FOUND, f"there is no {what} {id_!r} in this organization")

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from calliope.contracts.document.spec import SECRET_PATHS, URL_PATHS, AssistantSpec
-from calliope.documents import field_problems, merge_patch, places
+from calliope.documents import merge_patch, places
+from calliope.validation.problems import field_problems
 
 MINIMAL: dict[str, Any] = {"name": "Anna", "llm_provider_config": {"api_key": "sk-test"}}
 
@@ -42,7 +43,7 @@ def test_an_unknown_field_is_refused_with_the_nearest_name() -> None:
         AssistantSpec.model_validate({**MINIMAL, "llm_settings": {"temprature": 1}})
     (problem,) = field_problems(caught.value, AssistantSpec)
     assert problem.path == "llm_settings.temprature"
-    assert problem.hint == "did you mean 'temperature'?"
+    assert problem.hint == "did you mean 'llm_settings.temperature'?"
 
 
 TTS, CUSTOM = "tts_settings", "custom_settings"

@@ -38,7 +38,7 @@ def test_a_public_address_passes(address: str) -> None:
         ("https://example.com:25/", "port 25"),
         ("https://127.0.0.1/", "not a public address"),
         ("https://[::ffff:10.0.0.1]/", "not a public address"),
-        ("https://[::1", "not a URL"),
+        ("https://[::1", "not a web address"),
         ("https:///path", "no host"),
     ],
 )

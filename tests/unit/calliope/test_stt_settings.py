@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from calliope.contracts.document.spec import AssistantSpec
 from calliope.contracts.document.stt import SttSettings
-from calliope.documents import field_problems
+from calliope.validation.problems import field_problems
 
 
 def settings(**given: Any) -> SttSettings:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from calliope.contracts.document.spec import AssistantSpec
-from calliope.documents import field_problems
+from calliope.validation.problems import field_problems
 from contract.generated.fields import fields
 
 PATHS = [path for path, _, _ in fields()]

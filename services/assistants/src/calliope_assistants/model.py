@@ -10,11 +10,12 @@ from pydantic import SecretStr, ValidationError
 from calliope.contracts.assistants import SealedSecret, secret_context
 from calliope.contracts.document.spec import SECRET_PATHS, URL_PATHS, AssistantSpec
 from calliope.contracts.errors import ErrorCode, FieldProblem
-from calliope.documents import PathPattern, field_problems, merge_patch, places
+from calliope.documents import PathPattern, merge_patch, places
 from calliope.egress import check_url
 from calliope.errors import CommandError, invalid
 from calliope.secrets import MASK, Sealer, mask
 from calliope.settings import EgressSettings
+from calliope.validation.problems import field_problems
 
 Document = dict[str, Any]
 MAX_STORED_BYTES: Final = 240_000

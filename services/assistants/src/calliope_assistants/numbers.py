@@ -18,8 +18,8 @@ from calliope.contracts.assistants import (
 from calliope.contracts.base import Event
 from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Entity
-from calliope.documents import field_problems
 from calliope.errors import CommandError, invalid, not_found
+from calliope.validation.problems import field_problems
 from calliope_assistants import events
 from calliope_assistants.ports import Assistants, NumberRow, Numbers, has_done, with_command
 from calliope_assistants.service import pinned

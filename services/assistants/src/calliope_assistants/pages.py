@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
-from calliope.errors import invalid
+from calliope.errors import wrong_cursor
 
 MAX_PAGE_BYTES: Final = 220_000
 """An answer on the bus is at most 256 KiB; one entry alone always fits."""
@@ -40,9 +40,9 @@ def position_of(cursor: str | None) -> str | None:
     try:
         found = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError) as exc:
-        raise invalid("the cursor is not one of ours") from exc
+        raise wrong_cursor() from exc
     if not _POSITION.fullmatch(found):
-        raise invalid("the cursor is not one of ours")
+        raise wrong_cursor()
     return found
 
 

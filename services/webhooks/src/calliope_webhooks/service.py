@@ -9,7 +9,7 @@ from typing import Final
 from calliope.contracts.base import Event
 from calliope.contracts.subjects import Entity
 from calliope.contracts.webhooks import Delivery, DeliveryPage, DeliveryState, ListDeliveries
-from calliope.errors import PermanentError, TransientError, invalid, not_found
+from calliope.errors import PermanentError, TransientError, not_found, wrong_cursor
 from calliope_webhooks.dispatcher import Dispatcher
 from calliope_webhooks.endpoints import EndpointBook
 from calliope_webhooks.fanout import assistant_in, entity_of, kind_for, plan
@@ -133,4 +133,4 @@ def _position(cursor: str | None) -> str | None:
     try:
         return base64.urlsafe_b64decode(cursor.encode()).decode()
     except (binascii.Error, UnicodeError) as exc:
-        raise invalid("the cursor is not one of ours") from exc
+        raise wrong_cursor() from exc

@@ -1,8 +1,8 @@
 """Assistants and phone numbers on the bus: what is stored, the commands around it, and what calls and webhooks get."""
 
-from typing import Annotated, Any
+from typing import Any, Literal
 
-from pydantic import Field, JsonValue, PositiveInt, SecretStr, StringConstraints
+from pydantic import Field, JsonValue, PositiveInt, SecretStr
 
 from calliope.contracts.base import E164, Message, Moment, Request, Token
 from calliope.contracts.document.spec import AssistantSpec
@@ -111,8 +111,13 @@ class Deleted(Message):
 class PhoneNumberSpec(Request):
     """Which assistant answers a number. `carrier` decides whose credentials sign its hooks."""
 
-    assistant_id: Token
-    carrier: Annotated[str, StringConstraints(pattern=r"^(twilio|telnyx)$")] = "twilio"
+    assistant_id: Token = Field(
+        description="Id of the assistant that answers calls to the number.",
+        examples=["asst_01jd0000000000000000000000"],
+    )
+    carrier: Literal["twilio", "telnyx"] = Field(
+        default="twilio", description="Whose number it is; that carrier's credentials verify its requests."
+    )
 
 
 class AssignPhoneNumber(Message):

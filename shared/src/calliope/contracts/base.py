@@ -16,13 +16,22 @@ from pydantic import (
 )
 
 from calliope.contracts.errors import Problem
+from calliope.contracts.forms import Form
 
 PayloadT = TypeVar("PayloadT", bound=BaseModel)
 
-E164 = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{1,14}$")]
+E164 = Annotated[
+    str,
+    StringConstraints(pattern=r"^\+[1-9][0-9]{1,14}$"),
+    Form("a phone number in international form", "+15551234567"),
+]
 """A telephone number: `+`, then 2 to 15 digits (ITU-T E.164)."""
 
-Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+-]{1,128}$")]
+Token = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_+-]{1,128}$"),
+    Form("an id of at most 128 letters, digits and _ + -", "call_01jd0000000000000000000000", in_schema=False),
+]
 """An id that can stand in a bus subject."""
 
 
@@ -43,15 +52,22 @@ class Message(BaseModel):
 class Request(BaseModel):
     """Something a client sends: unknown fields are refused, because a misspelt option must not be silence.
 
-    Null means "the default", so that a merge patch and a whole document read alike.
+    Null means "the default", so that a merge patch and a whole document read alike. JSON knows one kind of number, so
+    3.0 is as whole as 3.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
-    def _null_means_default(cls, data: Any) -> Any:
-        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
+    def _as_json_means(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {name: _whole(value) for name, value in data.items() if value is not None}
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Event(Message):

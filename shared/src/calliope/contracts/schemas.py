@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
-from jsonschema.exceptions import SchemaError
+from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import validator_for
 from pydantic import JsonValue
 
@@ -18,6 +18,7 @@ Schema = dict[str, JsonValue]
 PATTERNS: Final = ("pattern", "patternProperties")
 MAX_LIVE_SCHEMAS: Final = 500
 _MAX_NESTING: Final = 60
+_EXAMPLE: Final = '{"type": "object", "properties": {"reason": {"type": "string"}}}'
 _MOVING: Final = ("$dynamicRef", "$recursiveRef", "$anchor", "$dynamicAnchor", "$id", "id")
 """Keywords that decide where references lead."""
 _NAMED: Final = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
@@ -35,7 +36,7 @@ def a_schema(schema: Schema | None) -> Schema | None:
         validator_for(schema).check_schema(schema)
     except SchemaError as exc:
         where = "/".join(map(str, exc.absolute_path)) or "the top"
-        raise ValueError(f"not a JSON Schema: {exc.message} (at {where})") from exc
+        raise ValueError(f"not a JSON Schema: what stands at {where} {_allowed(exc)}; for example {_EXAMPLE}") from exc
     for where, node in _schemas(schema, ""):
         reference = node.get("$ref") or node.get("$dynamicRef") or "#"
         if not str(reference).startswith("#"):
@@ -60,6 +61,17 @@ def a_live_schema(schema: Schema | None) -> Schema | None:
     if _Expansion(schema).size(schema) > MAX_LIVE_SCHEMAS:
         raise ValueError(f"with its references followed it holds more than {MAX_LIVE_SCHEMAS} schemas; make it simpler")
     return schema
+
+
+def _allowed(error: SchemaError | ValidationError) -> str:
+    """What JSON Schema allows at a place, as far as it can be told in a few words; never shows the value."""
+    taken: Any = error.validator_value
+    if error.validator == "enum":
+        return f"must be one of {', '.join(map(str, taken))}"
+    if error.validator == "type":
+        return f"must be of type {taken if isinstance(taken, str) else ' or '.join(taken)}"
+    alternatives = [inner for inner in error.context or () if inner.validator == "enum"]
+    return _allowed(alternatives[0]) if alternatives else "is not allowed there"
 
 
 class _Expansion:

@@ -31,10 +31,11 @@ from nats.errors import Error as NatsError
 from pydantic import BaseModel, ValidationError
 
 from calliope.contracts import subjects
-from calliope.contracts.errors import ErrorCode, FieldProblem, Problem
+from calliope.contracts.errors import ErrorCode, Problem
 from calliope.errors import CommandError, TransientError
 from calliope.messaging.streams import MAX_MESSAGE_BYTES
 from calliope.observability import metrics
+from calliope.validation.problems import field_problems
 
 DEADLINE: Final = "Calliope-Deadline"
 """Header: the unix time in milliseconds after which nobody waits for the reply."""
@@ -173,13 +174,14 @@ def problem_of(exc: Exception) -> Problem:
 
 
 def _invalid(error: ValidationError) -> Problem:
-    fields = []
-    for item in error.errors(include_input=False, include_url=False, include_context=False):
-        steps = [str(step) for step in item["loc"]]
-        if "payload" in steps[:2]:
-            steps = steps[steps.index("payload") + 1 :]
-        fields.append(FieldProblem(path=".".join(steps), message=item["msg"].removeprefix("Value error, ")))
+    fields = [each.model_copy(update={"path": _in_payload(each.path)}) for each in field_problems(error)]
     return Problem(code=ErrorCode.INVALID, message="the request was refused", fields=tuple(fields))
+
+
+def _in_payload(path: str) -> str:
+    """The path within the payload: the envelope is ours, not the client's."""
+    steps = path.split(".")
+    return ".".join(steps[steps.index("payload") + 1 :]) if "payload" in steps[:2] else path
 
 
 def _is_late(headers: Mapping[str, str]) -> bool:

@@ -11,12 +11,19 @@ from pydantic import BaseModel, ValidationError
 from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.documents import field_problems
 from calliope.errors import CommandError
+from calliope.validation.hints import query_hint
+from calliope.validation.problems import MOST_PROBLEMS, field_problems
 from calliope_gateway.http.errors import BadRequestError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 MAX_DEPTH: Final = 32
 _REVISION: Final = re.compile(r"[0-9]{1,18}")
+_SHOWN_NAME: Final = 100
+_OBJECT: Final = '{"name": "Reception"}'
+_IDEMPOTENCY_KEY: Final = (
+    "the header Idempotency-Key must be 1 to 255 printable ASCII characters, such as order-17-try-1"
+)
 
 
 async def read_body(request: web.Request, *, limit: int, timeout_s: float) -> bytes:
@@ -40,17 +47,24 @@ async def read_body(request: web.Request, *, limit: int, timeout_s: float) -> by
 async def read_object(request: web.Request, *, limit: int, timeout_s: float) -> dict[str, Any]:
     """A JSON object. Raises: BadRequestError."""
     if request.content_type not in {"application/json", "application/merge-patch+json"}:
-        raise BadRequestError(415, "send JSON with Content-Type: application/json")
+        raise BadRequestError(415, "send a JSON object with the header Content-Type: application/json")
     body = await read_body(request, limit=limit, timeout_s=timeout_s)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
-        raise BadRequestError(400, f"the body is not JSON: {exc}") from exc
+        raise BadRequestError(400, _not_json(body, exc)) from exc
     if not isinstance(document, dict):
-        raise BadRequestError(400, "the body must be a JSON object")
+        raise BadRequestError(400, f"the body must be a JSON object, such as {_OBJECT}")
     if _deeper_than(document, MAX_DEPTH):
         raise BadRequestError(400, f"the body is nested deeper than {MAX_DEPTH} levels")
     return document
+
+
+def _not_json(body: bytes, error: orjson.JSONDecodeError) -> str:
+    if not body.strip():
+        return f"the body is empty; send a JSON object, such as {_OBJECT}"
+    where = f"at line {error.lineno}, column {error.colno}"
+    return f"the body is not JSON in UTF-8 {where}; send a JSON object, such as {_OBJECT}"
 
 
 def _deeper_than(node: Any, levels: int) -> bool:
@@ -70,8 +84,11 @@ def read_query(request: web.Request, model: type[ModelT]) -> ModelT:
     """Query parameters; unknown ones are refused. Raises: CommandError `invalid`."""
     unknown = sorted(set(request.query) - set(model.model_fields))
     if unknown:
-        known = ", ".join(model.model_fields)
-        fields = [FieldProblem(path=name, message="unknown parameter", hint=f"known: {known}") for name in unknown]
+        known = tuple(model.model_fields)
+        fields = [
+            FieldProblem(path=name[:_SHOWN_NAME], message="unknown parameter", hint=query_hint(name, known))
+            for name in unknown[:MOST_PROBLEMS]
+        ]
         raise CommandError(ErrorCode.INVALID, "the query has unknown parameters", fields=fields)
     return build(model, "the query is wrong", **request.query)
 
@@ -91,7 +108,9 @@ def read_revision(request: web.Request) -> int | None:
         return None
     text = header.strip().removeprefix("W/").strip('"')
     if not _REVISION.fullmatch(text):
-        raise BadRequestError(400, f'If-Match must be the ETag of the document, such as "7", not {header[:40]!r}')
+        raise BadRequestError(
+            400, 'the header If-Match must be the ETag that was read, such as "7" with its quotes, or *'
+        )
     return int(text)
 
 
@@ -99,7 +118,7 @@ def read_idempotency_key(request: web.Request) -> str | None:
     """The client's `Idempotency-Key`. Raises: BadRequestError."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
-        raise BadRequestError(400, "Idempotency-Key must be 1 to 255 printable ASCII characters")
+        raise BadRequestError(400, _IDEMPOTENCY_KEY)
     return key
 
 

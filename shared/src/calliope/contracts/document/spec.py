@@ -4,9 +4,9 @@ A rule that needs only the document is checked here; what needs the world (a URL
 Masked secrets: a read shows `"••••3f9a"`; writing that mask back keeps the stored secret.
 """
 
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, Field, JsonValue, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import Field, JsonValue, SecretStr, StringConstraints, field_validator, model_validator
 
 from calliope.contracts.base import Request
 from calliope.contracts.document.llm import LlmFallbacks, LlmProvider, LlmProviderConfig, LlmSettings, check_llm
@@ -14,22 +14,50 @@ from calliope.contracts.document.stt import SttSettings
 from calliope.contracts.document.tools import ToolsSettings
 from calliope.contracts.document.tts import TtsSettings
 from calliope.contracts.document.types import MAX_PROMPT, Line, Name, Url
+from calliope.contracts.forms import Boolean, Form, Integer, Number
 from calliope.contracts.schemas import a_schema
 
 
 class InterruptionSettings(Request):
     """When the caller may cut the assistant short."""
 
-    interruption_threshold: int = Field(default=3, ge=0, le=50, description="Words a caller must speak.")
-    min_speaking_time: float = Field(default=0.5, ge=0, le=30, description="Seconds the assistant must be audible.")
-    interruption_cooldown: float = Field(default=2.0, ge=0, le=60, description="Seconds after an interruption.")
+    interruption_threshold: Integer = Field(
+        default=3,
+        ge=0,
+        le=50,
+        description="Words that the caller must speak, while the assistant is heard, to interrupt it. 0 means 1: a "
+        "noise without a word never interrupts. Fewer words are kept and answered with the next turn.",
+    )
+    min_speaking_time: Number = Field(
+        default=0.5,
+        ge=0,
+        le=30,
+        description="Seconds for which the assistant must have been heard before it can be interrupted.",
+    )
+    interruption_cooldown: Number = Field(
+        default=2.0,
+        ge=0,
+        le=60,
+        description="Seconds after an interruption in which the assistant cannot be interrupted again.",
+    )
 
 
 class CustomSettings(Request):
     """What is taken from the conversation after the call."""
 
-    structured_data_prompt: str | None = Field(default=None, max_length=MAX_PROMPT)
-    structured_data_schema: dict[str, JsonValue] | None = None
+    structured_data_prompt: str | None = Field(
+        default=None,
+        max_length=MAX_PROMPT,
+        description="What the model is asked to take from the call when it is over. `{summary}` and `{schema}` in it "
+        "stand for the call's summary and the schema below.",
+        examples=["Note why the caller called and which day was agreed on."],
+    )
+    structured_data_schema: dict[str, JsonValue] | None = Field(
+        default=None,
+        description="JSON Schema of the data that is taken from the call; the answer is checked against it and shown "
+        "as `structured_data` of the call. With a prompt alone any object is taken; without both, none.",
+        examples=[{"type": "object", "properties": {"reason": {"type": "string"}}}],
+    )
 
     _schema = field_validator("structured_data_schema")(a_schema)
 
@@ -37,22 +65,45 @@ class CustomSettings(Request):
 class TwilioConfig(Request):
     """Bring your own Twilio account."""
 
-    account_sid: Annotated[str, StringConstraints(pattern=r"^AC[0-9a-fA-F]{32}$")]
-    auth_token: SecretStr
+    account_sid: Annotated[
+        str,
+        StringConstraints(pattern=r"^AC[0-9a-fA-F]{32}$"),
+        Form("a Twilio account SID of AC and 32 hexadecimal digits", "AC0123456789abcdef0123456789abcdef"),
+    ] = Field(description="Account SID of your Twilio account: `AC` and 32 hexadecimal digits.")
+    auth_token: SecretStr = Field(
+        description="Auth token of that account. It verifies Twilio's requests and controls the call; stored sealed.",
+        examples=["your-auth-token"],
+    )
 
 
 class TelnyxConfig(Request):
     """Bring your own Telnyx account; `connection_id` is the Call Control application."""
 
-    api_key: SecretStr
-    connection_id: str = Field(min_length=1, max_length=100)
-    public_key: str | None = Field(default=None, max_length=100, description="Base64 Ed25519 key that signs hooks.")
+    api_key: SecretStr = Field(
+        description="API key of your Telnyx account; controls the call. Stored sealed, read as a mask.",
+        examples=["KEY0123…"],
+    )
+    connection_id: str = Field(
+        min_length=1,
+        max_length=100,
+        description="Id of the Call Control application that the number belongs to; hooks of another are refused.",
+        examples=["1494404757140276705"],
+    )
+    public_key: str | None = Field(
+        default=None,
+        max_length=100,
+        description="Public key of your Telnyx account (base64, Ed25519), which verifies Telnyx's requests. Left out: "
+        "the key of the installation.",
+        examples=["e5O1y1eqQ9Vw4bGyMRRm7p2ulQbrdhj3zZAXlLcxTnY="],
+    )
 
 
 class RagSettings(Request):
     """Retrieval over uploaded documents; this installation stores none, so it cannot be enabled."""
 
-    enabled: bool = False
+    enabled: Boolean = Field(
+        default=False, description="Must be false: this version stores no documents to retrieve from.", examples=[False]
+    )
 
     @field_validator("enabled")
     @classmethod
@@ -65,29 +116,100 @@ class RagSettings(Request):
 class AssistantSpec(Request):
     """What a developer writes. Every field acts on a call or is refused."""
 
-    name: Name
-    description: str | None = Field(default=None, max_length=2_000)
-    is_active: bool = True
-    llm_provider: LlmProvider = LlmProvider.OPENAI
-    llm_provider_config: LlmProviderConfig
-    llm_settings: LlmSettings = LlmSettings()
-    llm_fallback_providers: LlmFallbacks = LlmFallbacks()
-    tts_settings: TtsSettings = TtsSettings()
-    stt_settings: SttSettings = SttSettings()
-    interruption_settings: InterruptionSettings = InterruptionSettings()
-    idle_message: Line | None = None
-    max_idle_messages: int = Field(default=3, ge=0, le=100)
-    idle_timeout: int | None = Field(default=None, ge=1, le=3_600, description="Seconds of silence; absent: never.")
-    max_call_duration: int = Field(default=3_600, ge=10, le=14_400, description="Seconds.")
-    tools_settings: ToolsSettings = ToolsSettings()
-    custom_settings: CustomSettings = CustomSettings()
-    twilio_config: TwilioConfig | None = None
-    telnyx_config: TelnyxConfig | None = None
-    webhook_url: Url | None = None
-    sms_webhook_url: Url | None = None
-    messaging_service_sid: Annotated[str, StringConstraints(pattern=r"^MG[0-9a-fA-F]{32}$")] | None = None
-    rag_settings: RagSettings = RagSettings()
-    journal_inputs: bool = Field(default=False, description="Record what turn taking saw, to replay the call offline.")
+    name: Name = Field(
+        description="Name of the assistant, unique in your organization whatever its case. Callers do not hear it.",
+        examples=["Reception"],
+    )
+    description: str | None = Field(
+        default=None,
+        max_length=2_000,
+        description="What the assistant is for, as a note to yourselves; no effect on a call.",
+        examples=["Answers outside opening hours."],
+    )
+    is_active: Boolean = Field(
+        default=True, description="Whether it answers calls. False: its numbers are refused; calls under way go on."
+    )
+    llm_provider: LlmProvider = Field(
+        default=LlmProvider.OPENAI,
+        description="Who runs the language model; `custom` is any server that speaks chat completions.",
+    )
+    llm_provider_config: LlmProviderConfig = Field(description="Credentials and model of the language model.")
+    llm_settings: LlmSettings = Field(
+        default=LlmSettings(), description="How the language model answers, whichever provider does."
+    )
+    llm_fallback_providers: LlmFallbacks = Field(
+        default=LlmFallbacks(), description="Language models to turn to when the first one fails."
+    )
+    tts_settings: TtsSettings = Field(default=TtsSettings(), description="The voice that callers hear.")
+    stt_settings: SttSettings = Field(default=SttSettings(), description="How callers are heard.")
+    interruption_settings: InterruptionSettings = Field(
+        default=InterruptionSettings(), description="When the caller may interrupt the assistant."
+    )
+    idle_message: Line | None = Field(
+        default=None,
+        description="Said when nobody has spoken for `idle_timeout` seconds. Left out: “Are you still there?”",
+        examples=["Are you still on the line?"],
+    )
+    max_idle_messages: Integer = Field(
+        default=3,
+        ge=0,
+        le=100,
+        description="Idle messages in a row before a goodbye and the end of the call; the caller's words start the "
+        "count anew. 0: goodbye at the first silence.",
+    )
+    idle_timeout: Integer | None = Field(
+        default=None,
+        ge=1,
+        le=3_600,
+        description="Seconds of silence on both sides before an idle message. Left out: silence never ends a call.",
+        examples=[10],
+    )
+    max_call_duration: Integer = Field(
+        default=3_600, ge=10, le=14_400, description="Seconds after which the assistant says goodbye and ends the call."
+    )
+    tools_settings: ToolsSettings = Field(
+        default=ToolsSettings(), description="What the assistant may do besides speaking."
+    )
+    custom_settings: CustomSettings = Field(
+        default=CustomSettings(), description="Which data are taken from a call when it is over."
+    )
+    twilio_config: TwilioConfig | None = Field(
+        default=None, description="Your own Twilio account. Left out: the account of the installation."
+    )
+    telnyx_config: TelnyxConfig | None = Field(
+        default=None, description="Your own Telnyx account. Left out: the account of the installation."
+    )
+    webhook_url: Url | None = Field(
+        default=None,
+        description="Where every event of this assistant and of its calls is sent, signed as Standard Webhooks says.",
+        examples=["https://example.com/hooks/calls"],
+    )
+    sms_webhook_url: Url | None = Field(
+        default=None,
+        description="Where events about text messages are sent instead of `webhook_url`, signed in the same way.",
+        examples=["https://example.com/hooks/sms"],
+    )
+    messaging_service_sid: (
+        Annotated[
+            str,
+            StringConstraints(pattern=r"^MG[0-9a-fA-F]{32}$"),
+            Form(
+                "a Twilio Messaging Service SID of MG and 32 hexadecimal digits", "MG0123456789abcdef0123456789abcdef"
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Twilio Messaging Service for text messages. Kept, and without effect: this version sends none.",
+    )
+    rag_settings: RagSettings = Field(
+        default=RagSettings(), description="Retrieval over uploaded documents; this version has none."
+    )
+    journal_inputs: Boolean = Field(
+        default=False,
+        description="Keep what turn taking saw of each call in a file of the call-worker, to replay its decisions "
+        "offline. It holds the caller's words, no audio.",
+    )
 
     @model_validator(mode="after")
     def _provider_is_reachable(self) -> Self:
@@ -116,25 +238,3 @@ URL_PATHS: Final = (
     ("sms_webhook_url",),
 )
 """Where the document holds URLs that Calliope will call; each passes the egress guard."""
-
-
-def known_fields(path: tuple[str, ...], model: type[BaseModel] = AssistantSpec) -> tuple[str, ...]:
-    """The field names at a place of the document, to suggest the nearest when an unknown one is refused."""
-    here: type[BaseModel] | None = model
-    for step in path:
-        if here is None:
-            return ()
-        if step.isdigit():
-            continue
-        field = here.model_fields.get(step)
-        here = _model_in(field.annotation) if field else None
-    return tuple(here.model_fields) if here else ()
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        if (found := _model_in(argument)) is not None:
-            return found
-    return None

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, SecretStr, StringConstraints, model_validator
 
 from calliope.contracts.base import Request
+from calliope.contracts.forms import Boolean, Form, Integer, Number
 
 MAX_KEYTERM_WORDS: Final = 500
 MULTI: Final = "multi"
@@ -16,41 +17,101 @@ _FLUX_ONLY: Final = ("eot_threshold", "eager_eot_threshold", "eot_timeout_ms")
 class Keyword(Request):
     """A word to listen for (nova-2 and older)."""
 
-    keyword: str = Field(min_length=1, max_length=100)
-    intensifier: float | None = Field(default=None, ge=-10, le=10)
+    keyword: str = Field(min_length=1, max_length=100, description="The word.", examples=["Calliope"])
+    intensifier: Number | None = Field(
+        default=None,
+        ge=-10,
+        le=10,
+        description="How strongly it is listened for; each step weighs much. Negative suppresses a word, with `base` "
+        "models only. Left out: Deepgram's default.",
+        examples=[1.5],
+    )
 
 
 class SttSettings(Request):
     """How the caller is heard (Deepgram). Nova and older models hear pauses, flux models hear turns."""
 
-    model: str = Field(default="nova-3", min_length=1, max_length=100)
-    language: str = Field(
+    model: str = Field(
+        default="nova-3",
+        min_length=1,
+        max_length=100,
+        description="Deepgram's model. `nova-3`, `nova-2` and older hear pauses; `flux-general-en` and "
+        "`flux-general-multi` judge themselves when a turn is over.",
+    )
+    language: Annotated[
+        str,
+        StringConstraints(pattern=r"^[A-Za-z]{2,5}(-[A-Za-z0-9]{2,8})*$", max_length=20),
+        Form("a language code (BCP 47)", "en-US"),
+    ] = Field(
         default="en-US",
-        max_length=20,
-        pattern=r"^[A-Za-z]{2,5}(-[A-Za-z0-9]{2,8})*$",
-        description="`multi` hears several; flux-general-multi takes another as a hint, and `multi` when left out.",
+        description="Language of the caller, as a BCP 47 code. `multi` hears several (nova-2, nova-3, "
+        "flux-general-multi); flux-general-multi takes another as a hint, and `multi` when it is left out.",
     )
-    keywords: tuple[Keyword, ...] = Field(default=(), max_length=100)
+    keywords: tuple[Keyword, ...] = Field(
+        default=(), max_length=100, description="Words to listen for, with nova-2 and older; nova-3 takes `keyterms`."
+    )
     keyterms: tuple[Annotated[str, StringConstraints(min_length=1, max_length=200)], ...] = Field(
-        default=(), max_length=100
+        default=(),
+        max_length=100,
+        description="Names and terms to listen for, with nova-3 and flux; at most 500 words in all.",
+        examples=[["Dr. Bell", "root canal"]],
     )
-    punctuate: bool = True
-    smart_format: bool = False
-    numerals: bool = Field(default=False, description="`5` instead of `five`.")
-    profanity_filter: bool = False
-    filler_words: bool = Field(default=False, description="Also hear `uh` and `um`; English only, not with flux.")
-    redact: tuple[Literal["pci", "ssn", "numbers"], ...] = Field(default=(), max_length=3)
-    endpointing: int | None = Field(
-        default=None, ge=10, le=5_000, description="ms of silence that end an utterance; default 300, 100 with `multi`."
+    punctuate: Boolean = Field(default=True, description="Write with punctuation and capitals; not with flux.")
+    smart_format: Boolean = Field(
+        default=False, description="Write dates, amounts, telephone numbers … as figures; not with flux."
     )
-    utterance_end_ms: int = Field(default=1_000, ge=1_000, le=5_000)
-    eot_threshold: float | None = Field(default=None, ge=0.5, le=1, description="Flux only: how sure a turn is over.")
-    eager_eot_threshold: float | None = Field(
-        default=None, ge=0.3, le=0.9, description="Flux only: how sure, to prepare a reply early; absent: never early."
+    numerals: Boolean = Field(default=False, description="Write numbers as figures: `5` instead of `five`.")
+    profanity_filter: Boolean = Field(default=False, description="Leave swear words out, or replace them by asterisks.")
+    filler_words: Boolean = Field(default=False, description="Also write `uh` and `um`; English only, not with flux.")
+    redact: tuple[Literal["pci", "ssn", "numbers"], ...] = Field(
+        default=(),
+        max_length=3,
+        description="What is hidden in transcripts: card data (`pci`), social security numbers (`ssn`), all `numbers`. "
+        "The model does not see it either. Flux knows `numbers` only.",
     )
-    eot_timeout_ms: int | None = Field(default=None, ge=500, le=60_000, description="Flux only: silence ends a turn.")
-    mip_opt_out: bool = Field(default=False, description="Keep the audio out of Deepgram's model improvement.")
-    api_key: SecretStr | None = Field(default=None, description="Default: the key of the installation.")
+    endpointing: Integer | None = Field(
+        default=None,
+        ge=10,
+        le=5_000,
+        description="Milliseconds of silence that end an utterance; not with flux. Left out: 300, or 100 with `multi`.",
+        examples=[300],
+    )
+    utterance_end_ms: Integer = Field(
+        default=1_000,
+        ge=1_000,
+        le=5_000,
+        description="Milliseconds between words that end an utterance where noise hides the silence; not with flux.",
+    )
+    eot_threshold: Number | None = Field(
+        default=None,
+        ge=0.5,
+        le=1,
+        description="Flux only: how sure the model must be that a turn is over. Left out: Deepgram's default.",
+        examples=[0.7],
+    )
+    eager_eot_threshold: Number | None = Field(
+        default=None,
+        ge=0.3,
+        le=0.9,
+        description="Flux only: how sure it must be to prepare a reply early, at most `eot_threshold`. Left out: "
+        "replies are not prepared early.",
+        examples=[0.5],
+    )
+    eot_timeout_ms: Integer | None = Field(
+        default=None,
+        ge=500,
+        le=60_000,
+        description="Flux only: milliseconds of silence that end a turn however unsure. Left out: Deepgram's default.",
+        examples=[5000],
+    )
+    mip_opt_out: Boolean = Field(
+        default=False, description="Keep the audio out of Deepgram's model improvement programme."
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="Your Deepgram key. Left out: the key of the installation. Stored sealed, read as a mask.",
+        examples=["your-deepgram-key"],
+    )
 
     @property
     def is_flux(self) -> bool:
@@ -99,9 +160,9 @@ class SttSettings(Request):
         own, others = ("a flux model", _NOVA_ONLY) if self.is_flux else ("a nova or older model", _FLUX_ONLY)
         fields = type(self).model_fields
         if unfit := [name for name in others if getattr(self, name) != fields[name].default]:
-            raise ValueError(f"{', '.join(unfit)}: {self.model} is {own} and does not know this")
+            raise ValueError(f"{', '.join(unfit)}: {self.model} is {own} and does not know this; leave it out")
         if self.is_flux and set(self.redact) - {"numbers"}:
-            raise ValueError(f"redact: {self.model} knows only numbers")
+            raise ValueError(f'redact: {self.model} knows only numbers, such as ["numbers"]')
         if self.eager_eot_threshold is not None and self.eager_eot_threshold > (self.eot_threshold or 0.7):
             raise ValueError("eager_eot_threshold: must not be above eot_threshold (0.7 when left out)")
         return self

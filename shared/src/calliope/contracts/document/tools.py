@@ -8,29 +8,55 @@ from pydantic import Field, JsonValue, SecretStr, StringConstraints, field_valid
 
 from calliope.contracts.base import E164, Request
 from calliope.contracts.document.types import Line, Scenarios, Url
+from calliope.contracts.forms import Boolean, Form, Number
 from calliope.contracts.schemas import a_live_schema
 
 
 class EndCallTool(Request):
     """Lets the model end the call."""
 
-    enabled: bool = False
-    scenarios: Scenarios = ()
-    custom_message: Line | None = Field(default=None, description="Said before the line drops.")
+    enabled: Boolean = Field(default=False, description="Offer the model a tool that ends the call.")
+    scenarios: Scenarios = Field(
+        default=(),
+        description="When the call should end, told to the model with the tool.",
+        examples=[["the caller says goodbye"]],
+    )
+    custom_message: Line | None = Field(
+        default=None,
+        description="Said, and heard to its end, before the line drops. Left out: a short goodbye.",
+        examples=["Thank you for calling. Goodbye."],
+    )
 
 
 class TransferCallTool(Request):
     """Lets the model hand the caller over, only to the numbers listed."""
 
-    enabled: bool = False
-    scenarios: Scenarios = ()
-    transfer_numbers: tuple[E164, ...] = Field(default=(), max_length=50)
-    custom_message: Line | None = Field(default=None, description="Said before the transfer.")
+    enabled: Boolean = Field(
+        default=False, description="Offer the model a tool that connects the caller to a person; needs numbers."
+    )
+    scenarios: Scenarios = Field(
+        default=(),
+        description="When the caller should be connected, told to the model with the tool.",
+        examples=[["the caller asks for a person"]],
+    )
+    transfer_numbers: tuple[E164, ...] = Field(
+        default=(),
+        max_length=50,
+        description="Telephone numbers that calls may be transferred to, and no others.",
+        examples=[["+15551234567"]],
+    )
+    custom_message: Line | None = Field(
+        default=None,
+        description="Said, and heard to its end, before the transfer. Left out: a short request to wait.",
+        examples=["One moment, I am connecting you."],
+    )
 
     @model_validator(mode="after")
     def _has_somewhere_to_go(self) -> Self:
         if self.enabled and not self.transfer_numbers:
-            raise ValueError("transfer_numbers: transfer_call is enabled, so name at least one E.164 number")
+            raise ValueError(
+                "transfer_numbers: transfer_call is enabled, so name at least one number, such as +15551234567"
+            )
         return self
 
 
@@ -56,17 +82,49 @@ class CustomTool(Request):
     `Idempotency-Key`, so a repeated request can be recognised.
     """
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z][a-zA-Z0-9_]{0,62}$")]
-    description: str = Field(min_length=1, max_length=1_000)
-    parameters: dict[str, JsonValue] = Field(
-        default={"type": "object", "properties": {}}, description="JSON Schema of the arguments."
+    name: Annotated[
+        str,
+        StringConstraints(pattern=r"^[a-zA-Z][a-zA-Z0-9_]{0,62}$"),
+        Form("a name of at most 63 letters, digits and underscores that begins with a letter", "book_appointment"),
+    ] = Field(description="Name by which the model calls the tool; each tool of an assistant needs its own.")
+    description: str = Field(
+        min_length=1,
+        max_length=1_000,
+        description="What the tool does and when to use it, told to the model.",
+        examples=["Books an appointment on a day that the caller agreed to."],
     )
-    url: Url
-    method: HttpMethod = HttpMethod.POST
-    headers: dict[str, str] = Field(default_factory=dict, max_length=20)
-    auth_token: SecretStr | None = Field(default=None, description="Sent as `Authorization: Bearer …`.")
-    timeout_s: float = Field(default=8.0, gt=0, le=30)
-    speak_while_running: Line | None = Field(default=None, description="Said while the caller waits.")
+    parameters: dict[str, JsonValue] = Field(
+        default={"type": "object", "properties": {}},
+        description="JSON Schema of the arguments, told to the model; what it then sends is checked against it.",
+        examples=[{"type": "object", "properties": {"day": {"type": "string"}}, "required": ["day"]}],
+    )
+    url: Url = Field(
+        description="Address that is asked. Public addresses only, unless the installation allows others.",
+        examples=["https://example.com/appointments"],
+    )
+    method: HttpMethod = Field(
+        default=HttpMethod.POST,
+        description="`GET` sends the arguments as query parameters, the others as a JSON body.",
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="Headers sent with every request; stored readable, so keep keys in `auth_token`.",
+        examples=[{"X-Practice": "bell"}],
+    )
+    auth_token: SecretStr | None = Field(
+        default=None,
+        description="Sent as `Authorization: Bearer …`. Stored sealed, read as a mask.",
+        examples=["your-token"],
+    )
+    timeout_s: Number = Field(
+        default=8.0, gt=0, le=30, description="Seconds for the whole answer; later the model is told that it failed."
+    )
+    speak_while_running: Line | None = Field(
+        default=None,
+        description="Said while the caller waits for the answer. Left out: silence.",
+        examples=["One moment, I am looking that up."],
+    )
 
     _schema = field_validator("parameters")(a_live_schema)
 
@@ -84,9 +142,13 @@ class CustomTool(Request):
 class ToolsSettings(Request):
     """What the model may do besides speaking."""
 
-    end_call: EndCallTool = EndCallTool()
-    transfer_call: TransferCallTool = TransferCallTool()
-    custom_tools: tuple[CustomTool, ...] = Field(default=(), max_length=20)
+    end_call: EndCallTool = Field(default=EndCallTool(), description="Whether the assistant may end the call.")
+    transfer_call: TransferCallTool = Field(
+        default=TransferCallTool(), description="Whether, and to whom, the assistant may connect the caller."
+    )
+    custom_tools: tuple[CustomTool, ...] = Field(
+        default=(), max_length=20, description="Addresses of yours that the model may ask during the conversation."
+    )
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
