@@ -1,6 +1,5 @@
 """Whatever is sent, the answer is a sentence for a person: no pattern, no class name, no type of Python."""
 
-import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -50,7 +49,8 @@ def path_of(route: Route, part: str = "x") -> str:
 async def said(answer: ClientResponse) -> str:
     """What is told; `instance` repeats the path as it was sent."""
     problem = await answer.json()
-    return f"{problem['title']} {problem['detail']} {json.dumps(problem.get('errors', []), ensure_ascii=False)}"
+    told = [text for each in problem.get("errors", []) for name, text in each.items() if name != "path"]
+    return " ".join((problem["title"], problem["detail"], *told))
 
 
 @every_body

@@ -9,7 +9,6 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from calliope.contracts.errors import ErrorCode, FieldProblem
-from calliope.documents import field_problems
 from calliope.errors import CommandError
 from calliope.validation.hints import query_hint
 from calliope.validation.problems import MOST_PROBLEMS, field_problems
