@@ -3,7 +3,7 @@
 import pytest
 
 from calliope_local.stack import LocalStack
-from support.chaos import LISTENING_STEP, TALK, assert_whole, breaking, complete, reached, until_delivered
+from support.chaos import LISTENING_STEP, TALK, assert_whole, breaking, complete, reached
 from support.house import visiting
 
 pytestmark = pytest.mark.chaos
@@ -24,8 +24,7 @@ async def _call_during(stack: LocalStack, name: str) -> None:
             call = await house.heard(sid)
             await breaking(lambda: stack.restart(name))
         record = await complete(house, line, sid)
-        wanted = {event["id"]: event for event in record["events"]}
-        await until_delivered(house, line, set(wanted))
+        await house.delivered(line, record, within_s=60)
         assert_whole(call, record)
         assert call["streams"] == 1
 

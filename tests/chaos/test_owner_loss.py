@@ -13,7 +13,6 @@ from support.chaos import (
     longest_pause_s,
     owner,
     reached,
-    until_delivered,
 )
 from support.house import House, Json, PhoneLine, facts, names, said, visiting
 
@@ -116,7 +115,7 @@ async def test_a_caller_who_hangs_up_while_no_worker_is_there_leaves_a_record_wi
         await breaking(lambda: stack.restart("worker-2"))
         record = await house.record(line, sid, within_s=60)
         ends = {event["id"] for event in record["events"] if event["type"].split(".")[2] == "ended"}
-        await until_delivered(house, line, ends)
+        await house.delivered_ids(line, ends, within_s=60)
 
     assert call["ended_by"] == "caller"
     assert record["ended_reason"] == "worker_lost"

@@ -45,7 +45,7 @@ async def test_a_call_ends_with_a_summary_and_data_in_its_record_and_at_its_webh
     assert (record["analysis_status"], record["analysis_error"]) == ("done", None)
     assert record["structured_data"] == DATA
     assert record["summary"] == facts(record, "analyzed")[0]["summary"]
-    told = await house.delivered(line, len(record["events"]))
+    told = await house.delivered(line, record)
     attempts = [attempt for attempt in told["attempts"] if attempt["webhook_id"] == record["events"][-1]["id"]]
     assert [(attempt["verified"], attempt["body"]["data"]["structured_data"]) for attempt in attempts] == [(True, DATA)]
 

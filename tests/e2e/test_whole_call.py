@@ -35,7 +35,7 @@ def seen(stack: LocalStack) -> Seen:
         async with visiting(stack) as house:
             line = await house.phone_line()
             call, record = await house.call(line, SCRIPT)
-            return Seen(call, record, await house.delivered(line, len(record["events"])))
+            return Seen(call, record, await house.delivered(line, record))
 
     return asyncio.run(ring())
 

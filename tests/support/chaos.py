@@ -85,16 +85,6 @@ async def complete(house: House, line: PhoneLine, sid: str, *, within_s: float =
             await asyncio.sleep(0.1)
 
 
-async def until_delivered(house: House, line: PhoneLine, ids: set[str], *, within_s: float = 60.0) -> None:
-    """Until the receiver of the line's webhooks has verified each of these events."""
-    async with asyncio.timeout(within_s):
-        while True:
-            told = await house.delivered(line, len(ids))
-            if ids <= {attempt["webhook_id"] for attempt in told["attempts"] if attempt["verified"]}:
-                return
-            await asyncio.sleep(0.1)
-
-
 def longest_pause_s(call: Json) -> float:
     """Of the assistant in the middle of an answer."""
     own = [line for line in call["lines"] if line["side"] == "caller"]

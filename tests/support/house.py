@@ -1,6 +1,7 @@
 """The local stack in end-to-end tests, driven as users drive it: HTTP to the gateway, callers from the sandbox."""
 
 import asyncio
+import base64
 import itertools
 import os
 import time
@@ -17,6 +18,7 @@ from calliope_local.stack import LocalStack
 Json = dict[str, Any]
 CALLER: Final = "+15550001111"
 GREETING: Final = "Hello, this is Anna."
+WEBHOOK_SECRET: Final = "whsec_" + base64.b64encode(b"known before the first delivery.").decode()
 _NUMBERS: Final = itertools.count(os.getpid() % 10_000 * 100_000)
 
 
@@ -77,10 +79,10 @@ class House:
         """An assistant with a number and a receiver of its webhooks."""
         number, hook = f"+1555{next(_NUMBERS) % 10_000_000:07d}", f"hook-{next(_NUMBERS)}"
         account = {f"{carrier}_config": self.account(carrier)}
-        wanted = account | {"webhook_url": f"{self.stack.address('sandbox')}/hooks/{hook}"}
-        made = await self.api("POST", "/api/v1/assistants", wanted | (document or a_document()))
+        webhook = {"webhook_url": f"{self.stack.address('sandbox')}/hooks/{hook}", "webhook_secret": WEBHOOK_SECRET}
+        await self.sandbox("PUT", f"/sandbox/hooks/{hook}", {"secrets": [WEBHOOK_SECRET]})
+        made = await self.api("POST", "/api/v1/assistants", account | webhook | (document or a_document()))
         assert made.status == 201, made.body
-        await self.sandbox("PUT", f"/sandbox/hooks/{hook}", {"secrets": [made.body["webhook_secret"]]})
         spec = {"assistant_id": made.body["id"], "carrier": carrier}
         assigned = await self.api("PUT", f"/api/v1/phone-numbers/{quote(number)}", spec)
         assert assigned.status in {200, 201}, assigned.body
@@ -172,11 +174,21 @@ class House:
         """Place a call and wait for its end."""
         return await self.finished(line, await self.place(line, script, **options))
 
-    async def delivered(self, line: PhoneLine, count: int, *, within_s: float = 15.0) -> Json:
-        """What the receiver of the line's webhooks got, once there are so many attempts."""
-        query = f"?wait_for={count}&timeout_s={within_s:g}"
-        listing: Json = await self.sandbox("GET", f"/sandbox/hooks/{line.hook}{query}")
-        return listing
+    async def delivered(self, line: PhoneLine, record: Json, *, within_s: float = 15.0) -> Json:
+        """What the receiver of the line's webhooks got, once it has verified every event of the record."""
+        return await self.delivered_ids(line, {event["id"] for event in record["events"]}, within_s=within_s)
+
+    async def delivered_ids(self, line: PhoneLine, ids: set[str], *, within_s: float = 15.0) -> Json:
+        """As `delivered`, for events by id; other events of the assistant may have come before, between or after."""
+        deadline, wanted = time.monotonic() + within_s, len(ids)
+        while True:
+            query = f"?limit=20000&wait_for={wanted}&timeout_s={max(0.0, deadline - time.monotonic()):.2f}"
+            listing: Json = await self.sandbox("GET", f"/sandbox/hooks/{line.hook}{query}")
+            missing = ids - {attempt["webhook_id"] for attempt in listing["attempts"] if attempt["verified"]}
+            if not missing:
+                return listing
+            assert time.monotonic() < deadline, f"not verified within {within_s:g} s: {missing}"
+            wanted = listing["count"] + 1
 
 
 @asynccontextmanager

@@ -12,7 +12,10 @@ from typing import Any, Final
 Json = dict[str, Any]
 
 GIST_CHARS: Final = 60
-_GISTS: Final = ("assistant_text", "text", "heard_text", "detail", "reason", "name", "from_number", "stream_id")
+_GISTS: Final = (
+    "assistant_text", "text", "heard_text", "detail", "reason", "name", "from_number", "to_number", "stream_id",
+    "summary",
+)  # fmt: skip
 
 
 def say(text: str = "") -> None:

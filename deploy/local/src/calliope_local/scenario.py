@@ -31,7 +31,12 @@ RECEPTION: Final[list[Json]] = [
     {"say": "No thank you, goodbye"},
     {"expect_hang_up": True},
 ]
-USUAL_EVENTS: Final = ("started", "answered", "turn_started", "turn_committed", "ended")
+USUAL_EVENTS: Final = ("started", "answered", "ended")
+TALK_EVENTS: Final = ("turn_started", "turn_committed")
+WITHIN_S: Final = 20.0
+"""How long a step may take that does not say so, as the sandbox has it."""
+SETUP_S: Final = 20.0
+LONGEST_CALL_S: Final = 600.0
 
 
 class ScenarioError(ValueError):
@@ -52,6 +57,11 @@ class Scenario:
     structured_data: Json = field(default_factory=dict)
 
     @property
+    def has_own_call(self) -> bool:
+        """Whether a call file says what happens; else a guest talks to the built-in receptionist."""
+        return self.caller is not RECEPTION
+
+    @property
     def interruptions(self) -> int:
         """How often the caller cuts in."""
         return sum("interrupt" in step for step in self.caller)
@@ -60,6 +70,18 @@ class Scenario:
     def analyzed(self) -> bool:
         """Whether work after the call is expected."""
         return "analyzed" in self.events
+
+    @property
+    def all_events(self) -> tuple[str, ...]:
+        """The events that every call has, those of a call in which somebody talks, and those that are expected."""
+        talks = any("say" in step or "interrupt" in step for step in self.caller)
+        return (*USUAL_EVENTS, *(TALK_EVENTS if talks else ()), *self.events)
+
+    @property
+    def longest_s(self) -> float:
+        """How long the call may take if every step takes as long as it may; at most `LONGEST_CALL_S`."""
+        steps_s = sum(float(step.get("within_s", WITHIN_S)) for step in self.caller)
+        return min(SETUP_S + steps_s, LONGEST_CALL_S)
 
 
 def load(file: Path, sandbox: str) -> Scenario:

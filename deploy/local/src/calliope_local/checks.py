@@ -1,0 +1,107 @@
+"""What is missing of a call that was played: against its own record, and against what its scenario expects. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from calliope_local.scenario import Scenario
+
+Json = dict[str, Any]
+
+CUT_WORDS: Final = 2
+"""So many words of the record may be missing in the ear where the caller interrupted: one was cut in half."""
+
+
+def missing(call: Json, record: Json | None, scenario: Scenario) -> list[str]:
+    """Everything that should hold of the call and does not, in words.
+
+    `call` is what the caller saw (`/sandbox/twilio/calls/{sid}`), `record` what the API says; None: there is none.
+    """
+    found = [f"the caller's script failed: {call['failed']}"] if call["failed"] else []
+    if record is None:
+        return [*found, "a record of the call"]
+    return [*found, *_events(record, scenario), *_transcript(call, record), *_expected(call, record, scenario)]
+
+
+def _events(record: Json, scenario: Scenario) -> Iterator[str]:
+    if record["status"] != "ended":
+        yield f"the record to say that the call has ended, not {record['status']}"
+    sequences = [event["sequence"] for event in record["events"]]
+    if sequences != list(range(1, len(sequences) + 1)):
+        yield f"events without holes, not {sequences}"
+    names = [event["type"].split(".")[2] for event in record["events"]]
+    for name in scenario.all_events:
+        if name not in names:
+            yield f"an event call.{name}"
+    if (interruptions := names.count("interrupted")) < scenario.interruptions:
+        yield f"{scenario.interruptions} interruption(s), not {interruptions}"
+    reason = record["ended_reason"]
+    if scenario.ended_reason not in (None, reason):
+        yield f"the end reason {scenario.ended_reason}, not {reason}"
+
+
+def _transcript(call: Json, record: Json) -> Iterator[str]:
+    """What the record says was said is what was heard."""
+    heard = " ".join(word["text"] for word in call["heard_words"]).split()
+    written = _said(record, "assistant").split()
+    if not _nearly(heard, written):
+        yield f"the transcript to be what the caller heard, “{' '.join(heard)}”, not “{' '.join(written)}”"
+    said = " ".join(line["text"] for line in call["lines"] if line["side"] == "caller").split()
+    understood = _said(record, "user").split()
+    if said != understood:
+        yield f"the transcript to be what the caller said, “{' '.join(said)}”, not “{' '.join(understood)}”"
+
+
+def _expected(call: Json, record: Json, scenario: Scenario) -> Iterator[str]:
+    """What this scenario is about."""
+    left = " ".join(word["text"] for word in call["heard_words"])
+    for text in scenario.heard:
+        _, found, after = left.partition(text)
+        if not found:
+            yield f"the caller to hear “{text}”, in its turn"
+        left = after if found else left
+    data = record["structured_data"] or {}
+    for name, value in scenario.structured_data.items():
+        if name not in data or data[name] != value:
+            yield f"{name} of the structured data to be {value!r}, not {data.get(name)!r}"
+
+
+def _said(record: Json, role: str) -> str:
+    return " ".join(line["text"] for line in record["transcript"] if line["role"] == role)
+
+
+def _nearly(heard: Sequence[str], written: Sequence[str]) -> bool:
+    """The same words; where the caller interrupted, one word may have been cut in half."""
+    extra = len(written) - len(heard)
+    return heard == written or (abs(extra) <= CUT_WORDS and set(written) >= {word for word in heard if len(word) > 3})
+
+
+def webhook_problems(
+    events: Iterable[Json], attempts: Sequence[Json], deliveries: Iterable[Json] = ()
+) -> Mapping[str, str]:
+    """Why events did not reach their receiver, by event id; those that were verified there are left out.
+
+    `attempts` as the receiver lists them, `deliveries` as `GET /api/v1/webhook-deliveries` does. Events of other things
+    than the call (such as `assistant.created`) are nobody's business here.
+    """
+    verified = {attempt["webhook_id"] for attempt in attempts if attempt["verified"]}
+    known = {delivery["event_id"]: delivery for delivery in deliveries}
+    return {
+        event["id"]: _why_missing(event["id"], attempts, known.get(event["id"]))
+        for event in events
+        if event["id"] not in verified
+    }
+
+
+def _why_missing(event_id: str, attempts: Sequence[Json], delivery: Json | None) -> str:
+    arrived = [attempt for attempt in attempts if attempt["webhook_id"] == event_id]
+    if arrived:
+        return f"arrived {_times(len(arrived))}, not verified: {arrived[-1]['why']}"
+    if delivery is None:
+        return "never sent: the webhooks service has no delivery of it"
+    last = delivery["log"][-1] if delivery["log"] else None
+    said = "" if last is None else f", the last answered {last['status'] or last['error']}"
+    return f"{delivery['state']} after {_times(delivery['attempts'], 'attempt')}{said} ({delivery['url']})"
+
+
+def _times(count: int, noun: str = "time") -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
