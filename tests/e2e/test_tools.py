@@ -201,6 +201,18 @@ def test_a_broken_tool_is_told_to_the_model_with_its_status(seen: dict[str, Seen
     assert len(seen["broken"].tools) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "reason", "detail"),
+    [("broken", "error", "answered with status 500"), ("slow", "deadline", "no answer within 0.5 s")],
+)
+def test_a_tool_that_fails_is_a_problem_of_the_call(seen: dict[str, Seen], name: str, reason: str, detail: str) -> None:
+    record = seen[name].record
+    (problem,) = record["problems"]
+    assert (problem["stage"], problem["provider"], problem["reason"]) == ("tool", "lookup", reason)
+    assert (problem["detail"], problem["count"], record["problem_count"]) == (detail, 1, 1)
+    assert record["tools"] == [{"name": "lookup", "calls": 1, "failed": 1}]
+
+
 def test_several_calls_of_one_answer_each_get_their_result(seen: dict[str, Seen]) -> None:
     talk = seen["several"]
 

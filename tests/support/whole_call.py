@@ -35,7 +35,7 @@ from calliope_call_worker.providers.telephony.base import (
 )
 from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.providers.tts.resilient import ResilientTts
-from calliope_call_worker.settings import WorkerSettings
+from calliope_call_worker.settings import MediaSettings, WorkerSettings
 from calliope_call_worker.tools.http import HttpTools
 from support.models import ScriptedModel, Step
 from support.recognisers import TwinStt
@@ -134,6 +134,10 @@ class WholeCall:
         await until(lambda: self.stt.connections)
         self.stt.connections[-1].hears(*events)
 
+    async def conversing(self) -> None:
+        """Until the assistant and the caller can talk."""
+        await until(lambda: self.stt.connections)
+
     async def over(self) -> None:
         """Until the call has ended."""
         if self.running is not None:
@@ -149,6 +153,7 @@ async def a_call(
     recorder: Recorder | None = None,
     plays_at_once: bool = True,
     answered: bool = True,
+    start_deadline_s: float = 15.0,
     **document: Any,
 ) -> AsyncIterator[WholeCall]:
     """A call whose media flows, unless it still rings. `document` changes the assistant."""
@@ -165,7 +170,7 @@ async def a_call(
 
         journal = TwinJournal()
         parts = CallParts(
-            settings=WorkerSettings(),
+            settings=WorkerSettings(media=MediaSettings(start_deadline_s=start_deadline_s)),
             journal=cast("Journal", journal),
             providers=CallProviders(
                 stt=ResilientStt(stt, ListeningSettings(), failures.of(Stage.STT)),

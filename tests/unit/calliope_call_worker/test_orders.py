@@ -78,6 +78,8 @@ class Bench:
     elsewhere: bool = False
     up: bool = True
     start_fails: StageError | None = None
+    order_fails: ProviderError | None = None
+    failed: list[tuple[str, Failure, str]] = field(default_factory=list)
     facts: tuple[Event, ...] = ()
     ordered: list[CarrierAction] = field(default_factory=list)
     started: list[CallPlan] = field(default_factory=list)
@@ -89,7 +91,7 @@ class Bench:
             settings=self.settings,
             worker_id="w1",
             carriers={"telnyx": Telnyx()},
-            orders=CarrierOrders({"telnyx": self}, lambda work, _: self._tasks.append(work)),
+            orders=CarrierOrders({"telnyx": self}, lambda work, _: self._tasks.append(work), self.order_failed),
             directory=self,
             journals=self,
             leases=self,
@@ -175,7 +177,13 @@ class Bench:
     async def perform(self, account: CarrierAccount, carrier_call_id: str, action: CarrierAction) -> None:
         """See `CarrierCommands`."""
         assert (account.secret, carrier_call_id) == ("KEY1", "v3:a")
+        if self.order_fails is not None:
+            raise self.order_fails
         self.ordered.append(action)
+
+    def order_failed(self, call_id: str, error: ProviderError, action: str) -> None:
+        """See `orders.OnFailure`."""
+        self.failed.append((call_id, error.failure, action))
 
     async def still_up(self, account: CarrierAccount, carrier_call_id: str) -> bool:
         """See `CarrierCommands`."""
@@ -192,6 +200,13 @@ async def test_a_new_call_is_answered_with_media_of_this_worker() -> None:
     assert await bench.hears(an_event("call.initiated")) == 200
     (plan,) = bench.started
     assert bench.ordered[0].body["stream_url"] == f"ws://w/media/telnyx/{plan.call_id}/{plan.token}"
+
+
+async def test_a_command_that_the_carrier_refuses_is_a_problem_of_its_call() -> None:
+    bench = Bench(order_fails=ProviderError("telnyx", Failure.KEY, "refused with 401"))
+    await bench.hears(an_event("call.initiated"))
+    (plan,) = bench.started
+    assert bench.failed == [(plan.call_id, Failure.KEY, "the command 'answer' was not carried out")]
 
 
 async def test_a_repeated_hook_never_refuses_the_call_that_another_worker_answers() -> None:

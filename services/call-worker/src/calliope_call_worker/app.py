@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from calliope import egress, garbage
+from calliope.contracts.calls import Stage
 from calliope.ids import new_id
 from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
 from calliope.messaging.command_client import CommandClient
@@ -37,6 +38,7 @@ from calliope_call_worker.media import MediaEndpoint, WaitingCall
 from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal
+from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.registry import Providers, open_providers
 from calliope_call_worker.providers.telephony.base import RESUME, CarrierApi
 from calliope_call_worker.providers.telephony.telnyx import Telnyx
@@ -85,7 +87,7 @@ class Worker:
                 settings=settings,
                 worker_id=self.worker_id,
                 carriers={"twilio": Twilio(), "telnyx": Telnyx()},
-                orders=CarrierOrders({"telnyx": telnyx}, self._spawn),
+                orders=CarrierOrders({"telnyx": telnyx}, self._spawn, self._order_failed),
                 directory=KeepingDirectory(directory, self.pins),
                 journals=journals,
                 leases=self.leases,
@@ -188,6 +190,11 @@ class Worker:
                     await self.leases.release(call.plan.call_id)
                 if call.told:
                     await self.open_calls.forget(call.plan.call_id)
+
+    def _order_failed(self, call_id: str, error: ProviderError, action: str) -> None:
+        call = self.live.get(call_id)
+        if isinstance(call, Call) and not call.ending:
+            call.provider_failed(Stage.CARRIER, error, action)
 
     def _waiting(self, call_id: str) -> WaitingCall | None:
         call = self.live.get(call_id)

@@ -26,7 +26,7 @@ from calliope_call_worker.media import CarrierGoneError, MediaSocket
 from calliope_call_worker.pipeline import events as ev
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal, Recorder
-from calliope_call_worker.providers.errors import ProviderError
+from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.registry import CallProviders
 from calliope_call_worker.providers.stt.base import SttStream
 from calliope_call_worker.providers.telephony.base import (
@@ -50,6 +50,8 @@ FLUSH_S: Final = 2.0
 TOOLS_S: Final = 30.0
 REATTACH_S: Final = 5.0  # after media was lost, how long the carrier may take to ask who goes on
 _LINE_IS_GONE: Final = {EndReason.CALLER_HUNG_UP, EndReason.TRANSFERRED}
+_CARRIER_ENDS: Final = {EndReason.NO_MEDIA: Failure.DEADLINE, EndReason.CARRIER_FAILED: Failure.DROPPED}
+"""Ends that are a problem of the carrier, and of which kind."""
 Spawn = Callable[[Coroutine[Any, Any, Any], str], "asyncio.Task[Any]"]
 
 
@@ -368,6 +370,9 @@ class Call:
         except JournalFullError as exc:
             log.error("call.last_turn_lost", call_id=self.plan.call_id, reason=str(exc))  # noqa: TRY400
         duration_ms = self._clock.ms(self._loop.time()) if self._media is not None else 0.0
+        if (failure := _CARRIER_ENDS.get(self._reason)) is not None:
+            problem = ProviderError(self.plan.carrier.name, failure, self._detail or "the line was lost")
+            self.provider_failed(Stage.CARRIER, problem, "the call was ended")
         self._parts.journal.append(
             CallEnded(reason=self._reason, duration_ms=duration_ms, detail=self._detail, turns=self._dialogue.turns)
         )

@@ -23,25 +23,36 @@ from calliope_call_worker.settings import CallSettings
 log = structlog.get_logger(__name__)
 
 Spawn = Callable[[Coroutine[Any, Any, Any], str], Any]
+OnFailure = Callable[[str, ProviderError, str], None]
+"""Told the call's id, what failed, and what that means."""
 
 
 class CarrierOrders:
     """`commands` holds the carriers that act on commands; the others act on the answer itself."""
 
-    def __init__(self, commands: Mapping[str, CarrierCommands], spawn: Spawn) -> None:
+    def __init__(
+        self, commands: Mapping[str, CarrierCommands], spawn: Spawn, on_failure: OnFailure | None = None
+    ) -> None:
         self._commands = commands
         self._spawn = spawn
+        self._on_failure = on_failure
 
     def follow(self, plan: CallPlan, answer: CarrierAnswer) -> CarrierResponse:
         """The answer to a hook of this call; its action is on its way."""
-        return self.give(plan.carrier.name, plan.account, plan.carrier_call_id, answer)
+        return self.give(plan.carrier.name, plan.account, plan.carrier_call_id, answer, call_id=plan.call_id)
 
     def give(
-        self, carrier: str, account: CarrierAccount, carrier_call_id: str, answer: CarrierAnswer
+        self,
+        carrier: str,
+        account: CarrierAccount,
+        carrier_call_id: str,
+        answer: CarrierAnswer,
+        *,
+        call_id: str | None = None,
     ) -> CarrierResponse:
         """As `follow`, for a call that has no plan. Hooks are answered within two seconds, so nothing waits here."""
         if answer.action is not None:
-            self._spawn(self._perform(carrier, account, carrier_call_id, answer.action), "carrier.order")
+            self._spawn(self._perform(carrier, account, carrier_call_id, answer.action, call_id), "carrier.order")
         return answer.response
 
     def commands(self, carrier: str) -> bool:
@@ -62,13 +73,15 @@ class CarrierOrders:
             raise TransientError(f"not known whether the call is up: {exc.failure}", retry_after_s=1.0) from exc
 
     async def _perform(
-        self, carrier: str, account: CarrierAccount, carrier_call_id: str, action: CarrierAction
+        self, carrier: str, account: CarrierAccount, carrier_call_id: str, action: CarrierAction, call_id: str | None
     ) -> None:
-        """A call whose answer fails gets no media, and ends so; the log says why."""
+        """A call whose answer fails gets no media, and ends so; its problems say why."""
         try:
             await self._commands[carrier].perform(account, carrier_call_id, action)
         except ProviderError as exc:
             log.warning("carrier.order_failed", carrier=carrier, order=action.name, error=str(exc))
+            if call_id is not None and self._on_failure is not None:
+                self._on_failure(call_id, exc, f"the command {action.name!r} was not carried out")
 
 
 def last_words(plan: CallPlan, hook: VoiceHook, facts: Sequence[Event], settings: CallSettings) -> CarrierAnswer:

@@ -142,10 +142,10 @@ class ToolFinished(Message):
 
 
 class ProviderFailed(Message):
-    """A provider failed and what was done about it. `detail` never holds a secret."""
+    """A provider, the carrier or a tool failed, and what was done about it. `detail` never holds a secret."""
 
     stage: Stage
-    provider: str
+    provider: str = Field(description="The vendor; of stage `tool` the tool's name.")
     reason: Literal[
         "refused", "declined", "key", "quota", "rate_limited", "deadline", "dropped", "error", "malformed", "skipped"
     ]

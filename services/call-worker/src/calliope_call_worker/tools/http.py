@@ -9,16 +9,18 @@ import orjson
 
 from calliope.contracts.document.tools import CustomTool, HttpMethod
 from calliope.egress import is_blocked
+from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
 
 MAX_RESULT_BYTES: Final = 8 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ToolAnswer:
-    """What the model is told."""
+    """What the model is told; `problem` is what the developer is told, when there is something to look into."""
 
     ok: bool
     text: str
+    problem: ProviderError | None = None
 
 
 class HttpTools:
@@ -45,14 +47,16 @@ class HttpTools:
             ):
                 body = await _read(response, MAX_RESULT_BYTES)
         except TimeoutError:
-            return ToolAnswer(ok=False, text=f"the tool did not answer within {tool.timeout_s:g} seconds")
+            problem = ProviderError(tool.name, Failure.DEADLINE, f"no answer within {tool.timeout_s:g} s")
+            return ToolAnswer(False, f"the tool did not answer within {tool.timeout_s:g} seconds", problem)
         except (aiohttp.ClientError, OSError) as exc:
             blocked = "its address is not allowed" if is_blocked(exc) else "it could not be reached"
-            return ToolAnswer(ok=False, text=f"the tool failed: {blocked}")
+            return ToolAnswer(False, f"the tool failed: {blocked}", _unreachable(tool.name, exc))
         text = body.decode("utf-8", "replace")
         if 200 <= response.status < 300:
-            return ToolAnswer(ok=True, text=text or "done")
-        return ToolAnswer(ok=False, text=f"the tool answered with status {response.status}: {text[:500]}")
+            return ToolAnswer(True, text or "done", _malformed(tool.name, response, body))
+        text = f"the tool answered with status {response.status}: {text[:500]}"
+        return ToolAnswer(False, text, _refused(tool.name, response.status))
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -60,6 +64,43 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     while len(received) < limit and (chunk := await response.content.read(limit - len(received))):
         received += chunk
     return bytes(received)
+
+
+def _unreachable(tool: str, exc: BaseException) -> ProviderError:
+    """Texts of aiohttp are left out: they may hold a URL with its query."""
+    if is_blocked(exc):
+        return ProviderError(tool, Failure.REFUSED, "its address is not public, so it is not asked")
+    match exc:
+        case aiohttp.InvalidURL():
+            return ProviderError(tool, Failure.REFUSED, "its URL is not valid")
+        case aiohttp.ClientConnectorDNSError():
+            words = "the name in its URL is not known (DNS)"
+        case aiohttp.ClientConnectorCertificateError():
+            words = "its TLS certificate is not valid"
+        case aiohttp.ClientConnectorSSLError():
+            words = "no TLS connection could be made"
+        case aiohttp.ClientConnectorError():
+            words = "no connection could be made: nothing listens at its address, or a firewall is in between"
+        case _:
+            words = "the connection broke off before the answer was there"
+    return ProviderError(tool, Failure.DROPPED, words)
+
+
+def _refused(tool: str, status: int) -> ProviderError:
+    redirected = "; redirects are not followed" if 300 <= status < 400 else ""
+    return ProviderError(tool, failure_of_status(status), f"answered with status {status}{redirected}")
+
+
+def _malformed(tool: str, response: aiohttp.ClientResponse, body: bytes) -> ProviderError | None:
+    """A success whose body is not what its headers say. The model is told the text all the same."""
+    if not body or len(body) >= MAX_RESULT_BYTES or not response.content_type.endswith(("/json", "+json")):
+        return None
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        words = f"answered with status {response.status} and a body that is not JSON, though its Content-Type says so"
+        return ProviderError(tool, Failure.MALFORMED, words)
+    return None
 
 
 def _query(arguments: dict[str, Any]) -> dict[str, str]:

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import structlog
 
-from calliope.contracts.calls import ToolFinished, ToolStarted
+from calliope.contracts.calls import ProviderFailed, Stage, ToolFinished, ToolStarted
 from calliope.contracts.document.tools import CustomTool, ToolsSettings
 from calliope.ids import derived_id
 from calliope_call_worker.ports import Journal
+from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import ToolCall, ToolResult
 from calliope_call_worker.tools.arguments import parse
 from calliope_call_worker.tools.catalogue import END_CALL, TRANSFER_CALL, custom_tool, offered
@@ -124,8 +125,11 @@ class Toolbox:
             answer = await effect
         except Exception:
             log.exception("tool.crashed", tool=call.name, call_id=self._call_id)
-            answer = ToolAnswer(ok=False, text="the tool failed")
+            problem = ProviderError(call.name, Failure.ERROR, "an error inside Calliope; its log says more")
+            answer = ToolAnswer(False, "the tool failed", problem)
         self._outcomes[turn, call.id] = answer.text
+        if answer.problem is not None:
+            self._journal.append(_failed(turn, answer, answer.problem))
         self._journal.append(
             ToolFinished(
                 turn=turn,
@@ -154,3 +158,15 @@ class Toolbox:
             return ToolAnswer(ok=False, text=wrong or f"{call.name} cannot be used now")
         key = self._key(turn, call)
         return await self._around(turn, call, key, self._http.run(tool, arguments, idempotency_key=key))
+
+
+def _failed(turn: int, answer: ToolAnswer, problem: ProviderError) -> ProviderFailed:
+    """For the developer; the model reads the result."""
+    return ProviderFailed(
+        stage=Stage.TOOL,
+        provider=problem.provider,
+        reason=problem.failure.value,
+        detail=problem.detail,
+        action="passed on as text" if answer.ok else "the model was told",
+        turn=turn,
+    )
