@@ -9,9 +9,9 @@ from support.modules import Module
 
 PURE: Final = (
     "calliope.contracts.*", "calliope.documents", "calliope.errors",
-    "calliope_gateway.rate", "calliope_gateway.ports",
-    "calliope_assistants.model", "calliope_assistants.records", "calliope_assistants.events",
-    "calliope_assistants.ports",
+    "calliope.rate", "calliope_gateway.ports",
+    "calliope_assistants.model", "calliope_assistants.records", "calliope_assistants.summaries",
+    "calliope_assistants.events", "calliope_assistants.ports",
     "calliope_call_worker.pipeline.*", "calliope_call_worker.conversation", "calliope_call_worker.continuation",
     "calliope_call_worker.analysis.questions", "calliope_call_worker.analysis.transcript",
     "calliope_call_worker.phrases", "calliope_call_worker.ports",

@@ -9,8 +9,8 @@ from calliope.contracts.errors import ErrorCode
 from calliope.contracts.identity import Principal, Scope
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError, unavailable
+from calliope.rate import RateLimit
 from calliope_gateway.identity import REFUSED_S, Keys, check_scope
-from calliope_gateway.rate import RateLimit
 from support.http_surface import KEY, FakeBus, key_id
 
 BURST = 5

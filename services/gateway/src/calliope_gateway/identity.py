@@ -10,8 +10,8 @@ from calliope.contracts.errors import ErrorCode
 from calliope.contracts.identity import Authenticate, Principal, Scope, is_granted
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
+from calliope.rate import RateLimit
 from calliope_gateway.ports import Commands
-from calliope_gateway.rate import RateLimit
 
 ValueT = TypeVar("ValueT")
 

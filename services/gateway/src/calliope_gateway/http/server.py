@@ -11,6 +11,7 @@ from aiohttp import web
 from calliope import asyncapi
 from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError
+from calliope.rate import RateLimit
 from calliope_gateway.http import assistants, calls, docs, openapi
 from calliope_gateway.http.errors import Handler, problems
 from calliope_gateway.http.reading import read_bearer
@@ -18,7 +19,6 @@ from calliope_gateway.http.routes import Asked, Route
 from calliope_gateway.http.telephony import CarrierHooks
 from calliope_gateway.identity import Keys, check_scope
 from calliope_gateway.ports import Commands
-from calliope_gateway.rate import RateLimit
 from calliope_gateway.settings import GatewaySettings
 
 VERSION: Final = "0.1.0"

@@ -1,4 +1,4 @@
-"""Token buckets per API key, or per client address; pure."""
+"""Token buckets by key: how much one client, address or number may cause; pure."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
