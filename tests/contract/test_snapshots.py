@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from calliope.configuration.variables import PREFIX, VENDORS, variables
 from contract import snapshot
 from contract.generated import env_example, settings
 from support.modules import ROOT
@@ -30,25 +31,23 @@ def test_a_generated_part_replaces_only_itself() -> None:
 
 @pytest.mark.parametrize("service", settings.SERVICES)
 def test_every_setting_says_what_it_means(service: str) -> None:
-    silent = [each.name for each in settings.variables(settings.SERVICES[service]) if not each.meaning]
+    silent = [each.name for each in variables(settings.SERVICES[service]) if not each.meaning]
     assert silent == [], "give the field a `description=`"
 
 
 def test_a_production_finds_every_vendors_address_in_the_example() -> None:
-    addresses = {
-        each.name for each in settings.variables(settings.SERVICES["call-worker"]) if _is_vendor_url(each.name)
-    }
+    addresses = {each.name for each in variables(settings.SERVICES["call-worker"]) if _is_vendor_url(each.name)}
     assert "CALLIOPE_PROVIDERS__DEEPGRAM__URL" in addresses
     assert [name for name in addresses if f"{name}=" not in env_example.text()] == []
 
 
 def test_what_the_example_sets_exists() -> None:
-    known = {each.name for model in settings.SERVICES.values() for each in settings.variables(model)}
-    assert {f"{settings.PREFIX}{name}" for name in env_example.NEEDED} <= known
+    known = {each.name for model in settings.SERVICES.values() for each in variables(model)}
+    assert {f"{PREFIX}{name}" for name in env_example.NEEDED} <= known
 
 
 def _is_vendor_url(name: str) -> bool:
-    return name.startswith(settings.VENDORS) and name.endswith("URL")
+    return name.startswith(VENDORS) and name.endswith("URL")
 
 
 def test_limits_of_numbers_stand_in_the_schemas_under_their_own_names() -> None:

@@ -6,6 +6,7 @@ Everything is read from environment variables: prefix `CALLIOPE_`, parts separat
 
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,6 +32,9 @@ class NatsSettings(Part):
     user: str | None = Field(default=None, description="This service's own user; its permissions follow from it.")
     password: SecretStr | None = Field(default=None, description="Of that user.")
     connect_timeout_s: PositiveFloat = Field(default=5.0, description="Patience with one server.")
+    start_timeout_s: PositiveFloat = Field(
+        default=30.0, description="How long a start waits for the bus; then it fails, to be started anew."
+    )
     replicas: PositiveInt = Field(default=1, description="Copies of streams; 3 in a cluster. Read by the provisioner.")
 
 
@@ -56,13 +60,16 @@ class LogSettings(Part):
     """Logs: `json` for containers, `console` for people."""
 
     level: str = Field(default="INFO", description="Least severity that is logged.")
-    format: str = Field(default="json", pattern="^(json|console)$", description="`json` or `console`.")
+    format: Literal["json", "console"] = Field(default="json", description="`json` or `console`.")
 
 
 class TraceSettings(Part):
     """OpenTelemetry: spans are exported only when an OTLP endpoint is set."""
 
-    otlp_endpoint: str | None = Field(default=None, description="Where spans are exported to; unset: nowhere.")
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="OTLP over HTTP: where spans are exported to, such as `http://collector:4318`; unset: nowhere.",
+    )
     sample_ratio: float = Field(default=1.0, ge=0, le=1, description="Share of traces that are kept.")
 
 
@@ -84,6 +91,7 @@ class ServiceSettings(BaseSettings):
         frozen=True,
         extra="ignore",
         nested_model_default_partial_update=True,
+        env_ignore_empty=True,  # `NAME=` in an env file is a variable that nobody has filled in
     )
 
     environment: Environment = Field(

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from contract.generated.settings import SERVICES, VENDORS, Variable, variables
+from calliope.configuration.variables import VENDORS, Variable, variables
+from contract.generated.settings import SERVICES
 
 NEEDED: Final = {
     "ENVIRONMENT": "production",

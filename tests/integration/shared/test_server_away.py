@@ -6,11 +6,10 @@ from functools import partial
 
 import pytest
 from faststream.nats import NatsRouter
-from nats.errors import Error as NatsError
 
 from calliope.contracts.base import CommandMessage, Event
 from calliope.contracts.errors import ErrorCode
-from calliope.errors import CommandError, TransientError
+from calliope.errors import CommandError, PermanentError, TransientError
 from calliope.messaging.broker import BusLostError, Watchdog, build_broker, consumer, start, stop
 from calliope.messaging.command_client import CommandClient
 from calliope.messaging.commands import responder
@@ -145,7 +144,7 @@ async def test_start_says_at_once_that_the_password_is_wrong(own_nats_server: Na
     own_nats_server.start(extra_config="authorization { user: a, password: right }")
     bus = build_broker(NatsSettings(url=own_nats_server.url, user="a", password="wrong"), "webhooks")
 
-    with pytest.raises(NatsError, match=r"(?i)authorization violation"):
+    with pytest.raises(PermanentError, match=r"(?i)authorization violation.*CALLIOPE_NATS__USER"):
         await start(bus, within_s=10)
 
 

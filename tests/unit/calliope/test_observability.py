@@ -11,7 +11,7 @@ import structlog
 
 from calliope.observability import logs, metrics, traces
 from calliope.observability.health import Health, serve
-from calliope.runtime import run_service
+from calliope.runtime import Stop, run_service
 from calliope.settings import HttpSettings, LogSettings, ServiceSettings, TraceSettings
 
 
@@ -46,13 +46,12 @@ def test_a_line_is_one_json_object_with_what_was_bound(capsys: pytest.CaptureFix
 
 
 def test_a_trace_goes_on_in_the_next_process() -> None:
-    provider = traces.configure(TraceSettings(), service="gateway")
-    with traces.span("first"):
-        headers = traces.inject({"a": "b"})
-        parent = traces.current_traceparent()
-    with traces.span("second", parent=parent):
-        after = traces.current_traceparent()
-    provider.shutdown()
+    with traces.exporting(TraceSettings(), service="gateway"):
+        with traces.span("first"):
+            headers = traces.inject({"a": "b"})
+            parent = traces.current_traceparent()
+        with traces.span("second", parent=parent):
+            after = traces.current_traceparent()
 
     assert headers["traceparent"] == parent
     assert parent is not None
@@ -106,7 +105,7 @@ def test_metrics_have_no_second_series() -> None:
 
 
 def test_a_signal_ends_a_service_with_zero() -> None:
-    async def main(stop: asyncio.Event) -> None:
+    async def main(stop: Stop) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         async with asyncio.timeout(5):
             await stop.wait()
@@ -115,7 +114,7 @@ def test_a_signal_ends_a_service_with_zero() -> None:
 
 
 def test_a_second_signal_cancels() -> None:
-    async def main(stop: asyncio.Event) -> None:
+    async def main(stop: Stop) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         await stop.wait()
         os.kill(os.getpid(), signal.SIGTERM)
@@ -126,7 +125,7 @@ def test_a_second_signal_cancels() -> None:
 
 
 def test_a_service_that_fails_ends_with_one() -> None:
-    async def main(stop: asyncio.Event) -> None:
+    async def main(stop: Stop) -> None:
         raise RuntimeError("cannot start")
 
     assert run_service(main, service="test", settings=ServiceSettings()) == 1

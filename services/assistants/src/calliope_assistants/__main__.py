@@ -2,16 +2,17 @@
 
 import sys
 
-from calliope.runtime import run_service, until_stopped
+from calliope.runtime import main_of
 from calliope_assistants.app import running
 from calliope_assistants.handlers import SERVICE
 from calliope_assistants.settings import AssistantsSettings
 
+SAYS = "The assistants service: keeps assistants, phone numbers, API keys and call records in the store."
+
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
-    settings = AssistantsSettings()
-    return run_service(until_stopped(running(settings)), service=SERVICE, settings=settings)
+    return main_of(SERVICE, AssistantsSettings, running, says=SAYS)
 
 
 if __name__ == "__main__":

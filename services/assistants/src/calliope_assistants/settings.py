@@ -1,10 +1,8 @@
 """Settings of the assistants service."""
 
-from typing import Self
+from pydantic import Field, SecretStr
 
-from pydantic import Field, SecretStr, model_validator
-
-from calliope.settings import EgressSettings, Environment, HttpSettings, MongoSettings, Part, ServiceSettings
+from calliope.settings import EgressSettings, HttpSettings, MongoSettings, Part, ServiceSettings
 
 
 class SealingSettings(Part):
@@ -23,11 +21,3 @@ class AssistantsSettings(ServiceSettings):
     sealing: SealingSettings = SealingSettings()
     bootstrap_api_key: SecretStr | None = Field(default=None, description="Local stack only: a first key.")
     bootstrap_organization: str = Field(default="org_local", description="Local stack only: whose key it is.")
-
-    @model_validator(mode="after")
-    def _fit_for_production(self) -> Self:
-        if not self.sealing.calls_public_key or not self.sealing.webhooks_public_key:
-            raise ValueError("set CALLIOPE_SEALING__CALLS_PUBLIC_KEY and CALLIOPE_SEALING__WEBHOOKS_PUBLIC_KEY")
-        if self.environment is Environment.PRODUCTION and self.bootstrap_api_key is not None:
-            raise ValueError("CALLIOPE_BOOTSTRAP_API_KEY is for the local stack; production makes keys by command")
-        return self

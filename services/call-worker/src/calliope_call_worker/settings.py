@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator
 
 from calliope.settings import EgressSettings, HttpSettings, Part, ServiceSettings
 from calliope_call_worker.providers.settings import ProvidersSettings
@@ -110,3 +110,9 @@ class WorkerSettings(ServiceSettings):
     carriers: CarriersSettings = CarriersSettings()
     egress: EgressSettings = EgressSettings()
     shutdown_timeout_s: PositiveFloat = Field(default=30.0, description="How long calls may go on after SIGTERM.")
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_slash(cls, url: str) -> str:
+        """Paths are put behind it, and carriers sign the address that they were given."""
+        return url.rstrip("/")

@@ -2,15 +2,16 @@
 
 import sys
 
-from calliope.runtime import run_service, until_stopped
+from calliope.runtime import main_of
 from calliope_gateway.app import running
 from calliope_gateway.settings import GatewaySettings
+
+SAYS = "The gateway: answers the HTTP API and the hooks of carriers by asking the other services over the bus."
 
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
-    settings = GatewaySettings()
-    return run_service(until_stopped(running(settings)), service="gateway", settings=settings)
+    return main_of("gateway", GatewaySettings, running, says=SAYS)
 
 
 if __name__ == "__main__":

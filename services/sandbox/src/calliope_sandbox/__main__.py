@@ -1,9 +1,11 @@
 """Runs the sandbox: `python -m calliope_sandbox`; one JSON line says where it listens."""
 
+import argparse
 import asyncio
 import gc
 import signal
 import sys
+import textwrap
 from typing import Final
 
 import orjson
@@ -11,12 +13,17 @@ import uvloop
 from aiohttp import web
 
 from calliope_sandbox.app import Sandbox, create_app
-from calliope_sandbox.settings import SandboxSettings, SettingsError
+from calliope_sandbox.settings import SandboxSettings, SettingsError, variables
 from calliope_sandbox.vendors.numbers import NumberError
 
 ALLOCATIONS: Final = 700
 YOUNG_ROUNDS: Final = 5
 MIDDLE_ROUNDS: Final = 2_000
+WIDTH: Final = 90
+SAYS: Final = (
+    "The sandbox: carriers, speech, models, voices and a receiver of webhooks, emulated on one port of this machine. "
+    "It takes no arguments; what it reads from environment variables:"
+)
 
 
 async def serve(settings: SandboxSettings) -> None:
@@ -45,12 +52,26 @@ def _rarely_collect() -> None:
     gc.set_threshold(ALLOCATIONS, YOUNG_ROUNDS, MIDDLE_ROUNDS)
 
 
+def _parser() -> argparse.ArgumentParser:
+    settings = (
+        f"  {name}{f' [{default}]' if default else ''}\n{textwrap.indent(textwrap.fill(meaning, WIDTH), ' ' * 6)}"
+        for name, (default, meaning) in variables().items()
+    )
+    return argparse.ArgumentParser(
+        prog="python -m calliope_sandbox",
+        description=textwrap.fill(SAYS, WIDTH),
+        epilog="\n".join(settings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
 def main() -> int:
-    """Exit status 0 after a signal, 2 when a setting cannot be used."""
+    """Exit status 0 after a signal, 2 when an argument or a setting cannot be used."""
+    _parser().parse_args()
     try:
         uvloop.run(serve(SandboxSettings.from_environment()))
     except (SettingsError, NumberError) as exc:
-        sys.stderr.write(f"sandbox: {exc}\n")
+        sys.stderr.write(f"calliope-sandbox: {exc}\n")
         return 2
     return 0
 

@@ -3,12 +3,16 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 Account = Mapping[str, Any]
 
+MEANING: Final = "meaning"
 _PREFIX: Final = "CALLIOPE_SANDBOX_"
+_ACCOUNT: Final = (
+    "The account of every {} number that was not registered: JSON, as `PUT /sandbox/{}/numbers/{{number}}` takes."
+)
 
 
 class SettingsError(ValueError):
@@ -19,10 +23,14 @@ class SettingsError(ValueError):
 class SandboxSettings:
     """`CALLIOPE_SANDBOX_HOST` and so on; port 0 takes a free one. Loopback only."""
 
-    host: str = "127.0.0.1"
-    port: int = 8090
-    twilio_account: Account | None = field(default=None, repr=False)
-    telnyx_account: Account | None = field(default=None, repr=False)
+    host: str = field(default="127.0.0.1", metadata={MEANING: "Where it listens; loopback only."})
+    port: int = field(default=8090, metadata={MEANING: "0 takes a free port."})
+    twilio_account: Account | None = field(
+        default=None, repr=False, metadata={MEANING: _ACCOUNT.format("Twilio", "twilio")}
+    )
+    telnyx_account: Account | None = field(
+        default=None, repr=False, metadata={MEANING: _ACCOUNT.format("Telnyx", "telnyx")}
+    )
 
     @property
     def accounts(self) -> dict[str, Account]:
@@ -39,6 +47,12 @@ class SandboxSettings:
             twilio_account=_account(environment, f"{_PREFIX}TWILIO_ACCOUNT"),
             telnyx_account=_account(environment, f"{_PREFIX}TELNYX_ACCOUNT"),
         )
+
+
+def variables() -> dict[str, tuple[str, str]]:
+    """Every variable with its default and its meaning."""
+    shown = {each: "" if each.default is None else str(each.default) for each in fields(SandboxSettings)}
+    return {f"{_PREFIX}{each.name.upper()}": (default, each.metadata[MEANING]) for each, default in shown.items()}
 
 
 def _port(text: str) -> int:

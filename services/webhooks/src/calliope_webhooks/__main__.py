@@ -2,16 +2,17 @@
 
 import sys
 
-from calliope.runtime import run_service, until_stopped
+from calliope.runtime import main_of
 from calliope_webhooks.app import running
 from calliope_webhooks.handlers import SERVICE
 from calliope_webhooks.settings import WebhooksSettings
 
+SAYS = "The webhooks service: sends events to the URLs of users, signed and again until they arrive."
+
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
-    settings = WebhooksSettings()
-    return run_service(until_stopped(running(settings)), service=SERVICE, settings=settings)
+    return main_of(SERVICE, WebhooksSettings, running, says=SAYS)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import aiohttp
 import structlog
 
 from calliope import egress
+from calliope.errors import TransientError
 from calliope.messaging import streams
 from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
 from calliope.observability.health import Health, serve
@@ -39,7 +40,7 @@ async def running(settings: WebhooksSettings) -> AsyncIterator[int]:
     ):
         if settings.egress.allow:
             log.warning("egress.loosened", allow=[str(network) for network in settings.egress.allow])
-        await store.prepare()
+        await _prepare(store)
         dispatcher, endpoints = _assemble(settings, bus, store, http)
         health = Health({"bus": lambda: ready(bus), "store": store.ping, "durables": lambda: _durables(bus)})
         await start(bus)
@@ -62,6 +63,14 @@ async def running(settings: WebhooksSettings) -> AsyncIterator[int]:
                         task.cancel()
         finally:
             await stop(bus)
+
+
+async def _prepare(store: mongo.MongoStore) -> None:
+    """Raises: TransientError, in words for the operator."""
+    try:
+        await store.prepare()
+    except TransientError as exc:
+        raise TransientError(f"{exc}: is the store running, and is CALLIOPE_MONGO__URL its address?") from exc
 
 
 def _assemble(

@@ -1,10 +1,8 @@
 """Settings of webhooks."""
 
-from typing import Self
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr, model_validator
-
-from calliope.settings import EgressSettings, Environment, MongoSettings, Part, ServiceSettings
+from calliope.settings import EgressSettings, MongoSettings, Part, ServiceSettings
 from calliope_webhooks.retry import DEFAULT_STEPS_S
 
 
@@ -59,12 +57,3 @@ class WebhooksSettings(ServiceSettings):
     delivery: DeliverySettings = DeliverySettings()
     breaker: BreakerSettings = BreakerSettings()
     shutdown_timeout_s: PositiveFloat = Field(default=20.0, description="More than one attempt takes.")
-
-    @model_validator(mode="after")
-    def _fit_for_production(self) -> Self:
-        if self.environment is Environment.PRODUCTION:
-            if not self.sealing.private_keys:
-                raise ValueError("sealing.private_keys: production needs the key that opens signing secrets")
-            if self.egress.allow or self.egress.allow_http:
-                raise ValueError("egress: production reaches public https addresses only")
-        return self

@@ -13,6 +13,7 @@ async def fan_out(event: Event) -> None: ...
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -27,8 +28,9 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 
-from calliope.errors import CalliopeError, TransientError
+from calliope.errors import CalliopeError, PermanentError, TransientError
 from calliope.messaging.commands import CommandMiddleware, detach, settled
 from calliope.messaging.connection import Connection, pick_server
 from calliope.messaging.outcome import OutcomeMiddleware
@@ -44,7 +46,6 @@ PING_INTERVAL_S: Final = 10
 PENDING_BYTES: Final = 2 * 1024 * 1024
 """What may be published while disconnected; beyond it publishing fails at once."""
 FETCH_S: Final = 5.0
-CONNECT_WITHIN_S: Final = 30.0
 DRAIN_S: Final = 5
 GRACEFUL_S: Final = 10.0
 
@@ -64,7 +65,10 @@ class Bus(NatsBroker):
     """A FastStream broker over a `Connection`; `service` names its queue groups, inbox and spans."""
 
     service: str
+    servers: str
+    start_timeout_s: float
     up: asyncio.Event
+    _awaited = False
 
     @property
     def jetstream(self) -> JetStreamContext:
@@ -93,6 +97,9 @@ class Bus(NatsBroker):
             _CONNECTION_EVENTS.labels("slow_consumer" if slow else "error").inc()
             if self._connection is None:
                 await refuses(error)
+                if not self._awaited:
+                    self._awaited = True
+                    log.warning("bus.awaited", servers=self.servers, error=str(error) or type(error).__name__)
             elif self.up.is_set():
                 log.warning("bus.errored", error=str(error) or type(error).__name__)
 
@@ -154,6 +161,8 @@ def build_broker(
         log_level=logging.DEBUG,  # the framework's two lines per message; errors keep their level
     )
     bus.service = service
+    bus.servers = shown(settings.url)
+    bus.start_timeout_s = settings.start_timeout_s
     bus.up = asyncio.Event()
     return bus
 
@@ -171,17 +180,49 @@ def consumer(router: NatsBroker | NatsRouter, durable: Durable, *, batch: int = 
     )
 
 
-async def start(bus: Bus, *, within_s: float = CONNECT_WITHIN_S) -> None:
-    """Connect, subscribe, and wait until the server knows of it.
+async def start(bus: Bus, *, within_s: float | None = None) -> None:
+    """Connect, subscribe, and wait until the server knows of it, for `start_timeout_s` of the settings.
 
-    Raises: TransientError, when NATS cannot be reached in time; NatsError, when it refuses us.
+    Raises: TransientError, when NATS cannot be reached in time; PermanentError, when it refuses us.
     """
+    patience_s = bus.start_timeout_s if within_s is None else within_s
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(patience_s):
             await bus.start()
             await ready(bus)
     except TimeoutError as exc:
-        raise TransientError(f"NATS could not be reached within {within_s:g} s") from exc
+        raise TransientError(absent(bus.servers, patience_s)) from exc
+    except NatsError as exc:
+        raise PermanentError(refusal(bus.servers, exc)) from exc
+
+
+def absent(servers: str, patience_s: float) -> str:
+    """A bus that does not answer, in words."""
+    return (
+        f"NATS could not be reached at {servers} within {patience_s:g} s: is it running, "
+        "and is CALLIOPE_NATS__URL its address?"
+    )
+
+
+def refusal(servers: str, error: Exception) -> str:
+    """A bus that does not let us in, or is not provisioned, in words."""
+    if isinstance(error, NotFoundError):
+        what = (error.description or "something is missing").removesuffix(" not found")
+        return f"NATS at {servers} lacks a {what} that is needed: run `python -m calliope.messaging.provision`"
+    words = str(error).removeprefix("nats: ").strip("'")
+    if not is_refusal(error):
+        return f"NATS at {servers} answers with an error: {words}"
+    return f"NATS at {servers} refuses us ({words}): are CALLIOPE_NATS__USER and CALLIOPE_NATS__PASSWORD right?"
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the server does not accept who we say we are."""
+    return any(word in str(error).lower() for word in ("authorization", "authentication"))
+
+
+def shown(urls: str) -> str:
+    """Addresses of servers, as they may stand in a log: without users and passwords."""
+    return ", ".join(re.sub(r"(//)[^/]*@", r"\1", url.strip()) for url in urls.split(","))
 
 
 async def ready(bus: Bus, *, within_s: float = 5.0) -> None:

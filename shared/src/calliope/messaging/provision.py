@@ -1,15 +1,16 @@
 """Creates and updates what `streams.py` says; the only place that may. Running it again changes nothing.
 
-python -m calliope.messaging.provision        # reads CALLIOPE_NATS__*; exit 0 when everything is as declared
+python -m calliope.messaging.provision        # --help tells its variables; exit 0 when everything is as declared
 
 await check(bus, durables=[streams.WEBHOOKS_FANOUT])            # at start: raises ProvisionError, in words
 tasks.create_task(keep_checking(bus, [...]), name="bus.check")  # each minute: counts and logs, goes on
 """
 
 import asyncio
+import itertools
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final
 
 import nats
 import structlog
@@ -18,16 +19,14 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from calliope.errors import PermanentError, TransientError
+from calliope.messaging.broker import Bus, absent, is_refusal, refusal, shown
 from calliope.messaging.streams import DURABLES, STREAMS, Durable, Stream
-from calliope.observability import logs, metrics
+from calliope.observability import metrics
+from calliope.runtime import job_of
 from calliope.settings import NatsSettings, ServiceSettings
-
-if TYPE_CHECKING:
-    from calliope.messaging.broker import Bus
 
 CHECK_EVERY_S: Final = 60.0
 _TIMEOUT_S: Final = 5.0
-_TRIES: Final = 20
 _STREAM_FIELDS: Final = (
     "subjects", "retention", "storage", "discard", "max_age", "duplicate_window", "max_msg_size",
     "max_msgs_per_subject", "allow_msg_schedules",
@@ -64,7 +63,7 @@ async def provision(jetstream: JetStreamContext, *, replicas: int = 1) -> list[s
     return changed
 
 
-async def check(bus: "Bus", *, durables: Iterable[Durable] = (), streams: Iterable[Stream] = ()) -> None:
+async def check(bus: Bus, *, durables: Iterable[Durable] = (), streams: Iterable[Stream] = ()) -> None:
     """What this service needs is there and as declared.
 
     Raises: ProvisionError, naming every difference; TransientError, when the server does not answer.
@@ -85,7 +84,7 @@ async def check(bus: "Bus", *, durables: Iterable[Durable] = (), streams: Iterab
 
 
 async def keep_checking(
-    bus: "Bus", durables: Sequence[Durable] = (), streams: Sequence[Stream] = (), *, every_s: float = CHECK_EVERY_S
+    bus: Bus, durables: Sequence[Durable] = (), streams: Sequence[Stream] = (), *, every_s: float = CHECK_EVERY_S
 ) -> None:
     """For ever: a durable deleted while we run is seen, logged and counted; provisioning it again heals."""
     while True:
@@ -126,45 +125,58 @@ def _in_words(what: str, problems: list[str] | None) -> list[str]:
 
 
 async def provision_at(settings: NatsSettings) -> list[str]:
-    """Connect, provision, leave. Raises: TransientError, when the server cannot be reached."""
-    password = settings.password.get_secret_value() if settings.password else None
-    last: Exception | None = None
-    for attempt in range(_TRIES):
-        try:
-            connection = await nats.connect(
-                settings.url.split(","),
-                name="calliope-provision",
-                user=settings.user,
-                password=password,
-                connect_timeout=int(settings.connect_timeout_s) or 1,
-                allow_reconnect=False,
-                error_cb=_quiet,
-            )
-            try:
-                return await provision(connection.jetstream(timeout=_TIMEOUT_S), replicas=settings.replicas)
-            finally:
-                await connection.close()
-        except (NatsError, OSError, TimeoutError) as exc:
-            last = exc
-            await asyncio.sleep(min(0.1 * 2**attempt, 2.0))
-    raise TransientError("NATS could not be provisioned") from last
+    """Connect, provision, leave; tried again for `start_timeout_s`, because a cluster may be electing its leader.
+
+    Raises: TransientError, when it does not work in time; PermanentError, when the server refuses us.
+    """
+    servers = shown(settings.url)
+    errors: list[str] = []
+
+    async def note(error: Exception) -> None:
+        if not errors:
+            log.warning("bus.awaited", servers=servers, error=str(error) or type(error).__name__)
+        errors[:] = [str(error) or type(error).__name__]
+
+    try:
+        async with asyncio.timeout(settings.start_timeout_s):
+            for attempt in itertools.count():
+                try:
+                    return await _provision_once(settings, note)
+                except (NatsError, OSError, TimeoutError) as exc:
+                    await note(exc)
+                    if is_refusal(exc):
+                        raise PermanentError(refusal(servers, exc)) from exc
+                await asyncio.sleep(min(0.1 * 2 ** min(attempt, 8), 2.0))
+    except TimeoutError:
+        pass
+    raise TransientError(f"{absent(servers, settings.start_timeout_s)} The last error: {''.join(errors) or 'none'}")
 
 
-async def _quiet(_error: Exception) -> None:
-    """The client's own callback prints; failures are raised here."""
+async def _provision_once(settings: NatsSettings, note: Callable[[Exception], Awaitable[None]]) -> list[str]:
+    connection = await nats.connect(
+        settings.url.split(","),
+        name="calliope-provision",
+        user=settings.user,
+        password=settings.password.get_secret_value() if settings.password else None,
+        connect_timeout=int(settings.connect_timeout_s) or 1,
+        allow_reconnect=False,
+        error_cb=note,  # the client's own one prints
+    )
+    try:
+        return await provision(connection.jetstream(timeout=_TIMEOUT_S), replicas=settings.replicas)
+    finally:
+        await connection.close()
+
+
+async def _work(settings: ServiceSettings) -> None:
+    changed = await provision_at(settings.nats)
+    log.info("bus.provisioned", changed=changed)
 
 
 def main() -> int:
     """The job before the services."""
-    settings = ServiceSettings()
-    logs.configure(settings.log, service="provision")
-    try:
-        changed = asyncio.run(provision_at(settings.nats))
-    except TransientError as exc:
-        log.error("bus.provision_failed", detail=str(exc), cause=str(exc.__cause__))  # noqa: TRY400
-        return 1
-    log.info("bus.provisioned", changed=changed)
-    return 0
+    says = "Creates the streams and durable consumers of the bus, or updates them; running it again changes nothing."
+    return job_of("provision", ServiceSettings, _work, says=says)
 
 
 if __name__ == "__main__":
