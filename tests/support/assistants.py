@@ -30,12 +30,12 @@ _READY_S: Final = 20.0
 
 
 class AssistantsProcess(ChildProcess):
-    """`python -m calliope_assistants`, killed with -9 or stopped; its log is kept."""
+    """`python -m calliope_assistants`, killed with -9 or stopped, with its log. Variables that are None are not set."""
 
-    def __init__(self, folder: Path, nats_url: str, mongo_url: str, **variables: str) -> None:
+    def __init__(self, folder: Path, nats_url: str, mongo_url: str, **variables: str | None) -> None:
         super().__init__(folder / "log")
         self.port = free_port()
-        self._environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ} | {
+        chosen = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ} | {
             "PYTHONUNBUFFERED": "1",
             "CALLIOPE_NATS__URL": nats_url,
             "CALLIOPE_MONGO__URL": mongo_url,
@@ -47,6 +47,7 @@ class AssistantsProcess(ChildProcess):
             "CALLIOPE_LOG__LEVEL": "DEBUG",
             **variables,
         }
+        self._environment = {name: value for name, value in chosen.items() if value is not None}
 
     @property
     def database(self) -> str:

@@ -12,6 +12,7 @@ PURE: Final = (
     "calliope.rate", "calliope_gateway.ports",
     "calliope_assistants.model", "calliope_assistants.records", "calliope_assistants.summaries",
     "calliope_assistants.events", "calliope_assistants.ports",
+    "calliope_assistants.repeats", "calliope_assistants.identity.ports",
     "calliope_call_worker.pipeline.*", "calliope_call_worker.conversation", "calliope_call_worker.continuation",
     "calliope_call_worker.analysis.questions", "calliope_call_worker.analysis.transcript",
     "calliope_call_worker.phrases", "calliope_call_worker.ports",

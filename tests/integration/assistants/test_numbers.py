@@ -170,13 +170,6 @@ async def test_a_misspelt_field_and_a_bad_number_are_refused(asking: Asking, num
     assert await refused(assign(asking, "0555", created.id)) is ErrorCode.INVALID
 
 
-async def test_the_first_key_speaks_for_its_organization(asking: Asking) -> None:
-    payload = {"key_sha256": api_keys.digest(API_KEY)}
-    principal = await asking.commands.call(Command.IDENTITY_AUTHENTICATE, payload)
-    assert principal["organization_id"] == "org_local"
-    assert sorted(principal["scopes"]) == ["read", "write"]
-
-
 async def test_an_unknown_key_is_unauthorized(asking: Asking) -> None:
     payload = {"key_sha256": api_keys.digest(api_keys.generate())}
     ask = asking.commands.call(Command.IDENTITY_AUTHENTICATE, payload)

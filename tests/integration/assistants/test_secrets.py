@@ -15,6 +15,7 @@ from calliope.errors import CommandError
 from calliope.ids import new_id
 from calliope_assistants import webhook_keys
 from support.assistants import API_KEY, Asking, AssistantsProcess, a_bus
+from support.identity import a_key
 from support.nats import NatsServer
 
 CANARY = "canary-0c7e4b-never-shown"
@@ -22,7 +23,11 @@ VISIBLE = "Marker-0c7e4b-may-be-seen"
 """In an event and in a document, to show that looking for text on disk finds it."""
 HOOK = "https://hooks.example.com/calls"
 NUMBER = "+15550007777"
-OURS = [command for command in Command if command.split(".")[2] in {"assistants", "phone_numbers", "identity"}]
+OURS = [
+    command
+    for command in Command
+    if command.split(".")[2] in {"assistants", "phone_numbers", "identity", "organizations", "api_keys"}
+]
 
 
 def planted(at: str) -> dict[str, Any]:
@@ -147,4 +152,7 @@ async def _live(asking: Asking, heard: list[bytes]) -> list[str]:
     await refuse(Command.ASSISTANTS_DELETE, **ref)
     await say(Command.PHONE_NUMBERS_RELEASE, number=NUMBER)
     await say(Command.ASSISTANTS_DELETE, **ref)
-    return [created["webhook_secret"], rotated["webhook_secret"], own]
+    tenant = await asking.commands.call(Command.ORGANIZATIONS_CREATE, {"name": new_id("name")})
+    key, payload = a_key("read")
+    heard.append(orjson.dumps(await asking.commands.call(Command.API_KEYS_CREATE, payload, organization=tenant["id"])))
+    return [created["webhook_secret"], rotated["webhook_secret"], own, key]

@@ -4,7 +4,7 @@ import sys
 
 from calliope.runtime import main_of
 from calliope_assistants.app import running
-from calliope_assistants.handlers import SERVICE
+from calliope_assistants.edge import SERVICE
 from calliope_assistants.settings import AssistantsSettings
 
 SAYS = "The assistants service: keeps assistants, phone numbers, API keys and call records in the store."

@@ -7,30 +7,23 @@ from typing import Final
 
 import structlog
 
-from calliope import api_keys
-from calliope.contracts.identity import Scope
 from calliope.errors import TransientError
-from calliope.ids import derived_id
 from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
 from calliope.messaging.publish import EventPublisher
 from calliope.observability.health import Health, serve
 from calliope.secrets import Sealer
-from calliope_assistants import identity
 from calliope_assistants.adapters.mongo import MongoStore
 from calliope_assistants.adapters.mongo_calls import MongoCallEvents
 from calliope_assistants.adapters.mongo_commands import MongoCommandLog
-from calliope_assistants.adapters.mongo_rows import (
-    MongoAssistants,
-    MongoKeys,
-    MongoNumbers,
-    MongoOrganizations,
-    MongoOutbox,
-)
+from calliope_assistants.adapters.mongo_identity import MongoKeys, MongoOrganizations, complete_older_rows
+from calliope_assistants.adapters.mongo_rows import MongoAssistants, MongoNumbers, MongoOutbox
 from calliope_assistants.commands import Once
-from calliope_assistants.handlers import SERVICE, Handlers
+from calliope_assistants.edge import SERVICE
+from calliope_assistants.handlers import Handlers
+from calliope_assistants.identity.bootstrap import add_first_key, say_if_nobody_can_ask
+from calliope_assistants.identity.handlers import IdentityHandlers
 from calliope_assistants.model import Rules
 from calliope_assistants.outbox import Relay
-from calliope_assistants.ports import KeyRow
 from calliope_assistants.service import Parts
 from calliope_assistants.settings import AssistantsSettings
 
@@ -46,7 +39,8 @@ async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
     store = MongoStore(settings.mongo)
     bus = build_broker(settings.nats, SERVICE)
     relay = Relay(MongoOutbox(store), EventPublisher(bus))
-    handlers = Handlers(
+    once = Once(MongoCommandLog(store))
+    Handlers(
         parts=Parts(
             rules=Rules(settings.egress, Sealer(settings.sealing.calls_public_key)),
             webhooks=Sealer(settings.sealing.webhooks_public_key),
@@ -54,11 +48,10 @@ async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
             written=relay.wake,
         ),
         rows_of=lambda organization_id: MongoAssistants(store, organization_id),
-        keys=MongoKeys(store),
         calls=MongoCallEvents(store),
-        once=Once(MongoCommandLog(store)),
-    )
-    handlers.subscribe(bus)
+        once=once,
+    ).subscribe(bus)
+    IdentityHandlers(MongoOrganizations(store), MongoKeys(store), once, relay.wake).subscribe(bus)
     health = Health({"bus": lambda: ready(bus), "store": store.ping})
     try:
         async with serve(health, settings.http), asyncio.TaskGroup() as tasks:
@@ -108,6 +101,7 @@ async def _prepare(settings: AssistantsSettings, store: MongoStore) -> None:
     """A store that is away is waited for; health says so meanwhile."""
     while True:
         try:
+            await complete_older_rows(store)
             await store.prepare()
             await _bootstrap(settings, store)
         except (TransientError, TimeoutError) as exc:
@@ -118,17 +112,9 @@ async def _prepare(settings: AssistantsSettings, store: MongoStore) -> None:
 
 
 async def _bootstrap(settings: AssistantsSettings, store: MongoStore) -> None:
-    """The local stack's first key; the settings refuse it in production."""
-    if settings.bootstrap_api_key is None:
-        return
-    digest = api_keys.digest(settings.bootstrap_api_key.get_secret_value())
-    organization_id = settings.bootstrap_organization
-    row = KeyRow(
-        id=derived_id("key", digest),
-        organization_id=organization_id,
-        key_sha256=digest,
-        scopes=tuple(scope.value for scope in Scope),
-    )
-    await identity.add_organization(MongoOrganizations(store), organization_id)
-    if await identity.add_key(MongoKeys(store), row):
-        log.info("identity.bootstrapped", organization=organization_id)
+    """The local stack's first key, which the settings refuse in production; or how to make one."""
+    keys = MongoKeys(store)
+    if settings.bootstrap_api_key is not None:
+        key = settings.bootstrap_api_key.get_secret_value()
+        await add_first_key(MongoOrganizations(store), keys, settings.bootstrap_organization, key)
+    await say_if_nobody_can_ask(keys)

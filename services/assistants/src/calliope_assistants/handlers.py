@@ -26,21 +26,17 @@ from calliope.contracts.assistants import (
 )
 from calliope.contracts.base import CommandMessage, Event
 from calliope.contracts.call_records import CallPage, CallRecord, CallRef, ListCalls
-from calliope.contracts.errors import ErrorCode
-from calliope.contracts.identity import Authenticate, Principal
 from calliope.contracts.subjects import Command
-from calliope.errors import CommandError
 from calliope.messaging import streams
 from calliope.messaging.broker import Bus, consumer
-from calliope.messaging.commands import responder
-from calliope_assistants import identity, numbers
+from calliope_assistants import numbers
 from calliope_assistants.calls import CallRecords
-from calliope_assistants.commands import Once, command_key
+from calliope_assistants.commands import Once
+from calliope_assistants.edge import key_of, on_command, organization_of
 from calliope_assistants.numbers import NumberService
-from calliope_assistants.ports import Assistants, CallEvents, Keys, Numbers
+from calliope_assistants.ports import Assistants, CallEvents, Numbers
 from calliope_assistants.service import AssistantService, Parts, hide_webhook_secret
 
-SERVICE = "assistants"
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
 
 
@@ -52,14 +48,12 @@ class Handlers:
         *,
         parts: Parts,
         rows_of: Callable[[str], Assistants],
-        keys: Keys,
         calls: CallEvents,
         once: Once,
     ) -> None:
         self._parts = parts
         self._rows_of = rows_of
         self._numbers: Numbers = parts.numbers
-        self._keys = keys
         self._calls = calls
         self._once = once
 
@@ -70,7 +64,7 @@ class Handlers:
         self._record_commands(bus)
 
     def _assistant_commands(self, bus: Bus) -> None:
-        on = _on(bus)
+        on = on_command(bus)
 
         @on(Command.ASSISTANTS_CREATE)
         async def create(command: CommandMessage[CreateAssistant]) -> Assistant:
@@ -113,7 +107,7 @@ class Handlers:
             return await self._service(command).pin(command.payload)
 
     def _number_commands(self, bus: Bus) -> None:
-        on = _on(bus)
+        on = on_command(bus)
 
         @on(Command.PHONE_NUMBERS_ASSIGN)
         async def assign(command: CommandMessage[AssignPhoneNumber]) -> PhoneNumber:
@@ -137,20 +131,16 @@ class Handlers:
         async def resolve(command: CommandMessage[PhoneNumberRef]) -> ResolvedNumber:
             return await numbers.resolve(self._numbers, self._rows_of, command.payload)
 
-        @on(Command.IDENTITY_AUTHENTICATE)
-        async def authenticate(command: CommandMessage[Authenticate]) -> Principal:
-            return await identity.authenticate(self._keys, command.payload)
-
     def _record_commands(self, bus: Bus) -> None:
-        on = _on(bus)
+        on = on_command(bus)
 
         @on(Command.CALL_RECORDS_GET)
         async def get(command: CommandMessage[CallRef]) -> CallRecord:
-            return await CallRecords(_organization(command), self._calls).get(command.payload)
+            return await CallRecords(organization_of(command), self._calls).get(command.payload)
 
         @on(Command.CALL_RECORDS_LIST)
         async def page(command: CommandMessage[ListCalls]) -> CallPage:
-            return await CallRecords(_organization(command), self._calls).page(command.payload)
+            return await CallRecords(organization_of(command), self._calls).page(command.payload)
 
         @consumer(bus, streams.ASSISTANTS_PROJECTION)
         async def project(event: Event) -> None:
@@ -177,7 +167,7 @@ class Handlers:
         keep: Callable[[ReplyT], ReplyT] = lambda reply: reply,
     ) -> ReplyT:
         return await self._once.run(
-            organization_id=_organization(command),
+            organization_id=organization_of(command),
             subject=subject,
             command_id=command.command_id,
             payload=command.payload,
@@ -187,27 +177,11 @@ class Handlers:
         )
 
     def _service(self, command: CommandMessage[Any], subject: str | None = None) -> AssistantService:
-        organization_id = _organization(command)
-        key = _key(command, subject)
+        organization_id = organization_of(command)
+        key = key_of(command, subject)
         return AssistantService(organization_id, self._rows_of(organization_id), self._parts, command=key)
 
     def _number_service(self, command: CommandMessage[Any], subject: str | None = None) -> NumberService:
-        organization_id = _organization(command)
+        organization_id = organization_of(command)
         rows, written = self._rows_of(organization_id), self._parts.written
-        return NumberService(organization_id, self._numbers, rows, written, command=_key(command, subject))
-
-
-def _on(bus: Bus) -> Callable[[Command], Callable[[Callable[..., Any]], Callable[..., Any]]]:
-    return lambda subject: responder(bus, subject, service=SERVICE)
-
-
-def _organization(command: CommandMessage[Any]) -> str:
-    if command.organization is None:
-        raise CommandError(ErrorCode.FORBIDDEN, "this command speaks for an organization; it names none")
-    return command.organization
-
-
-def _key(command: CommandMessage[Any], subject: str | None) -> str | None:
-    if subject is None or command.command_id is None:
-        return None
-    return command_key(_organization(command), subject, command.command_id)
+        return NumberService(organization_id, self._numbers, rows, written, command=key_of(command, subject))

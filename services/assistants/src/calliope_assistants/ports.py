@@ -78,17 +78,6 @@ class NumberRow:
     commands: Commands = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRow:
-    """An API key: its hash, never itself."""
-
-    id: str
-    organization_id: str
-    key_sha256: str
-    scopes: tuple[str, ...]
-    revoked: bool = False
-
-
 class NameTakenError(Exception):
     """Another assistant of the organization has this name."""
 
@@ -123,23 +112,6 @@ class Numbers(Protocol):
 
     async def put(self, row: NumberRow, event: Event, *, if_revision: int) -> bool:
         """Store the next revision (0: a new row) with its event; False, when somebody wrote before."""
-
-
-class Organizations(Protocol):
-    """Who there is."""
-
-    async def add(self, organization_id: str, event: Event) -> bool:
-        """Store a new one with its event; False, when it is there already."""
-
-
-class Keys(Protocol):
-    """API keys by hash."""
-
-    async def find(self, key_sha256: str) -> KeyRow | None:
-        """The key."""
-
-    async def add(self, row: KeyRow, event: Event) -> bool:
-        """Store a new key with its event; False, when it is there already."""
 
 
 @dataclass(frozen=True, slots=True)

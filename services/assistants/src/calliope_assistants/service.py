@@ -24,11 +24,9 @@ from calliope.contracts.document.warning_rules import warnings_of
 from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.contracts.subjects import Entity
 from calliope.errors import CommandError, invalid, not_found
-from calliope.ids import derived_id, new_id
 from calliope.secrets import Sealer
 from calliope_assistants import events, model, pages, webhook_keys
 from calliope_assistants.ports import (
-    COMMANDS_KNOWN,
     AssistantRow,
     Assistants,
     NameTakenError,
@@ -36,6 +34,7 @@ from calliope_assistants.ports import (
     has_done,
     with_command,
 )
+from calliope_assistants.repeats import id_made_by, made_before
 from calliope_assistants.webhook_keys import KeyMaker, WebhookKeys
 
 TRIES: Final = 5
@@ -63,8 +62,8 @@ class AssistantService:
     async def create(self, payload: CreateAssistant) -> Assistant:
         """Raises: CommandError `invalid`, `conflict`."""
         now = datetime.now(UTC)
-        assistant_id = self._new_id(now)
-        made = await self._made_before(assistant_id, now)
+        assistant_id = id_made_by("asst", self._organization_id, self._command, now)
+        made = await made_before(self._any, "asst", self._organization_id, self._command, now)
         if made is not None:
             return _written(made)
         stored, brought = self._validated(payload.document, assistant_id)
@@ -188,21 +187,8 @@ class AssistantService:
             raise not_found("assistant", assistant_id)
         return row
 
-    def _new_id(self, now: datetime) -> str:
-        """The same for the same command on one day (UTC), so that it makes one assistant, whatever crashes."""
-        if self._command is None:
-            return new_id("asst")
-        return derived_id("asst", self._organization_id, self._command, now.date().isoformat())
-
-    async def _made_before(self, assistant_id: str, now: datetime) -> AssistantRow | None:
-        """What this command made before a crash, also if that was yesterday, less than a day ago."""
-        if self._command is None:
-            return None
-        for id_ in (assistant_id, self._new_id(now - COMMANDS_KNOWN)):
-            row = await self._rows.get(id_, also_deleted=True)
-            if row is not None and now - row.created_at < COMMANDS_KNOWN:
-                return row
-        return None
+    async def _any(self, assistant_id: str) -> AssistantRow | None:
+        return await self._rows.get(assistant_id, also_deleted=True)
 
     async def _refuse_if_called(self, assistant_id: str) -> None:
         numbers = await self._parts.numbers.of(self._organization_id)

@@ -100,6 +100,29 @@ COMMANDS: Final = (
     ),
     _assistants(Command.IDENTITY_AUTHENTICATE, identity.Authenticate, identity.Principal, "Whose key is this?"),
     _assistants(
+        Command.ORGANIZATIONS_CREATE,
+        identity.CreateOrganization,
+        identity.Organization,
+        "Store a new organization; for operators.",
+    ),
+    _assistants(Command.ORGANIZATIONS_GET, assistants.Nothing, identity.Organization, "Show the organization."),
+    _assistants(
+        Command.ORGANIZATIONS_LIST,
+        identity.ListOrganizations,
+        identity.OrganizationPage,
+        "List all organizations, newest first; for operators.",
+    ),
+    _assistants(
+        Command.API_KEYS_CREATE,
+        identity.CreateApiKey,
+        identity.StoredApiKey,
+        "Store an API key by its hash; whoever made it shows it.",
+    ),
+    _assistants(Command.API_KEYS_LIST, identity.ListApiKeys, identity.ApiKeyPage, "List API keys, newest first."),
+    _assistants(
+        Command.API_KEYS_REVOKE, identity.RevokeApiKey, identity.ApiKey, "Refuse an API key for ever, from now on."
+    ),
+    _assistants(
         Command.CALL_RECORDS_GET,
         call_records.CallRef,
         call_records.CallRecord,
@@ -137,6 +160,7 @@ EVENTS: Final = (
     EventShape(Entity.PHONE_NUMBER, "released", "assistants", facts.NumberMoved),
     EventShape(Entity.ORGANIZATION, "created", "assistants", facts.OrganizationCreated),
     EventShape(Entity.API_KEY, "created", "assistants", facts.ApiKeyCreated),
+    EventShape(Entity.API_KEY, "revoked", "assistants", facts.ApiKeyRevoked),
     *(EventShape(Entity.CALL, name, "call-worker", data) for name, data in calls.CALL_EVENTS.items()),
     EventShape(Entity.DELIVERY, "dead", "webhooks", facts.DeliveryDead),
 )

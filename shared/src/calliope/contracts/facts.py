@@ -5,7 +5,7 @@ The events of a call stand in `calls.py`; every message of the bus with its owne
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from calliope.contracts.base import E164, Message, Token
+from calliope.contracts.base import E164, Message, Moment, Token
 
 
 class AssistantChanged(Message):
@@ -37,13 +37,25 @@ class OrganizationCreated(Message):
     """An organization exists from now on. First fact of every tenant."""
 
     organization_id: Token
+    name: str = ""
 
 
 class ApiKeyCreated(Message):
     """An API key was stored; only its hash is known here."""
 
     key_id: Token
+    name: str = Field(default="", description="The key's label.")
     scopes: tuple[str, ...]
+    expires_at: Moment | None = None
+    created_by: Token | None = Field(default=None, description="The key that asked for it; null: an operator.")
+
+
+class ApiKeyRevoked(Message):
+    """An API key is refused from now on."""
+
+    key_id: Token
+    name: str = Field(default="", description="The key's label.")
+    revoked_by: Token | None = Field(default=None, description="The key that asked for it; null: an operator.")
 
 
 class DeliveryDead(Message):

@@ -8,7 +8,7 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from calliope.contracts.forms import Form
@@ -17,6 +17,7 @@ _BOUNDS: Final = ("ge", "gt", "le", "lt", "min_length", "max_length")
 _MAX_NESTING: Final = 4
 _MAX_EXAMPLE: Final = 160
 _UNIONS: Final = (Union, UnionType)
+_MOMENTS: Final = (datetime, AwareDatetime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def _words(slot: Slot) -> str:
         return f"text{_length(slot, 'character')}"
     if origin in {tuple, list}:
         return f"a list{_length(slot, 'item')}"
-    if isinstance(kind, type) and issubclass(kind, datetime):
+    if isinstance(kind, type) and issubclass(kind, _MOMENTS):
         return "a date and time with its zone"
     if origin is dict or (isinstance(kind, type) and issubclass(kind, BaseModel)):
         return f"an object{_length(slot, 'entry')}"
@@ -171,7 +172,7 @@ def example(slot: Slot, nesting: int = 0) -> Any:
         return slot.default if isinstance(slot.default, str) and slot.default else "text"
     if kind is SecretStr:
         return "sk-…"
-    if isinstance(kind, type) and issubclass(kind, datetime):
+    if isinstance(kind, type) and issubclass(kind, _MOMENTS):
         return "2026-01-31T12:00:00Z"
     inner = None if nesting >= _MAX_NESTING else slot.step("0")
     if origin in {tuple, list}:

@@ -1,4 +1,4 @@
-"""Rows written together with their event: assistants, numbers, organizations, keys; and the events not yet sent."""
+"""Rows written together with their event: assistants and numbers; and the events not yet sent, of all rows."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from calliope_assistants.adapters import shapes
 from calliope_assistants.adapters.mongo import OUTBOX_COLLECTIONS, MongoStore
 from calliope_assistants.adapters.shapes import Doc
 from calliope_assistants.pages import position
-from calliope_assistants.ports import AssistantRow, KeyRow, NameTakenError, NumberRow, Waiting
+from calliope_assistants.ports import AssistantRow, NameTakenError, NumberRow, Waiting
 
 
 class MongoAssistants:
@@ -98,48 +98,6 @@ class MongoNumbers:
             guard = {"_id": row.number, "revision": if_revision}
             result = await self._rows.update_one(guard, shapes.with_event(fields, event))
         return result.matched_count == 1
-
-
-class MongoOrganizations:
-    """See `ports.Organizations`."""
-
-    def __init__(self, store: MongoStore) -> None:
-        self._store = store
-        self._rows: AsyncIOMotorCollection[Doc] = store.database.organizations
-
-    async def add(self, organization_id: str, event: Event) -> bool:
-        """See `ports.Organizations`."""
-        document = {"_id": organization_id, "updated_at": shapes.text(event.time), **shapes.first_event(event)}
-        return await self._store.added(self._rows, document)
-
-
-class MongoKeys:
-    """See `ports.Keys`."""
-
-    def __init__(self, store: MongoStore) -> None:
-        self._store = store
-        self._rows: AsyncIOMotorCollection[Doc] = store.database.api_keys
-
-    async def find(self, key_sha256: str) -> KeyRow | None:
-        """See `ports.Keys`."""
-        async with self._store.asked():
-            row = await self._rows.find_one({"key_sha256": key_sha256})
-        if row is None:
-            return None
-        return KeyRow(row["_id"], row["org_id"], row["key_sha256"], tuple(row["scopes"]), row["revoked"])
-
-    async def add(self, row: KeyRow, event: Event) -> bool:
-        """See `ports.Keys`."""
-        document = {
-            "_id": row.id,
-            "org_id": row.organization_id,
-            "key_sha256": row.key_sha256,
-            "scopes": list(row.scopes),
-            "revoked": row.revoked,
-            "updated_at": shapes.text(event.time),
-            **shapes.first_event(event),
-        }
-        return await self._store.added(self._rows, document)
 
 
 class MongoOutbox:
