@@ -12,7 +12,7 @@ from calliope import asyncapi
 from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError
 from calliope.rate import RateLimit
-from calliope_gateway.http import assistants, calls, docs, openapi
+from calliope_gateway.http import api_keys, assistants, calls, docs, openapi
 from calliope_gateway.http.errors import Handler, problems
 from calliope_gateway.http.reading import read_bearer
 from calliope_gateway.http.routes import Asked, Route
@@ -29,7 +29,7 @@ _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
-ROUTES: Final[Sequence[Route]] = (*assistants.ROUTES, *calls.ROUTES)
+ROUTES: Final[Sequence[Route]] = (*assistants.ROUTES, *calls.ROUTES, *api_keys.ROUTES)
 
 
 def build_keys(settings: GatewaySettings, commands: Commands) -> Keys:
