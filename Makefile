@@ -9,9 +9,9 @@ ASSISTANT ?=
 VOICE ?=
 ARGS ?=
 # only what is given to make itself: shells have an ENV of their own
-given = $(if $(filter command line,$(origin $1)),$2 '$($1)')
+given = $(if $(filter command line,$(origin $1)),$2 '$(subst ','\'',$($1))')
 
-.PHONY: help demo up down check test test-chaos test-heard soak bench snapshots lock clean
+.PHONY: help demo up assistant call down check test test-chaos test-heard soak bench snapshots lock clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -29,6 +29,14 @@ demo: $(READY) ## one whole phone call on a local stack, no key, no account
 up: $(READY) ## the local stack in the foreground; ENV=.env PUBLIC_URL=https://… LLM=http://…/v1 make parts of it real
 	@$(BIN)/python -m calliope_local up $(call given,ENV,--env-file) $(call given,PUBLIC_URL,--public-url) \
 		$(call given,LLM,--llm) $(call given,LLM_MODEL,--llm-model) $(call given,LLM_API_KEY,--llm-api-key)
+
+assistant: $(READY) ## FILE=my.json [NUMBER=+1…]: the assistant of a file, on the stack of `make up`, with a number
+	@$(BIN)/python -m calliope_local assistant $(call given,FILE,--file) $(call given,NUMBER,--number) \
+		$(call given,CARRIER,--carrier)
+
+call: $(READY) ## NUMBER=+1… [TEXT="hello"] [SCRIPT=my.call.json] [VOICE=1]: call it; without TEXT or SCRIPT, type
+	@$(BIN)/python -m calliope_local call $(call given,NUMBER,--number) $(call given,SCRIPT,--script) \
+		$(call given,TEXT,--text) $(if $(VOICE),--voice)
 
 down: $(READY) ## stop a stack that `make up` started
 	@$(BIN)/python -m calliope_local down

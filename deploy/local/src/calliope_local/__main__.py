@@ -1,4 +1,4 @@
-"""`python -m calliope_local up | down | demo | bench`: what the make targets of these names run."""
+"""`python -m calliope_local up | down | assistant | call | demo | bench`: what the make targets of these names run."""
 
 import argparse
 import os
@@ -9,7 +9,11 @@ import time
 from pathlib import Path
 from typing import Final
 
+from calliope_local import assistant_file
+from calliope_local.assistant_file import AssistantFileError
 from calliope_local.bench import run as bench
+from calliope_local.call import command as call
+from calliope_local.call.numbers import NumberError
 from calliope_local.demo import play
 from calliope_local.env_file import EnvFileError
 from calliope_local.folder import FolderTakenError, owner_of
@@ -19,10 +23,12 @@ from calliope_local.local_models import ModelServerError
 from calliope_local.outside import PublicUrlError
 from calliope_local.ports import PortError, choose_ports
 from calliope_local.processes import ProcessError
+from calliope_local.running import NotUpError
 from calliope_local.scenario import EXAMPLE, SANDBOX, ScenarioError, load
 from calliope_local.stack import LocalStack
 from calliope_local.up_options import UpOptions, prepare, tunnel_hint
 from calliope_local.voice_over import VoiceOverError
+from calliope_local.welcome import welcome
 
 FOLDER: Final = Path(".calliope")
 LOCAL: Final = "local.json"
@@ -30,6 +36,9 @@ WAV: Final = FOLDER / "demo.wav"
 DOWN_S: Final = 30.0
 WATCH_S: Final = 0.5
 _WRONG_INPUT: Final = (ScenarioError, VoiceOverError, PortError, EnvFileError, PublicUrlError, ModelServerError)
+_WRONG_CALL: Final = (NotUpError, NumberError, AssistantFileError)
+OWN_ARGUMENTS: Final = frozenset({"assistant", "bench", "call"})
+"""Commands that read their arguments themselves."""
 
 
 def main(arguments: list[str]) -> int:
@@ -42,9 +51,11 @@ def main(arguments: list[str]) -> int:
     demo = commands.add_parser("demo", help="one whole phone call on a stack of its own")
     demo.add_argument("--assistant", type=Path, default=None, help="JSON of the assistant")
     demo.add_argument("--voice", action="store_true", help="write the call as a WAV with espeak voices")
+    commands.add_parser("assistant", help="the assistant of a file on the running stack", add_help=False)
+    commands.add_parser("call", help="call an assistant of the running stack", add_help=False)
     commands.add_parser("bench", help="concurrent real-time calls on one core", add_help=False)
     chosen, rest = parser.parse_known_args(arguments)
-    if rest and chosen.command != "bench":
+    if rest and chosen.command not in OWN_ARGUMENTS:
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
         if chosen.command == "up":
@@ -53,8 +64,12 @@ def main(arguments: list[str]) -> int:
             return down()
         if chosen.command == "bench":
             return bench.main(rest)
+        if chosen.command == "assistant":
+            return assistant_file.main(rest, FOLDER / LOCAL)
+        if chosen.command == "call":
+            return call.main(rest, FOLDER / LOCAL)
         return run_demo(chosen.assistant, WAV if chosen.voice else None)
-    except (ProcessError, HttpError, *_WRONG_INPUT) as exc:
+    except (ProcessError, HttpError, *_WRONG_INPUT, *_WRONG_CALL) as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
     except KeyboardInterrupt:
@@ -73,7 +88,8 @@ def up(options: UpOptions) -> int:
         with LocalStack(FOLDER, fixed=_ports(), outside=outside) as stack:
             write_private(stack.folder / LOCAL, stack.describe())
             try:
-                _say("\n".join([_welcome(stack), *tunnel_hint(outside, stack.address("proxy"))]))
+                told = welcome(stack.describe(), outside.choices, folder=str(FOLDER), local=str(FOLDER / LOCAL))
+                _say("\n".join([told, *tunnel_hint(outside, stack.address("proxy"))]))
                 return _watch(stack)
             finally:
                 (stack.folder / LOCAL).unlink(missing_ok=True)
@@ -133,17 +149,6 @@ def _ports() -> dict[str, int]:
     for sentence in said:
         _say(sentence)
     return chosen
-
-
-def _welcome(stack: LocalStack) -> str:
-    shown = {name: value for name, value in stack.describe().items() if not name.startswith(("twilio", "telnyx"))}
-    rows = "\n".join(f"  {name:<12} {value}" for name, value in shown.items())
-    key, gateway = stack.keys.api_key, stack.address("gateway")
-    return (
-        f"Calliope is up.\n\n{rows}\n\n  docs         {gateway}/docs\n\nTry:\n"
-        f'  curl -s {gateway}/api/v1/assistants -H "Authorization: Bearer {key}"\n\n'
-        f"Addresses are in {FOLDER}/{LOCAL}, logs in {FOLDER}/logs/. Ctrl-C or `make down` stops everything."
-    )
 
 
 def _as_interrupt(number: int, frame: object) -> None:

@@ -12,6 +12,7 @@ from calliope_local.scenario import load
 from calliope_local.stack import LocalStack
 
 LINE: Final = "+15550002222"
+SCRIPTED: Final = "what the language model says is scripted here; a real one answers after `make up LLM=…` or ENV=.env"
 MIN_TURNS: Final = 2
 LIVE_S: Final = 5.0
 """How long the last live lines may come after the call's end."""
@@ -30,6 +31,7 @@ def play_and_tell(played: PlayedCall, file: Path, wav: Path | None = None) -> in
     heading("2. The phone rings")
     sid = played.place()
     say(f"   {CALLER} calls {played.number}: signed hook → gateway → a worker with a free slot → TwiML")
+    say(f"   {SCRIPTED}")
     told = threading.Thread(target=_tell_live, args=(played, sid), name="live", daemon=True)
     told.start()
     call = played.seen(sid)

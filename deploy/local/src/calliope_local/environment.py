@@ -152,7 +152,9 @@ def _numbers(ports: Ports, keys: LocalKeys, outside: Outside) -> dict[str, str]:
         "signing_key": keys.telnyx_signing_key,
         "webhook_url": f"{hooks}/telnyx/voice",
     }
+    accounts = {"TWILIO": twilio, "TELNYX": telnyx}
     return {
-        "CALLIOPE_SANDBOX_TWILIO_ACCOUNT": json.dumps(twilio),
-        "CALLIOPE_SANDBOX_TELNYX_ACCOUNT": json.dumps(telnyx),
+        f"CALLIOPE_SANDBOX_{name}_ACCOUNT": json.dumps(account)
+        for name, account in accounts.items()
+        if not f"CALLIOPE_CARRIERS__{name}__".startswith(outside.real)  # such numbers ring at the carrier itself
     }

@@ -9,7 +9,26 @@ from typing import Any
 
 
 class HttpError(RuntimeError):
-    """An answer that is not 2xx; the message has what the server said."""
+    """An answer that is not 2xx; the message has what the server said. `status` 0: there was no answer."""
+
+    def __init__(self, message: str, *, status: int = 0, body: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+
+    def sentences(self) -> str:
+        """What the server said for people: its sentence, then a line for each field that is to blame."""
+        try:
+            problem = json.loads(self.body)
+            fields = [f"  {one['path']}: {one['message']}{_hint(one)}" for one in problem.get("errors", ())]
+            return "\n".join([str(problem.get("detail") or problem["error"]), *fields])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return str(self)
+
+
+def _hint(field: dict[str, Any]) -> str:
+    hint = field.get("hint")
+    return f" ({hint})" if hint else ""
 
 
 def request(method: str, url: str, body: object = None, *, key: str | None = None, timeout_s: float = 15.0) -> Any:
@@ -21,7 +40,8 @@ def request(method: str, url: str, body: object = None, *, key: str | None = Non
         with urllib.request.urlopen(ask, timeout=timeout_s) as answer:  # noqa: S310
             text = answer.read()
     except urllib.error.HTTPError as exc:
-        raise HttpError(f"{method} {url}: {exc.code} {exc.read().decode(errors='replace')[:2_000]}") from exc
+        said = exc.read().decode(errors="replace")
+        raise HttpError(f"{method} {url}: {exc.code} {said[:2_000]}", status=exc.code, body=said) from exc
     except OSError as exc:
         raise HttpError(f"{method} {url}: {exc}") from exc
     return json.loads(text) if text else None

@@ -86,15 +86,20 @@ class Scenario:
 
 def load(file: Path, sandbox: str) -> Scenario:
     """The assistant of `file`, and the call beside it if there is one. Raises: ScenarioError."""
-    assistant = _read(file, sandbox)
+    assistant = read_object(file, sandbox)
     beside = file.with_suffix(".call.json")
     if not beside.exists():
         return Scenario(assistant)
-    call = _read(beside, sandbox)
+    return load_call(beside, sandbox, assistant)
+
+
+def load_call(file: Path, sandbox: str, assistant: Json) -> Scenario:
+    """The call of a `*.call.json`, to this assistant. Raises: ScenarioError."""
+    call = read_object(file, sandbox)
     expect = call.get("expect", {})
     for given, known in ((call, KNOWN), (expect, EXPECTED)):
         if unknown := sorted(set(given) - known):
-            raise ScenarioError(f"{beside}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+            raise ScenarioError(f"{file}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     return Scenario(
         assistant,
         caller=call.get("caller", RECEPTION),
@@ -107,7 +112,8 @@ def load(file: Path, sandbox: str) -> Scenario:
     )
 
 
-def _read(file: Path, sandbox: str) -> Json:
+def read_object(file: Path, sandbox: str) -> Json:
+    """The JSON object of a file, the sandbox where it really is. Raises: ScenarioError."""
     try:
         document = json.loads(file.read_text(encoding="utf-8").replace(SANDBOX, sandbox))
     except FileNotFoundError as exc:

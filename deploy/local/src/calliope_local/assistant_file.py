@@ -1,0 +1,81 @@
+"""`make assistant FILE=my.json NUMBER=+1…`: the assistant of a file, by its name, on the running stack; its number."""
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from calliope_local.call.numbers import EXAMPLE_NUMBER, tidy
+from calliope_local.call_report import say
+from calliope_local.http import HttpError
+from calliope_local.running import Json, RunningStack
+from calliope_local.scenario import SANDBOX, read_object
+
+CARRIERS: Final = ("twilio", "telnyx")
+MOST_NUMBERS: Final = 9_000
+
+
+class AssistantFileError(RuntimeError):
+    """A document or number that was refused; the message says why."""
+
+
+def main(arguments: list[str], file: Path) -> int:
+    """Create it, or replace the one of this name, and assign the number; print what was done, and how by hand.
+
+    `file` is the `local.json` of the stack. Raises: NotUpError, ScenarioError, AssistantFileError, HttpError.
+    """
+    parser = argparse.ArgumentParser(prog="make assistant", description=__doc__)
+    parser.add_argument("--file", type=Path, required=True, help="JSON of the assistant")
+    parser.add_argument("--number", help=f"which it answers; absent: the one it has, else one such as {EXAMPLE_NUMBER}")
+    parser.add_argument("--carrier", choices=CARRIERS, default=None, help=f"whose number it is; usually {CARRIERS[0]}")
+    chosen = parser.parse_args(arguments)
+    stack = RunningStack.of(file)
+    document = read_object(chosen.file, stack.sandbox)
+    try:
+        assistant = _write(stack, chosen.file, document)
+        number = _assign(stack, assistant, chosen.number or None, chosen.carrier)
+    except HttpError as exc:
+        if exc.status == 0:
+            raise
+        raise AssistantFileError(f"{chosen.file}: {exc.sentences()}") from exc
+    say(f"\nCall it:\n\n  make call NUMBER={number}")
+    return 0
+
+
+def _write(stack: RunningStack, file: Path, document: Json) -> Json:
+    """The assistant as it is now."""
+    name = document.get("name")
+    known = next((one for one in stack.assistants() if name is not None and one["name"] == name), None)
+    method, path = ("POST", "/assistants") if known is None else ("PUT", f"/assistants/{known['id']}")
+    written: Json = stack.api(method, path, document)
+    what = "Created" if known is None else "Replaced"
+    say(f"{what} “{written['name']}”, revision {written['revision']}: {written['id']}")
+    for warning in written.get("warnings") or ():
+        say(f"  Warning: {warning.get('path', '')}: {warning.get('message', warning)}")
+    if written.get("webhook_secret"):
+        say(f"  Its webhooks are signed with {written['webhook_secret']}, which is shown only now.")
+    if stack.sandbox != SANDBOX and SANDBOX in file.read_text(encoding="utf-8"):
+        say(f"  {SANDBOX} in {file} was read as {stack.sandbox}, where the sandbox is.")
+    say(f"  {stack.curl(path, method=method if method == 'PUT' else '', file=file)}")
+    return written
+
+
+def _assign(stack: RunningStack, assistant: Json, wanted: str | None, carrier: str | None) -> str:
+    """The number that it answers now."""
+    assigned = {one["number"]: one for one in stack.numbers()}
+    own = [number for number, one in assigned.items() if one["assistant_id"] == assistant["id"]]
+    number = tidy(wanted) if wanted else own[0] if own else _free(set(assigned))
+    before = assigned.get(number, {}).get("carrier")
+    data: Json = {"assistant_id": assistant["id"], "carrier": carrier or before or CARRIERS[0]}
+    stack.api("PUT", f"/phone-numbers/{number}", data)
+    say(f"It answers {number} ({data['carrier']}).")
+    say(f"  {stack.curl(f'/phone-numbers/{number}', method='PUT', body=data)}")
+    return number
+
+
+def _free(taken: set[str]) -> str:
+    """An example number that nobody answers. Raises: AssistantFileError."""
+    begin = int(EXAMPLE_NUMBER.removeprefix("+"))
+    for number in range(begin, begin + MOST_NUMBERS):
+        if f"+{number}" not in taken:
+            return f"+{number}"
+    raise AssistantFileError("every example number is taken; say which one: NUMBER=+1…")
