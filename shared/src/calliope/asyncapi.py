@@ -28,8 +28,8 @@ _IDS: Final = {
 }
 
 
-def build(*, version: str) -> Json:
-    """The document."""
+def build(*, version: str, local_bus: str | None = None) -> Json:
+    """The document. `local_bus` is the host and port of a bus on this machine; without it the address is left open."""
     channels: Json = {}
     operations: Json = {}
     messages: Json = {}
@@ -46,11 +46,25 @@ def build(*, version: str) -> Json:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "servers": {"nats": {"host": "127.0.0.1:4222", "pathname": "", "protocol": "nats", "description": _LOCAL_BUS}},
+        "servers": {"nats": _server(local_bus)},
         "channels": channels,
         "operations": operations,
         "components": {"messages": messages, "schemas": _schemas()},
         "x-jetstream": jetstream(),
+    }
+
+
+def _server(local_bus: str | None) -> Json:
+    if local_bus is not None:
+        return {"host": local_bus, "pathname": "", "protocol": "nats", "description": _LOCAL_BUS}
+    return {
+        "host": "{host}",
+        "pathname": "",
+        "protocol": "nats",
+        "description": "The bus of this installation.",
+        "variables": {
+            "host": {"description": "Host and port; ask the operator.", "examples": ["nats.example.com:4222"]}
+        },
     }
 
 

@@ -1,53 +1,143 @@
-"""`docs/fields.md`: every field of the assistant document and the tests that prove that it acts."""
+"""`docs/fields.md`: what each field of the assistant document means, and which tests show that it acts."""
 
 from collections.abc import Iterator
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, NamedTuple, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from calliope.contracts.document.spec import AssistantSpec
+from calliope.validation.expectations import Slot, choices, taken
 from contract.generated.proofs import NOT_YET, PROOFS
 
 _HEAD: Final = """\
-# Fields
+# Fields of the assistant document
 
 <!-- Made by `make snapshots` from the document's model and tests/contract/generated/proofs.py. -->
 
-Every field of the assistant document, its default, and the test that shows that it acts on a call or is refused.
+Every field of what `POST /api/v1/assistants` takes; `[]` stands for each element of a list. `null` means the default.
+An assistant needs a `name` and the credentials of a language model; everything else can be left out. Beside these, a
+request may bring its own `webhook_secret`.
+
+- **Types are strict**, since this version: `true`, not `"yes"` or `1`; `3`, not `"3"` (`3.0` is as whole as `3`). What
+  was stored before, and masks that are written back, are taken as they are. Query parameters are text, as ever.
+- **Unknown fields are refused** with the field that was probably meant. It is looked for in the whole document, and
+  under the names that Vapi, Retell and LiveKit use; so are query parameters and the fields of phone numbers.
+- **A refusal is a sentence**: `errors` of the answer names each field by its path, and says what it must be with an
+  example. Of more than 50 problems the rest is counted.
+- **Secrets** (`api_key`, `auth_token`) are sealed when they arrive and read as a mask such as `••••3f9a`; a mask that
+  is written back keeps the secret.
+
+`/docs` of a running gateway shows the same with examples; [`examples/`](../examples) has whole documents.
+"""
+_GROUPS: Final = {
+    "": "The assistant",
+    "llm_provider_config": "Language model",
+    "llm_settings": "How the model answers",
+    "llm_fallback_providers": "Language models to turn to",
+    "tts_settings": "Voice",
+    "stt_settings": "Hearing",
+    "interruption_settings": "Interruptions",
+    "tools_settings": "Tools",
+    "custom_settings": "Data from a call",
+    "twilio_config": "Twilio",
+    "telnyx_config": "Telnyx",
+    "rag_settings": "Retrieval",
+}
+_TESTS: Final = """\
+## Tests, for maintainers
+
+Every field acts on a call or is refused, and a test shows it (`tests/contract/generated/proofs.py`). *Not yet*:
+accepted and kept, without effect.
 """
 
 
-def fields(model: type[BaseModel] = AssistantSpec, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """Path, default and meaning of every leaf; `[]` stands for each element of a list."""
-    for name, field in model.model_fields.items():
-        inner, many = _inside(field.annotation)
-        if inner is not None:
-            yield from fields(inner, f"{prefix}{name}{'[]' if many else ''}.")
+class Leaf(NamedTuple):
+    """A field that holds a value, not further fields."""
+
+    path: str
+    kind: str
+    default: str
+    meaning: str
+    allowed: str
+
+
+def fields(model: type[BaseModel] = AssistantSpec) -> Iterator[tuple[str, str, str]]:
+    """Path, default and meaning of every leaf."""
+    for leaf in leaves(Slot(model)):
+        yield leaf.path, leaf.default, leaf.meaning
+
+
+def leaves(slot: Slot, prefix: str = "") -> Iterator[Leaf]:
+    """Every leaf below a place; `[]` stands for each element of a list."""
+    for name, field in slot.annotation.model_fields.items():
+        inner = Slot.of_field(field)
+        element = inner.step("0")
+        if _is_model(inner):
+            yield from leaves(inner, f"{prefix}{name}.")
+        elif element is not None and _is_model(element):
+            yield from leaves(element, f"{prefix}{name}[].")
         else:
-            default = "required" if field.is_required() else _text(field.get_default(call_default_factory=True))
-            yield f"{prefix}{name}", default, " ".join((field.description or "").split())
+            default = "required" if field.is_required() else _text(inner.default)
+            meaning = " ".join((field.description or "").split())
+            yield Leaf(f"{prefix}{name}", _kind(inner), default, meaning, _allowed(inner))
 
 
-def _inside(annotation: Any, *, many: bool = False) -> tuple[type[BaseModel] | None, bool]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, many
-    for argument in get_args(annotation):
-        inner, more = _inside(argument, many=many or get_origin(annotation) is tuple)
-        if inner is not None:
-            return inner, more
-    return None, many
+def _is_model(slot: Slot) -> bool:
+    return isinstance(slot.annotation, type) and issubclass(slot.annotation, BaseModel)
 
 
-def _text(value: object) -> str:
+def _kind(slot: Slot) -> str:
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", SecretStr: "secret"}
+    if get_origin(slot.annotation) is tuple:
+        inner = slot.step("0")
+        return f"list of {_kind(inner)}s" if inner is not None else "list"
+    if get_origin(slot.annotation) is dict:
+        return "object"
+    return "choice" if choices(slot) else names[slot.annotation]
+
+
+def _allowed(slot: Slot) -> str:
+    if known := choices(slot):
+        return " ".join(f"`{each}`" for each in known)
+    inner = slot.step("0") if get_origin(slot.annotation) is tuple else None
+    if inner is not None and choices(inner):
+        return f"of {_allowed(inner)}"
+    limits = [words for each in (slot, inner) if each is not None and (words := taken(each))]
+    return "; each ".join(limits)
+
+
+def _text(value: Any) -> str:
     if value is None or value in ((), {}):
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def page() -> str:
-    """The table."""
-    rows = ["| field | default | meaning | shown by |", "| --- | --- | --- | --- |"]
-    for path, default, meaning in fields():
-        shown = ", ".join(f"`{test}`" for test in PROOFS.get(path, ())) or ("not yet" if path in NOT_YET else "")
-        rows.append(f"| `{path}` | {default} | {meaning.replace('|', chr(92) + '|')} | {shown} |")
-    return "\n".join([_HEAD, *rows, ""])
+    """Fields by group, then the tests."""
+    found = list(leaves(Slot(AssistantSpec)))
+    sections = [_HEAD]
+    for group in dict.fromkeys((*_GROUPS, *map(_group, found))):
+        own = [leaf for leaf in found if _group(leaf) == group]
+        sections.append("\n".join([f"## {_GROUPS.get(group, group)}\n", *_table(own), ""]))
+    shown = [f"| `{leaf.path}` | {_proof(leaf.path)} |" for leaf in found]
+    return "\n".join([*sections, _TESTS, "| field | shown by |", "| --- | --- |", *shown, ""])
+
+
+def _group(leaf: Leaf) -> str:
+    return leaf.path.partition(".")[0] if "." in leaf.path else ""
+
+
+def _table(own: list[Leaf]) -> list[str]:
+    rows = [
+        f"| `{leaf.path}` | {leaf.kind} | {leaf.default} | {_cell(leaf.meaning)} | {_cell(leaf.allowed)} |"
+        for leaf in own
+    ]
+    return ["| field | type | default | meaning | allowed |", "| --- | --- | --- | --- | --- |", *rows]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _proof(path: str) -> str:
+    return ", ".join(f"`{test}`" for test in PROOFS.get(path, ())) or ("not yet" if path in NOT_YET else "")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pytest
@@ -190,6 +191,22 @@ async def test_every_reference_of_the_openapi_document_leads_somewhere(client: C
     for name in re.findall(r'"\$ref":"#/components/schemas/([^"]+)"', text):
         assert name in api["components"]["schemas"]
     assert '"$ref":"#/$defs' not in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "host"),
+    [
+        ({"nats": {"url": "nats://user:secret@127.0.0.1:4333,nats://127.0.0.1:4444"}}, "127.0.0.1:4333"),
+        ({"environment": "production", "nats": {"url": "nats://user:secret@bus.internal:4222"}}, "{host}"),
+    ],
+)
+async def test_the_bus_is_named_where_it_is_local_and_left_open_elsewhere(settings: dict[str, Any], host: str) -> None:
+    async with gateway(FakeBus(), **settings) as client:
+        text = await (await client.get("/asyncapi.json")).text()
+        document = await (await client.get("/asyncapi.json")).json()
+    assert document["servers"]["nats"]["host"] == host
+    assert "secret@" not in text
+    assert "bus.internal" not in text
 
 
 async def test_the_docs_page_needs_no_network(client: Client) -> None:

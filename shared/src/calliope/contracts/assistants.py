@@ -21,11 +21,11 @@ class SealedSecret(Message):
 class Assistant(Message):
     """A stored assistant as the API shows it: the document with secrets masked, and what the server knows."""
 
-    id: Token
-    organization_id: Token
+    id: Token = Field(description="Id of the assistant.", examples=["asst_01jd0000000000000000000000"])
+    organization_id: Token = Field(description="Whose assistant it is.", examples=["org_01jd0000000000000000000000"])
     revision: PositiveInt = Field(description="Counts writes; the ETag of the document.")
-    created_at: Moment
-    updated_at: Moment
+    created_at: Moment = Field(description="When it was created, in UTC.", examples=["2026-01-31T12:00:00.000Z"])
+    updated_at: Moment = Field(description="When it was written last, in UTC.", examples=["2026-01-31T12:00:00.000Z"])
     document: dict[str, JsonValue] = Field(description="The fields of `AssistantSpec`, secrets masked.")
     webhook_secret: str | None = Field(
         default=None,
@@ -91,15 +91,15 @@ class DeleteAssistant(AssistantRef):
 class ListAssistants(Message):
     """A page of assistants, newest first."""
 
-    limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(default=None, max_length=200)
+    limit: int = Field(default=50, ge=1, le=200, description="How many to show at most.")
+    cursor: str | None = Field(default=None, max_length=200, description="`next_cursor` of the page before.")
 
 
 class AssistantPage(Message):
     """`next_cursor` is absent on the last page."""
 
-    items: tuple[Assistant, ...]
-    next_cursor: str | None = None
+    items: tuple[Assistant, ...] = Field(description="The assistants, newest first.")
+    next_cursor: str | None = Field(default=None, description="What to send as `cursor` for the next page.")
 
 
 class Deleted(Message):
@@ -130,12 +130,12 @@ class AssignPhoneNumber(Message):
 class PhoneNumber(Message):
     """A number and who answers it."""
 
-    number: E164
-    organization_id: Token
-    assistant_id: Token
-    carrier: str
-    revision: PositiveInt
-    updated_at: Moment
+    number: E164 = Field(description="The telephone number, in international form.")
+    organization_id: Token = Field(description="Whose number it is.", examples=["org_01jd0000000000000000000000"])
+    assistant_id: Token = Field(description="Which assistant answers it.", examples=["asst_01jd0000000000000000000000"])
+    carrier: str = Field(description="Whose network it is in: `twilio` or `telnyx`.", examples=["twilio"])
+    revision: PositiveInt = Field(description="Counts writes.")
+    updated_at: Moment = Field(description="When it was assigned last, in UTC.", examples=["2026-01-31T12:00:00.000Z"])
 
 
 class PhoneNumberRef(Message):
@@ -147,7 +147,7 @@ class PhoneNumberRef(Message):
 class PhoneNumberList(Message):
     """Every number of the organization, at most 1000."""
 
-    items: tuple[PhoneNumber, ...]
+    items: tuple[PhoneNumber, ...] = Field(description="Every number of the organization.")
 
 
 class Nothing(Message):

@@ -77,17 +77,32 @@ class Event(Message):
     same however often the event is delivered. Source of the names: CloudEvents 1.0, extensions in lower case.
     """
 
-    specversion: Literal["1.0"] = "1.0"
-    id: Token
-    type: str = Field(examples=["calliope.call.turn_committed.v1"])
-    source: str = Field(examples=["/calliope/call-worker"])
-    subject: str = Field(examples=["call/call_01jd0000000000000000000000"])
-    time: Moment
-    datacontenttype: Literal["application/json"] = "application/json"
-    organization: Token
-    sequence: PositiveInt
-    traceparent: str | None = None
-    data: dict[str, JsonValue]
+    specversion: Literal["1.0"] = Field(default="1.0", description="Version of CloudEvents.")
+    id: Token = Field(
+        description="The same however often the event is delivered; also the header `webhook-id` of a webhook.",
+        examples=["evt_01jd0000000000000000000000"],
+    )
+    type: str = Field(
+        description="What happened, with the version of its data.", examples=["calliope.call.turn_committed.v1"]
+    )
+    source: str = Field(description="Which service saw it.", examples=["/calliope/call-worker"])
+    subject: str = Field(
+        description="What it is about: a call, an assistant, a number …",
+        examples=["call/call_01jd0000000000000000000000"],
+    )
+    time: Moment = Field(description="When it happened, in UTC.", examples=["2026-01-31T12:00:00.000Z"])
+    datacontenttype: Literal["application/json"] = Field(default="application/json", description="Form of `data`.")
+    organization: Token = Field(description="Whose event it is.", examples=["org_01jd0000000000000000000000"])
+    sequence: PositiveInt = Field(
+        description="Counts the events of one subject: 1, 2, 3 … without holes, so that you can sort them and prove "
+        "that none is missing.",
+        examples=[7],
+    )
+    traceparent: str | None = Field(default=None, description="W3C trace context of what caused it.")
+    data: dict[str, JsonValue] = Field(
+        description="The facts, by `type`; their schemas stand in /asyncapi.json.",
+        examples=[{"reason": "assistant_ended", "duration_ms": 17200, "detail": "", "turns": 4}],
+    )
 
     @property
     def entity(self) -> str:

@@ -42,30 +42,33 @@ class CallStatus(StrEnum):
 class TranscriptLine(Message):
     """One side's words as they were heard."""
 
-    role: Literal["user", "assistant"]
-    text: str
-    turn: NonNegativeInt
-    at: Moment
-    interrupted: bool = False
+    role: Literal["user", "assistant"] = Field(description="Who spoke: the caller is `user`.")
+    text: str = Field(
+        description="The caller's words as they were recognised; the assistant's as far as they were heard.",
+        examples=["I would like to book an appointment."],
+    )
+    turn: NonNegativeInt = Field(description="Which turn of the call; 0 is the welcome.")
+    at: Moment = Field(description="When it was committed, in UTC.", examples=["2026-01-31T12:00:00.000Z"])
+    interrupted: bool = Field(default=False, description="Whether the caller cut these words short.")
 
 
 class CallProblem(Message):
     """What failed during a call, in one way, however often: what a developer has to look into."""
 
-    stage: Stage
+    stage: Stage = Field(description="What failed: recogniser, model, voice, carrier or tool.")
     provider: str = Field(description="The vendor; of stage `tool` the tool's name.")
     reason: str = Field(description="As in `call.provider_failed`: `key` is a wrong key, `quota` an empty account.")
     detail: str = Field(default="", description="What the provider said, the last time.")
     action: str = Field(default="", description="What was done about it, the last time.")
-    count: PositiveInt = 1
-    first_at: Moment
-    last_at: Moment
+    count: PositiveInt = Field(default=1, description="How often it failed in this way.")
+    first_at: Moment = Field(description="The first time, in UTC.", examples=["2026-01-31T12:00:00.000Z"])
+    last_at: Moment = Field(description="The last time, in UTC.", examples=["2026-01-31T12:00:00.000Z"])
 
 
 class ToolUse(Message):
     """A tool that the assistant used during a call."""
 
-    name: str
+    name: str = Field(description="The tool, as the model calls it.", examples=["book_appointment"])
     calls: NonNegativeInt = Field(default=0, description="How often it was started.")
     failed: NonNegativeInt = Field(default=0, description="How often the assistant was told that it failed.")
 
@@ -73,22 +76,34 @@ class ToolUse(Message):
 class CallSummary(Message):
     """A call as lists show it. Its own record has the same fields with the same values, and more."""
 
-    id: Token
-    organization_id: Token
-    assistant_id: Token | None = None
-    assistant_revision: int | None = None
-    status: CallStatus
-    direction: Direction = Direction.INBOUND
-    from_number: str = ""
-    to_number: str = ""
-    carrier: str = ""
-    carrier_call_id: str = ""
-    started_at: Moment | None = None
+    id: Token = Field(description="Id of the call.", examples=["call_01jd0000000000000000000000"])
+    organization_id: Token = Field(description="Whose call it is.", examples=["org_01jd0000000000000000000000"])
+    assistant_id: Token | None = Field(
+        default=None, description="Which assistant answered.", examples=["asst_01jd0000000000000000000000"]
+    )
+    assistant_revision: int | None = Field(
+        default=None, description="The revision of its document when the call began; later writes do not reach a call."
+    )
+    status: CallStatus = Field(description="Whether it rings, is under way, or has ended.")
+    direction: Direction = Field(default=Direction.INBOUND, description="Whether the caller called, or was called.")
+    from_number: str = Field(default="", description="Who called, as the carrier says.", examples=["+15550001111"])
+    to_number: str = Field(default="", description="Which number was called.", examples=["+15550002222"])
+    carrier: str = Field(default="", description="The carrier that connects the call.", examples=["twilio"])
+    carrier_call_id: str = Field(
+        default="", description="The carrier's own id of the call, for its console and support.", examples=["CA0123…"]
+    )
+    started_at: Moment | None = Field(
+        default=None, description="When the carrier asked, in UTC.", examples=["2026-01-31T12:00:00.000Z"]
+    )
     answered_at: Moment | None = Field(default=None, description="When its media flowed first.")
-    ended_at: Moment | None = None
-    ended_reason: EndReason | None = None
+    ended_at: Moment | None = Field(
+        default=None, description="When it ended, in UTC.", examples=["2026-01-31T12:00:17.200Z"]
+    )
+    ended_reason: EndReason | None = Field(default=None, description="Why it ended; absent until then.")
     ended_detail: str = Field(default="", description="What is known beyond the reason, in words.")
-    duration_ms: float | None = None
+    duration_ms: float | None = Field(
+        default=None, description="How long media flowed, in milliseconds.", examples=[17200]
+    )
     turns: NonNegativeInt = Field(default=0, description="How many turns the caller took.")
     interruptions: NonNegativeInt = Field(default=0, description="How often the caller cut the assistant short.")
     tools: tuple[ToolUse, ...] = Field(default=(), description="Tools that were used, by name.")
@@ -115,8 +130,10 @@ class CallRecord(CallSummary):
         default=None,
         description="What `custom_settings` of the assistant ask for, valid against its `structured_data_schema`.",
     )
-    transcript: tuple[TranscriptLine, ...] = ()
-    events: tuple[Event, ...] = ()
+    transcript: tuple[TranscriptLine, ...] = Field(default=(), description="What both sides said, as it was heard.")
+    events: tuple[Event, ...] = Field(
+        default=(), description="Its events after `?after=`, in order, as many as fit one answer."
+    )
     more_events_after: int | None = Field(default=None, description="Ask again with `?after=` this sequence.")
     last_sequence: NonNegativeInt = Field(
         default=0,
@@ -157,7 +174,7 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_moment)]
 class ListCalls(Message):
     """A page of calls, newest first. Filters narrow it together: a call is listed when all of them match."""
 
-    limit: int = Field(default=50, ge=1, le=200)
+    limit: int = Field(default=50, ge=1, le=200, description="How many to show at most.")
     cursor: str | None = Field(default=None, max_length=200, description="`next_cursor` of the page before.")
     assistant_id: str | None = Field(default=None, description="Calls of this assistant.")
     status: CallStatus | None = Field(default=None, description="Calls that ring, are under way, or have ended.")
@@ -186,5 +203,5 @@ class ListCalls(Message):
 class CallPage(Message):
     """`next_cursor` is absent on the last page."""
 
-    items: tuple[CallSummary, ...]
-    next_cursor: str | None = None
+    items: tuple[CallSummary, ...] = Field(description="The calls, newest first.")
+    next_cursor: str | None = Field(default=None, description="What to send as `cursor` for the next page.")

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 
 class ErrorCode(StrEnum):
@@ -30,9 +30,14 @@ class FieldProblem(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    path: str
-    message: str
-    hint: str | None = None
+    path: str = Field(description="Dotted, list positions as numbers.", examples=["tools_settings.custom_tools.0.url"])
+    message: str = Field(
+        description="What is wrong with it, or what it must be, with an example.",
+        examples=["must be a whole number from 0 to 100, such as 3"],
+    )
+    hint: str | None = Field(
+        default=None, description="What was probably meant.", examples=["did you mean 'llm_settings.welcome_message'?"]
+    )
 
 
 class Problem(BaseModel):

@@ -68,7 +68,7 @@ class Principal(Message):
 class Organization(Message):
     """A tenant: whose assistants, numbers, calls and keys these are."""
 
-    id: Token
+    id: Token = Field(description="Id of the organization.", examples=["org_01jd0000000000000000000000"])
     name: str = Field(description="What people call it; no other organization has this name.")
     created_at: Moment = Field(description="When it was made.")
 
@@ -82,15 +82,15 @@ class CreateOrganization(Message):
 class ListOrganizations(Message):
     """A page of all organizations, newest first; for operators."""
 
-    limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(default=None, max_length=200)
+    limit: int = Field(default=50, ge=1, le=200, description="How many to show at most.")
+    cursor: str | None = Field(default=None, max_length=200, description="`next_cursor` of the page before.")
 
 
 class OrganizationPage(Message):
     """`next_cursor` is absent on the last page."""
 
-    items: tuple[Organization, ...]
-    next_cursor: str | None = None
+    items: tuple[Organization, ...] = Field(description="The organizations, newest first.")
+    next_cursor: str | None = Field(default=None, description="What to send as `cursor` for the next page.")
 
 
 class KeyState(StrEnum):
@@ -151,15 +151,15 @@ class StoredApiKey(ApiKey):
 class ListApiKeys(Message):
     """A page of an organization's keys, newest first; also expired and revoked ones."""
 
-    limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(default=None, max_length=200)
+    limit: int = Field(default=50, ge=1, le=200, description="How many to show at most.")
+    cursor: str | None = Field(default=None, max_length=200, description="`next_cursor` of the page before.")
 
 
 class ApiKeyPage(Message):
     """`next_cursor` is absent on the last page."""
 
-    items: tuple[ApiKey, ...]
-    next_cursor: str | None = None
+    items: tuple[ApiKey, ...] = Field(description="The keys, newest first.")
+    next_cursor: str | None = Field(default=None, description="What to send as `cursor` for the next page.")
 
 
 class RevokeApiKey(Message):

@@ -105,6 +105,22 @@ def choices(slot: Slot) -> tuple[str, ...]:
     return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
 
 
+def taken(slot: Slot) -> str:
+    """The limits alone, for a table: `from 0 to 50`, `at most 100 characters`; empty without any."""
+    kind = slot.annotation
+    if slot.form is not None:
+        return slot.form.words
+    if kind in {int, float}:
+        limits = _range(slot, whole=kind is int)
+    elif kind in {str, SecretStr}:
+        limits = _length(slot, "character")
+    elif get_origin(kind) in {tuple, list}:
+        limits = _length(slot, "item")
+    else:
+        limits = _length(slot, "entry") if get_origin(kind) is dict else ""
+    return limits.strip().removeprefix("of ")
+
+
 def _words(slot: Slot) -> str:
     kind, origin = slot.annotation, get_origin(slot.annotation)
     if known := choices(slot):
@@ -171,7 +187,7 @@ def example(slot: Slot, nesting: int = 0) -> Any:
     if kind is str:
         return slot.default if isinstance(slot.default, str) and slot.default else "text"
     if kind is SecretStr:
-        return "sk-…"
+        return "your-key"
     if isinstance(kind, type) and issubclass(kind, _MOMENTS):
         return "2026-01-31T12:00:00Z"
     inner = None if nesting >= _MAX_NESTING else slot.step("0")
@@ -199,6 +215,29 @@ def _object(model: type[BaseModel], nesting: int) -> Mapping[str, Any]:
     if nesting >= _MAX_NESTING:
         return {}
     return {name: example(Slot.of_field(fields[name]), nesting + 1) for name in names}
+
+
+def whole_example(model: type[BaseModel], nesting: int = 0) -> dict[str, Any]:
+    """An object with every field that is required or says what it looks like: how an answer may look."""
+    shown: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        slot = Slot.of_field(field)
+        inner = slot.step("0")
+        if slot.examples or (field.is_required() and not _is_model(slot) and inner is None):
+            shown[name] = example(slot)
+        elif _is_model(slot):
+            shown[name] = whole_example(slot.annotation, nesting + 1)
+        elif inner is not None and _is_model(inner):
+            shown[name] = [whole_example(inner.annotation, nesting + 1)] if nesting < _MAX_NESTING else []
+        elif field.is_required():
+            shown[name] = example(slot)
+        elif isinstance(slot.default, str | int | float) and slot.default != "":
+            shown[name] = slot.default
+    return shown
+
+
+def _is_model(slot: Slot) -> bool:
+    return isinstance(slot.annotation, type) and issubclass(slot.annotation, BaseModel)
 
 
 def shown(value: Any) -> str:

@@ -47,7 +47,7 @@ class Me(Message):
     """Who is asking."""
 
     organization: Organization = Field(description="For whom the key speaks.")
-    key: OwnKey = Field(description="The key of this request.")
+    key: OwnKey = Field(description="The key that this request was made with.")
 
 
 async def _create(asked: Asked) -> web.StreamResponse:

@@ -11,6 +11,7 @@ from calliope.contracts.assistants import Assistant, AssistantPage
 from calliope.contracts.base import Event
 from calliope.contracts.document.spec import AssistantSpec
 from calliope.contracts.errors import FieldProblem
+from calliope_gateway.http.examples import EVENT, request_example, response_example
 from calliope_gateway.http.routes import Route
 
 _REF: Final = "#/components/schemas/{model}"
@@ -29,17 +30,60 @@ _ERRORS: Final = {
 }
 _PROBLEM: Final = {
     "type": "object",
+    "description": "An error (RFC 9457): a stable code, words for a person, and the fields that are to blame.",
     "required": ["title", "status", "code", "detail"],
     "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
+        "type": {"type": "string", "description": "Always `about:blank`; `code` says more."},
+        "title": {"type": "string", "description": "Name of the HTTP status."},
+        "status": {"type": "integer", "description": "The HTTP status."},
         "code": {"type": "string", "description": "Stable; match on this."},
-        "detail": {"type": "string"},
-        "instance": {"type": "string"},
-        "errors": {"type": "array", "items": {"$ref": "#/components/schemas/FieldProblem"}},
+        "detail": {"type": "string", "description": "What went wrong, and what to do."},
+        "instance": {"type": "string", "description": "Path of the request."},
+        "errors": {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/FieldProblem"},
+            "description": "Each field that was refused, with what it must be.",
+        },
     },
 }
+_PROBLEM_EXAMPLE: Final = {
+    "type": "about:blank",
+    "title": "Unprocessable Content",
+    "status": 422,
+    "code": "invalid",
+    "detail": "the assistant document was refused",
+    "instance": "/api/v1/assistants",
+    "errors": [
+        {
+            "path": "welcome_message",
+            "message": "unknown field",
+            "hint": "did you mean 'llm_settings.welcome_message'?",
+        },
+        {"path": "max_idle_messages", "message": "must be a whole number from 0 to 100, such as 3"},
+    ],
+}
+_PATH_PARTS: Final = {
+    "assistant_id": ("Id of the assistant.", "asst_01jd0000000000000000000000"),
+    "call_id": ("Id of the call.", "call_01jd0000000000000000000000"),
+    "delivery_id": ("Id of the delivery.", "dlv_01jd0000000000000000000000"),
+    "key_id": ("Id of the API key, not the key itself.", "key_01jd0000000000000000000000"),
+    "number": ("The telephone number in international form; `+` is written `%2B` in a URL.", "+15551234567"),
+}
+_WEBHOOK: Final = """\
+Sent to the assistant's `webhook_url`. Before you read the body, verify the header `webhook-signature` with the
+assistant's `webhook_secret`, as Standard Webhooks says; libraries for it exist in most languages. In Python:
+`Webhook(secret).verify(body, headers)` of the package `standardwebhooks`, with the body's bytes as they came.
+Answer with any 2xx within 15 seconds and do the work afterwards; anything else is tried again for three days.
+An event can come twice and out of order: recognise a repetition by `webhook-id`, sort by `sequence`."""
+_WEBHOOK_HEADERS: Final = (
+    ("webhook-id", "Id of the event; the same in every attempt.", "evt_01jd0000000000000000000000"),
+    ("webhook-timestamp", "When this attempt was signed, in seconds since 1970.", "1769860817"),
+    (
+        "webhook-signature",
+        "One signature per valid secret, separated by blanks.",
+        "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+    ),
+)
 
 
 def build(routes: Iterable[Route], *, version: str) -> dict[str, Any]:
@@ -64,8 +108,22 @@ def build(routes: Iterable[Route], *, version: str) -> dict[str, Any]:
             "event": {
                 "post": {
                     "summary": "An event, signed as Standard Webhooks says",
+                    "description": " ".join(_WEBHOOK.split("\n")),
+                    "parameters": [
+                        {
+                            "name": name,
+                            "in": "header",
+                            "required": True,
+                            "description": description,
+                            "schema": {"type": "string"},
+                            "example": example,
+                        }
+                        for name, description, example in _WEBHOOK_HEADERS
+                    ],
                     "requestBody": {
-                        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Event"}}}
+                        "content": {
+                            "application/json": {"schema": {"$ref": "#/components/schemas/Event"}, "example": EVENT}
+                        }
                     },
                     "responses": {"2XX": {"description": "Received; anything else is tried again"}},
                 }
@@ -82,13 +140,16 @@ def _schemas(models: set[type[BaseModel]]) -> dict[str, Any]:
     ordered = sorted(models, key=lambda model: model.__name__)
     _, top = models_json_schema([(model, "validation") for model in ordered], ref_template=_REF)
     schemas: dict[str, Any] = top["$defs"]
-    server = schemas[Assistant.__name__]
+    server, spec = schemas[Assistant.__name__], schemas[AssistantSpec.__name__]
     server["properties"].pop("document")
     server["required"].remove("document")
-    spec = {"$ref": "#/components/schemas/AssistantSpec"}
-    schemas[Assistant.__name__] = {"allOf": [spec, server], "description": Assistant.__doc__}
+    schemas[Assistant.__name__] = {  # one object: a schema that refuses unknown fields cannot be a part of another
+        **server,
+        "properties": {**server["properties"], **spec["properties"]},
+        "required": [*server["required"], *spec["required"]],
+    }
     schemas[AssistantPage.__name__]["properties"]["items"]["items"] = {"$ref": "#/components/schemas/Assistant"}
-    schemas["Problem"] = _PROBLEM
+    schemas["Problem"] = {**_PROBLEM, "examples": [_PROBLEM_EXAMPLE]}
     return schemas
 
 
@@ -107,24 +168,25 @@ def _operation(route: Route) -> dict[str, Any]:
         schema = {"$ref": f"#/components/schemas/{route.body.__name__}"}
         if route.merge_patch:
             schema = {"type": "object", "description": f"Any part of {route.body.__name__}; null restores the default."}
-        operation["requestBody"] = {"required": True, "content": {kind: {"schema": schema}}}
+        content = {"schema": schema, "example": request_example(route.operation_id, route.body)}
+        operation["requestBody"] = {"required": True, "content": {kind: content}}
     return operation
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:
-    parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"{(\w+)}", route.path)
-    ]
+    parameters = [_path_part(name) for name in re.findall(r"{(\w+)}", route.path)]
     if route.query is not None:
         for name, schema in route.query.model_json_schema(ref_template=_REF)["properties"].items():
-            parameters.append({"name": name, "in": "query", "schema": _inline(schema, route.query)})
+            inlined = _inline(schema, route.query)
+            told = {"description": inlined.pop("description")} if "description" in inlined else {}
+            parameters.append({"name": name, "in": "query", **told, "schema": inlined})
     if route.method != "GET":
         parameters.append(
             {
                 "name": "Idempotency-Key",
                 "in": "header",
                 "schema": {"type": "string", "maxLength": 255},
+                "example": "order-17-try-1",
                 "description": "Repeating a request with the same key within 24 hours has one effect and one answer.",
             }
         )
@@ -134,10 +196,18 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
                 "name": "If-Match",
                 "in": "header",
                 "schema": {"type": "string"},
+                "example": '"7"',
                 "description": "The ETag that was read: the write is refused (412) when someone else wrote since.",
             }
         )
     return parameters
+
+
+def _path_part(name: str) -> dict[str, Any]:
+    part: dict[str, Any] = {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    if name in _PATH_PARTS:
+        part["description"], part["example"] = _PATH_PARTS[name]
+    return part
 
 
 def _inline(schema: dict[str, Any], query: type[BaseModel]) -> dict[str, Any]:
@@ -145,15 +215,17 @@ def _inline(schema: dict[str, Any], query: type[BaseModel]) -> dict[str, Any]:
     definitions = query.model_json_schema().get("$defs", {})
     if "anyOf" in schema:
         kept = [part for part in schema["anyOf"] if part.get("type") != "null"]
-        return {**{k: v for k, v in schema.items() if k not in {"anyOf", "default"}}, **_inline(kept[0], query)}
+        return {**_inline(kept[0], query), **{k: v for k, v in schema.items() if k not in {"anyOf", "default"}}}
     reference = schema.get("$ref")
-    return dict(definitions[reference.rsplit("/", 1)[1]]) if reference else schema
+    inlined = dict(definitions[reference.rsplit("/", 1)[1]]) if reference else {}
+    return {**inlined, **{name: value for name, value in schema.items() if name != "$ref"}}
 
 
 def _responses(route: Route) -> dict[str, Any]:
     done: dict[str, Any] = {"description": "Done"}
     if route.response is not None:
-        done["content"] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{route.response.__name__}"}}}
+        schema = {"$ref": f"#/components/schemas/{route.response.__name__}"}
+        done["content"] = {"application/json": {"schema": schema, "example": response_example(route.response)}}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     codes = {"400", "401", "403", "422", "429", "503", "504"}
     codes |= {"404"} if "{" in route.path else set()

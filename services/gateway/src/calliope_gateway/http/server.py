@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from functools import cache
 from typing import Final
+from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import web
@@ -12,6 +13,7 @@ from calliope import asyncapi
 from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError
 from calliope.rate import RateLimit
+from calliope.settings import Environment
 from calliope_gateway.http import api_keys, assistants, calls, docs, openapi
 from calliope_gateway.http.errors import Handler, problems
 from calliope_gateway.http.reading import read_bearer
@@ -52,16 +54,25 @@ def build_http(
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _authenticated(route, commands, settings, keys, rate))
     app.router.add_routes(CarrierHooks(commands, settings).routes())
-    app.router.add_routes(docs.routes(*_documents()))
+    app.router.add_routes(docs.routes(*_documents(_local_bus(settings))))
     app.router.add_routes(extra)
     app.on_response_prepare.append(_guard)
     return app
 
 
 @cache
-def _documents() -> tuple[bytes, bytes]:
+def _documents(local_bus: str | None) -> tuple[bytes, bytes]:
     """OpenAPI and AsyncAPI, as they are served."""
-    return orjson.dumps(openapi.build(ROUTES, version=VERSION)), orjson.dumps(asyncapi.build(version=VERSION))
+    bus = asyncapi.build(version=VERSION, local_bus=local_bus)
+    return orjson.dumps(openapi.build(ROUTES, version=VERSION)), orjson.dumps(bus)
+
+
+def _local_bus(settings: GatewaySettings) -> str | None:
+    """Host and port of the local stack's bus, to be named to developers; an installation keeps its own to itself."""
+    if settings.environment is not Environment.LOCAL:
+        return None
+    first = urlsplit(settings.nats.url.partition(",")[0].strip())
+    return first.netloc.rpartition("@")[2] or None
 
 
 async def _guard(_request: web.Request, response: web.StreamResponse) -> None:

@@ -37,7 +37,7 @@ class LlmProviderConfig(Request):
     api_key: SecretStr | None = Field(
         default=None,
         description="Your key at the provider; required unless that is `custom`. Stored sealed, read as a mask.",
-        examples=["sk-…"],
+        examples=["sk-your-key"],
     )
     model: str | None = Field(
         default=None,
@@ -126,7 +126,7 @@ class LlmFallback(Request):
     api_key: SecretStr | None = Field(
         default=None,
         description="Your key at this provider; required unless it is `custom`. Stored sealed, read as a mask.",
-        examples=["sk-…"],
+        examples=["sk-your-key"],
     )
     base_url: Url | None = Field(
         default=None,

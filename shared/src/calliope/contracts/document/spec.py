@@ -81,7 +81,7 @@ class TelnyxConfig(Request):
 
     api_key: SecretStr = Field(
         description="API key of your Telnyx account; controls the call. Stored sealed, read as a mask.",
-        examples=["KEY0123…"],
+        examples=["KEY0123-your-key"],
     )
     connection_id: str = Field(
         min_length=1,

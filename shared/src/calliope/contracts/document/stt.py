@@ -17,7 +17,7 @@ _FLUX_ONLY: Final = ("eot_threshold", "eager_eot_threshold", "eot_timeout_ms")
 class Keyword(Request):
     """A word to listen for (nova-2 and older)."""
 
-    keyword: str = Field(min_length=1, max_length=100, description="The word.", examples=["Calliope"])
+    keyword: str = Field(min_length=1, max_length=100, description="The word to listen for.", examples=["Calliope"])
     intensifier: Number | None = Field(
         default=None,
         ge=-10,

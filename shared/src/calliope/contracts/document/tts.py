@@ -38,7 +38,7 @@ class TtsProviderConfig(Request):
 class Voice(Request):
     """One voice at one vendor."""
 
-    provider: TtsProvider = Field(default=TtsProvider.ELEVENLABS, description="Who speaks.")
+    provider: TtsProvider = Field(default=TtsProvider.ELEVENLABS, description="Vendor of the voice.")
     voice_id: str | None = Field(
         default=None,
         max_length=200,
