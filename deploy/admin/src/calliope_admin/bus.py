@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, SecretStr
 
@@ -54,7 +54,7 @@ class AdminBus:
     async def ask(
         self,
         command: Command,
-        payload: BaseModel,
+        payload: BaseModel | Mapping[str, Any],
         reply_type: type[ReplyT],
         *,
         organization: str | None = None,

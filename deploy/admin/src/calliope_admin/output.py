@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -35,6 +36,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, none: str) -
     return "\n".join(
         GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+def moment(at: datetime) -> str:
+    """`2030-01-31 12:00`, in UTC, as columns show it."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def _plain(value: Any) -> Any:

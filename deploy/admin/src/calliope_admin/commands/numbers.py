@@ -5,7 +5,7 @@ from argparse import Namespace
 from calliope.contracts.assistants import Nothing, PhoneNumberList
 from calliope.contracts.subjects import Command
 from calliope_admin.bus import open_bus, organization_of
-from calliope_admin.output import Output, table
+from calliope_admin.output import Output, moment, table
 from calliope_admin.parsing import Nouns, add_organization
 
 
@@ -20,6 +20,6 @@ async def listed(arguments: Namespace) -> Output:
     async with open_bus(arguments) as bus:
         organization = organization_of(arguments, bus)
         held = await bus.ask(Command.PHONE_NUMBERS_LIST, Nothing(), PhoneNumberList, organization=organization)
-    rows = [(each.number, each.carrier, each.assistant_id, f"{each.updated_at:%Y-%m-%d %H:%M}") for each in held.items]
+    rows = [(each.number, each.carrier, each.assistant_id, moment(each.updated_at)) for each in held.items]
     none = f"{organization} has no numbers; PUT /api/v1/phone-numbers/+1… gives it one."
     return Output(held, table(("NUMBER", "CARRIER", "ASSISTANT", "CHANGED (UTC)"), rows, none=none))
