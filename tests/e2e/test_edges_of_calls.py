@@ -12,7 +12,7 @@ import pytest
 
 from calliope_local.stack import LocalStack
 from calliope_sandbox.vendors import twilio_words as words
-from support.house import CALLER, House, Json, PhoneLine, visiting
+from support.house import CALLER, House, Json, PhoneLine, a_document, names, visiting
 
 HELLO: list[Json] = [{"wait_for": "Anna"}, {"hang_up": True}]
 POLICY_VIOLATION = 1008
@@ -38,19 +38,58 @@ async def test_a_number_that_nobody_answers_is_rejected_before_it_is_answered(ho
     assert 'reason="rejected"' in call["twiml"][0]
 
 
-@pytest.mark.parametrize("forged", [{"auth_token": "0" * 32}, {"account_sid": "AC" + "0" * 32}])
+@pytest.mark.parametrize(
+    ("forged", "code", "advice"),
+    [
+        ({"auth_token": "0" * 32}, "signature", "compare twilio_config.auth_token"),
+        ({"account_sid": "AC" + "0" * 32}, "other_account", "set twilio_config.account_sid of the assistant"),
+    ],
+)
 async def test_a_hook_that_is_not_signed_by_the_numbers_own_account_is_forbidden(
-    house: House, forged: dict[str, str]
+    house: House, forged: dict[str, str], code: str, advice: str
 ) -> None:
     line = await house.phone_line()
     await own_number(house, line.number, **forged)
 
-    call = await house.heard(await house.place(line, HELLO))
+    sid = await house.place(line, HELLO)
+    call = await house.heard(sid)
 
     assert call["status"] == "failed"
     assert "answered 403" in call["failed"]
-    page = await house.api("GET", f"/api/v1/calls?assistant_id={line.assistant['id']}")
-    assert page.body["items"] == []
+    assert advice in (await refused(house, line, sid, code))["ended_detail"]
+
+
+async def test_a_number_without_an_account_at_the_carrier_says_so_when_it_is_assigned_and_when_it_rings(
+    tmp_path: Path,
+) -> None:
+    without = dict.fromkeys(("CALLIOPE_CARRIERS__TWILIO__ACCOUNT_SID", "CALLIOPE_CARRIERS__TWILIO__AUTH_TOKEN"), "")
+    async with LocalStack(tmp_path, extra={"worker": without}) as stack, visiting(stack) as house:
+        line = await house.phone_line(a_document(twilio_config=None))
+        sid = await house.place(line, HELLO)
+        assert (await house.heard(sid))["status"] == "no-answer"
+        record = await refused(house, line, sid, "no_account")
+    assert "set twilio_config of the assistant" in record["ended_detail"]
+
+
+async def test_a_hook_for_the_wrong_carrier_is_refused_and_says_so(house: House) -> None:
+    line = await house.phone_line()
+    spec = {"assistant_id": line.assistant["id"], "carrier": "telnyx"}
+    assert (await house.api("PUT", f"/api/v1/phone-numbers/{quote(line.number)}", spec)).status == 200
+
+    sid = await house.place(line, HELLO)
+    assert (await house.heard(sid))["status"] == "no-answer"
+    assert "assigned with carrier telnyx" in (await refused(house, line, sid, "wrong_carrier"))["ended_detail"]
+
+
+async def refused(house: House, line: PhoneLine, sid: str, code: str) -> Json:
+    """The record of a call that was not taken, which lists find and webhooks tell too."""
+    record = await house.record(line, sid)
+    assert (record["status"], record["ended_reason"], record["refusal"]) == ("ended", "refused", code)
+    assert (record["from_number"], record["to_number"], names(record)) == (CALLER, line.number, ["refused"])
+    found = await house.api("GET", f"/api/v1/calls?ended_reason=refused&number={quote(line.number, safe='')}")
+    assert [item["id"] for item in found.body["items"]] == [record["id"]]
+    await house.delivered(line, record)
+    return record
 
 
 async def test_an_assistant_that_is_not_active_answers_no_more_and_answers_again_when_it_is(house: House) -> None:
@@ -58,7 +97,9 @@ async def test_an_assistant_that_is_not_active_answers_no_more_and_answers_again
     path = f"/api/v1/assistants/{line.assistant['id']}"
 
     assert (await house.api("PATCH", path, {"is_active": False})).status == 200
-    asleep = await house.heard(await house.place(line, HELLO))
+    sid = await house.place(line, HELLO)
+    asleep = await house.heard(sid)
+    await refused(house, line, sid, "inactive")
     assert (await house.api("PATCH", path, {"is_active": True})).status == 200
     awake = await house.heard(await house.place(line, HELLO))
 

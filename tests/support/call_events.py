@@ -107,9 +107,16 @@ _ENDS: Final = st.builds(
 )
 
 
+REFUSED: Final[dict[str, Any]] = {
+    **STARTED, "code": "signature", "detail": "compare twilio_config.auth_token", "genuine": False,
+}  # fmt: skip
+
+
 @st.composite
 def calls(draw: st.DrawFn, /, **whose: Any) -> list[Event]:
     """Calls that a worker could have journalled, with gaps where an event is still on its way."""
+    if draw(st.integers(0, 19)) == 0:
+        return told([("refused", REFUSED)], **whose)
     ended = draw(st.one_of(st.just([]), _ENDS))
     events = told([("started", STARTED), *draw(st.lists(_BETWEEN, max_size=15)), *ended], **whose)
     on_its_way = draw(st.sets(st.sampled_from(range(len(events))), max_size=2))

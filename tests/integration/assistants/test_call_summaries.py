@@ -36,8 +36,8 @@ async def listed(rows: MongoCallEvents, organization: str, **filters: Any) -> li
 def told(events: list[Event]) -> list[dict[str, Any]]:
     """What a list has to say: what the record says; nothing while the call's start is on its way."""
     record = record_of(events[0].entity_id, events).model_dump()
-    started = any(event.name == "started" for event in events)
-    return [{name: record[name] for name in CallSummary.model_fields}] if started else []
+    began = any(event.name in {"started", "refused"} for event in events)
+    return [{name: record[name] for name in CallSummary.model_fields}] if began else []
 
 
 @given(st.data())

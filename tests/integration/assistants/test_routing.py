@@ -14,10 +14,10 @@ from support.assistants import Asking, AssistantsProcess, a_bus
 from support.mongo import MongoServer
 from support.nats import NatsServer
 
-ON, OFF = "+15550001001", "+15550001002"
+ON, OFF, UNKNOWN = "+15550001001", "+15550001002", "+15550001009"
 
 
-async def test_a_known_number_is_answered_while_the_store_is_away_but_not_by_an_assistant_switched_off(
+async def test_a_known_number_is_known_while_the_store_is_away_and_whether_its_assistant_is_switched_off(
     own: AssistantsProcess, own_nats_server: NatsServer, own_mongo_server: MongoServer
 ) -> None:
     async with a_bus(own_nats_server.url) as bus:
@@ -31,13 +31,28 @@ async def test_a_known_number_is_answered_while_the_store_is_away_but_not_by_an_
             assert found.assistant.id == assistant_id
         off = {"assistant_id": made[OFF], "patch": {"is_active": False}}
         await asking.ask(Command.ASSISTANTS_UPDATE, off)
-        assert await directory.resolve(OFF) is None
+        asleep = await directory.resolve(OFF)
         own_mongo_server.kill()
         began = time.monotonic()
         remembered = await directory.resolve(ON)
         assert time.monotonic() - began < ASK_S + 0.5
+        still_asleep = await directory.resolve(OFF)
         with pytest.raises(CommandError) as caught:
-            await directory.resolve(OFF)
+            await directory.resolve(UNKNOWN)
     assert remembered is not None
-    assert remembered.assistant.id == made[ON]
+    assert (remembered.assistant.id, remembered.assistant.document["is_active"]) == (made[ON], True)
+    assert asleep == still_asleep
+    assert asleep is not None
+    assert (asleep.assistant.id, asleep.assistant.document["is_active"]) == (made[OFF], False)
     assert caught.value.code in {ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT}
+
+
+async def test_who_does_not_ask_for_assistants_that_are_switched_off_gets_none(asking: Asking) -> None:
+    """A worker of before looks at nothing more than whether there is an answer."""
+    made, number = await asking.create(is_active=False), "+15550001003"
+    await asking.ask(Command.PHONE_NUMBERS_ASSIGN, {"number": number, "spec": {"assistant_id": made.id}})
+    with pytest.raises(CommandError) as caught:
+        await asking.ask(Command.PHONE_NUMBERS_RESOLVE, {"number": number})
+    assert caught.value.code is ErrorCode.CONFLICT
+    found = await asking.ask(Command.PHONE_NUMBERS_RESOLVE, {"number": number, "also_inactive": True})
+    assert found["assistant"]["organization_id"] == asking.organization

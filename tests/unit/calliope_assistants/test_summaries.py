@@ -11,7 +11,7 @@ from calliope.contracts.base import Event
 from calliope.contracts.call_records import CallSummary, ListCalls
 from calliope_assistants.records import record_of
 from calliope_assistants.summaries import change_of, row_of, summary_of
-from support.call_events import a_call, an_event, calls
+from support.call_events import REFUSED, a_call, an_event, calls, told
 
 
 def listed(events: list[Event]) -> CallSummary:
@@ -33,6 +33,15 @@ def test_a_summary_counts_what_happened() -> None:
     assert [(tool.name, tool.calls, tool.failed) for tool in summary.tools] == [("book", 2, 1), ("lookup", 1, 0)]
     assert [(problem.provider, problem.count) for problem in summary.problems] == [("openai", 2), ("deepgram", 1)]
     assert (summary.problem_count, summary.summary) == (3, "Short.")
+
+
+def test_a_call_that_was_refused_began_and_ended_at_once_and_says_why() -> None:
+    (event,) = told([("refused", REFUSED)])
+    summary = listed([event])
+    assert (summary.status, summary.ended_reason, summary.refusal) == ("ended", "refused", "signature")
+    assert (summary.ended_detail, summary.duration_ms) == ("compare twilio_config.auth_token", 0.0)
+    assert summary.started_at == summary.ended_at == event.time
+    assert (summary.assistant_id, summary.from_number, summary.carrier_call_id) == ("asst_1", "+15550001", "CA1")
 
 
 def test_of_many_ways_to_fail_the_first_twenty_are_told_and_all_are_counted() -> None:

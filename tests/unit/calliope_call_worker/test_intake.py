@@ -53,6 +53,7 @@ class House:
             open_calls=around,
             opener=Opener([]),
             live=self.live,
+            refusals=around,
             start=self.start,
             media_url=lambda: "wss://worker/media",
         )

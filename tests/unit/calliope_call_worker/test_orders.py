@@ -18,6 +18,7 @@ from calliope.contracts.calls import (
     EVENT_NAMES,
     CallAnswered,
     CallEnded,
+    CallRefused,
     CarrierRequest,
     EndReason,
     Stage,
@@ -33,6 +34,7 @@ from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.failures import StageError
 from calliope_call_worker.providers.telephony.base import CarrierAccount, CarrierAction
 from calliope_call_worker.providers.telephony.telnyx import Telnyx
+from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import CarriersSettings, TelnyxSettings, WorkerSettings
 from support.whole_call import TwinJournal
@@ -75,11 +77,13 @@ class Bench:
         default_factory=lambda: WorkerSettings(carriers=CarriersSettings(telnyx=OURSELVES))
     )
     slots: int = 1
+    assistant: PinnedAssistant = ASSISTANT
     elsewhere: bool = False
     up: bool = True
     start_fails: StageError | None = None
     order_fails: ProviderError | None = None
     failed: list[tuple[str, Failure, str]] = field(default_factory=list)
+    refused: list[CallRefused] = field(default_factory=list)
     facts: tuple[Event, ...] = ()
     ordered: list[CarrierAction] = field(default_factory=list)
     started: list[CallPlan] = field(default_factory=list)
@@ -98,6 +102,7 @@ class Bench:
             open_calls=self,
             opener=Opener([]),
             live=LiveCalls(self.slots, lambda: None),
+            refusals=Refusals(self, lambda work, _: self._tasks.append(work), worker_id="w1", unsigned_per_minute=5),
             start=self.start,
             media_url=lambda: "ws://w/media",
         )
@@ -135,7 +140,7 @@ class Bench:
 
     async def resolve(self, number: str) -> ResolvedNumber | None:
         """See `Directory`."""
-        return ResolvedNumber(number=number, carrier="telnyx", assistant=ASSISTANT) if number == OURS else None
+        return ResolvedNumber(number=number, carrier="telnyx", assistant=self.assistant) if number == OURS else None
 
     async def pin(self, organization_id: str, assistant_id: str) -> PinnedAssistant | None:
         """See `Directory`."""
@@ -145,6 +150,8 @@ class Bench:
         """See `Journals`."""
         if self.elsewhere:
             raise OwnershipError("another worker has it")
+        if isinstance(first, CallRefused):
+            self.refused.append(first)
         return cast("Journal", TwinJournal())
 
     async def read(self, call_id: str) -> tuple[tuple[Event, ...], int]:
@@ -218,6 +225,31 @@ async def test_without_a_free_slot_the_caller_hears_busy() -> None:
     bench = Bench(slots=0)
     assert (await bench.hears(an_event("call.initiated")), bench.names) == (200, ["reject"])
     assert bench.ordered[0].body == {"cause": "USER_BUSY"}
+    assert [(refused.code, refused.genuine) for refused in bench.refused] == [("full", True)]
+
+
+async def test_an_assistant_that_is_switched_off_rejects_with_its_own_account() -> None:
+    bench = Bench(assistant=ASSISTANT.model_copy(update={"document": ASSISTANT.document | {"is_active": False}}))
+    assert (await bench.hears(an_event("call.initiated")), bench.names) == (200, ["reject"])
+    assert [(refused.code, refused.genuine) for refused in bench.refused] == [("inactive", True)]
+
+
+@pytest.mark.parametrize(
+    ("telnyx", "code", "words"),
+    [
+        (TelnyxSettings(), "no_account", "set telnyx_config of the assistant"),
+        (OURSELVES.model_copy(update={"public_key": None}), "signature", "no public key"),
+        (OURSELVES.model_copy(update={"connection_id": "8"}), "other_account", "set telnyx_config.connection_id"),
+    ],
+)
+async def test_a_call_that_an_account_does_not_fit_is_refused_with_words(
+    telnyx: TelnyxSettings, code: str, words: str
+) -> None:
+    bench = Bench(settings=WorkerSettings(carriers=CarriersSettings(telnyx=telnyx)))
+    await bench.hears(an_event("call.initiated"))
+    (refused,) = bench.refused
+    assert (refused.code, refused.genuine, bench.started) == (code, code == "other_account", [])
+    assert words in refused.detail
 
 
 @pytest.mark.parametrize(("key", "orders"), [(KEY, ["reject"]), (FORGER, [])])

@@ -3,14 +3,16 @@
 from typing import Any, cast
 
 import pytest
+from pydantic import SecretStr
 
 from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.calls import Direction
 from calliope.contracts.document.spec import AssistantSpec
 from calliope.errors import PermanentError
 from calliope.secrets import Opener
-from calliope_call_worker.plan import CallPlan, open_spec
+from calliope_call_worker.plan import CallPlan, NoAccountError, account_for, open_spec
 from calliope_call_worker.providers.llm.base import CallFacts
+from calliope_call_worker.settings import CarriersSettings, TelnyxSettings, TwilioSettings
 
 OURS, THEIRS = "+15550100", "+15550199"
 
@@ -35,6 +37,20 @@ def test_a_model_is_told_whose_number_is_whose(direction: Direction, from_number
         token="t",
     )
     assert plan.facts == CallFacts("CA1", assistant_number=OURS, caller_number=THEIRS)
+
+
+@pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
+def test_an_account_whose_secret_is_set_to_nothing_is_none(carrier: str) -> None:
+    """An empty key would let anybody sign."""
+    nothing = SecretStr("")
+    settings = CarriersSettings(
+        twilio=TwilioSettings(account_sid="AC1", auth_token=nothing),
+        telnyx=TelnyxSettings(connection_id="1", api_key=nothing, public_key=""),
+    )
+    with pytest.raises(NoAccountError):
+        account_for(
+            carrier, AssistantSpec.model_validate({"name": "Ann", "llm_provider_config": {"api_key": "k"}}), settings
+        )
 
 
 def test_a_stored_document_that_newer_rules_refuse_is_refused_without_its_values() -> None:

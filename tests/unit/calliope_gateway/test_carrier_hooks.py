@@ -9,6 +9,7 @@ import pytest
 from calliope.contracts.calls import CarrierResponse
 from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError, unavailable
+from calliope.observability.metrics import REGISTRY
 from support.http_surface import FakeBus, gateway
 
 Answer = Callable[[], Awaitable[CarrierResponse]]
@@ -54,6 +55,10 @@ async def _rings(workers: Workers, **settings: float) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
+def not_taken() -> float:
+    return REGISTRY.get_sample_value("calliope_calls_not_taken_total", {"carrier": "twilio"}) or 0.0
+
+
 @pytest.mark.promise("P4")
 async def test_what_a_dead_worker_was_asked_another_one_is_asked_too() -> None:
     workers = Workers(dead, well)
@@ -82,9 +87,10 @@ async def test_the_answer_of_a_slow_worker_counts_when_the_others_say_that_it_ha
 
 
 async def test_without_any_worker_nobody_waits() -> None:
-    workers = Workers(away)
+    workers, before = Workers(away), not_taken()
     assert "busy" in (await _rings(workers))[1]
     assert len(workers.asked) == 1
+    assert not_taken() == before + 1
 
 
 async def test_workers_that_are_all_dead_are_given_up() -> None:

@@ -22,6 +22,7 @@ from calliope.contracts.assistants import (
     PinnedAssistant,
     ReplaceAssistant,
     ResolvedNumber,
+    ResolveNumber,
     UpdateAssistant,
 )
 from calliope.contracts.base import CommandMessage, Event
@@ -128,7 +129,7 @@ class Handlers:
             return await self._number_service(command).held()
 
         @on(Command.PHONE_NUMBERS_RESOLVE)
-        async def resolve(command: CommandMessage[PhoneNumberRef]) -> ResolvedNumber:
+        async def resolve(command: CommandMessage[ResolveNumber]) -> ResolvedNumber:
             return await numbers.resolve(self._numbers, self._rows_of, command.payload)
 
     def _record_commands(self, bus: Bus) -> None:

@@ -14,6 +14,7 @@ from calliope.contracts.assistants import (
     PhoneNumberRef,
     PhoneNumberSpec,
     ResolvedNumber,
+    ResolveNumber,
 )
 from calliope.contracts.base import Event
 from calliope.contracts.errors import ErrorCode
@@ -119,11 +120,12 @@ class NumberService:
 
 
 async def resolve(
-    numbers: Numbers, assistants_of: Callable[[str], Assistants], payload: PhoneNumberRef
+    numbers: Numbers, assistants_of: Callable[[str], Assistants], payload: ResolveNumber
 ) -> ResolvedNumber:
     """Who answers a number: asked on behalf of a carrier, so of any organization.
 
-    Raises: CommandError: `not_found` when nobody does, `conflict` when its assistant is switched off.
+    Raises: CommandError: `not_found` when nobody does, `conflict` when its assistant is switched off, unless that was
+    asked for too.
     """
     row = await numbers.get(payload.number)
     if row is None or row.assistant_id is None:
@@ -131,7 +133,7 @@ async def resolve(
     assistant = await assistants_of(row.organization_id).get(row.assistant_id)
     if assistant is None:
         raise not_found("assistant", row.assistant_id)
-    if not assistant.document["is_active"]:
+    if not assistant.document["is_active"] and not payload.also_inactive:
         raise CommandError(ErrorCode.CONFLICT, "the assistant of this number is not active")
     return ResolvedNumber(number=row.number, carrier=row.carrier, assistant=pinned(assistant))
 

@@ -18,7 +18,9 @@ from calliope.contracts.call_records import CallProblem, CallStatus, CallSummary
 from calliope.contracts.calls import (
     CallAnalyzed,
     CallEnded,
+    CallRefused,
     CallStarted,
+    EndReason,
     ProviderFailed,
     ToolFinished,
     ToolStarted,
@@ -32,6 +34,9 @@ MAX_PROBLEMS: Final = 20
 """Ways to fail, not failures: each is told once, with its count."""
 STATUSES: Final = (CallStatus.RINGING, CallStatus.IN_PROGRESS, CallStatus.ENDED)
 """A call only ever moves on: its status is the furthest that an event tells."""
+_OF_THE_CALL: Final = {
+    "direction", "from_number", "to_number", "assistant_id", "assistant_revision", "carrier", "carrier_call_id",
+}  # fmt: skip
 _WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 FactT = TypeVar("FactT", bound=Message)
@@ -105,7 +110,9 @@ def read(event: Event, fact: type[FactT]) -> FactT | None:
 def _change_of(event: Event) -> Change:
     match event.name:
         case "started" if started := read(event, CallStarted):
-            return _started(event, started)
+            return _began(event, started, status=0)
+        case "refused" if refused := read(event, CallRefused):
+            return _refused(event, refused)
         case "answered":
             told = _sequenced(event, {"answered_at": _at(event)})
             return Change(greatest={"status": 1}, least={"told.answered": told})
@@ -130,16 +137,25 @@ def _change_of(event: Event) -> Change:
             return Change()
 
 
-def _started(event: Event, started: CallStarted) -> Change:
-    """A call has one, and its first event is that; so what is listed by may simply be put."""
+def _began(event: Event, fact: CallStarted | CallRefused, *, status: int, **says: Any) -> Change:
+    """A call has one such event, and it is its first; so what lists go by may simply be put."""
     listed_by = {
         "order": position(event.time, event.entity_id),
-        "assistant_id": started.assistant_id,
-        "from_number": started.from_number,
-        "to_number": started.to_number,
+        "assistant_id": fact.assistant_id,
+        "from_number": fact.from_number,
+        "to_number": fact.to_number,
     }
-    says = {**started.model_dump(mode="json", exclude={"worker_id"}), "started_at": _at(event)}
-    return Change(put=listed_by, greatest={"status": 0, "told.started": _sequenced(event, says)})
+    told = {**fact.model_dump(mode="json", include=_OF_THE_CALL), "started_at": _at(event), **says}
+    return Change(put=listed_by, greatest={"status": status, "told.began": _sequenced(event, told)})
+
+
+def _refused(event: Event, refused: CallRefused) -> Change:
+    """Begun and over at once."""
+    reason = EndReason.REFUSED.value
+    says = {"ended_reason": reason, "ended_detail": refused.detail, "refusal": refused.code, "duration_ms": 0.0}
+    change = _began(event, refused, status=2, ended_at=_at(event), **says)
+    change.put["ended_reason"] = reason
+    return change
 
 
 def _failed(event: Event, failed: ProviderFailed) -> Change:

@@ -11,6 +11,7 @@ from calliope.ids import derived_id
 from calliope.secrets import Opener
 from calliope_call_worker.plan import CallPlan, account_for, open_spec
 from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount, VoiceHook
+from calliope_call_worker.refusal_words import Refused, other_account, unsigned
 from calliope_call_worker.settings import WorkerSettings
 
 log = structlog.get_logger(__name__)
@@ -45,13 +46,23 @@ class Admission:
             token=secrets.token_urlsafe(24),
         )
 
+    def distrusts(
+        self, carrier: Carrier, request: CarrierRequest, hook: VoiceHook, account: CarrierAccount
+    ) -> Refused | None:
+        """Why not; None when this very account signed the hook and is named by it."""
+        if not carrier.verify(request, account, self._settings.public_url, time.time()):
+            url = self._settings.public_url.rstrip("/") + request.path_and_query.partition("?")[0]
+            return unsigned(carrier.name, hook, account.account_id, url, has_key=account.public_key is not None)
+        if hook.account_id != account.account_id:
+            return other_account(carrier.name, hook, account.account_id)
+        return None
+
     def trusts(self, carrier: Carrier, request: CarrierRequest, hook: VoiceHook, account: CarrierAccount) -> bool:
         """Whether this very account signed the hook and is named by it."""
-        signed = carrier.verify(request, account, self._settings.public_url, time.time())
-        if not signed or hook.account_id != account.account_id:
-            log.warning("carrier_hook.refused", carrier=carrier.name, reason="signature" if not signed else "account")
-            return False
-        return True
+        refused = self.distrusts(carrier, request, hook, account)
+        if refused is not None:
+            log.warning("carrier_hook.refused", carrier=carrier.name, reason=refused.code.value)
+        return refused is None
 
 
 def call_id_of(organization_id: str, carrier: Carrier, hook: VoiceHook) -> str:

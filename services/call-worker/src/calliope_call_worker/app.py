@@ -44,6 +44,7 @@ from calliope_call_worker.providers.telephony.base import RESUME, CarrierApi
 from calliope_call_worker.providers.telephony.telnyx import Telnyx
 from calliope_call_worker.providers.telephony.telnyx_api import TelnyxApi
 from calliope_call_worker.providers.telephony.twilio import Twilio, TwilioApi
+from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import WorkerSettings
 from calliope_call_worker.tools.http import HttpTools
@@ -94,6 +95,12 @@ class Worker:
                 open_calls=self.open_calls,
                 opener=opener,
                 live=self.live,
+                refusals=Refusals(
+                    journals,
+                    self._spawn,
+                    worker_id=self.worker_id,
+                    unsigned_per_minute=settings.call.unsigned_refusals_per_minute,
+                ),
                 start=self._start,
                 media_url=lambda: self._media_url,
             ),

@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from calliope.contracts.assistants import PinnedAssistant, ResolvedNumber
 from calliope.contracts.base import Event
 from calliope.contracts.calls import (
     CallEnded,
@@ -18,6 +19,7 @@ from calliope.contracts.calls import (
     CarrierResponse,
     EndReason,
     ProviderFailed,
+    Refusal,
     Resumed,
 )
 from calliope.errors import PermanentError, TransientError
@@ -37,6 +39,8 @@ from calliope_call_worker.providers.telephony.base import (
     MediaAnswer,
     VoiceHook,
 )
+from calliope_call_worker.refusal_words import FULL, INACTIVE, Refused, not_planned, wrong_carrier
+from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCall, LiveCalls
 from calliope_call_worker.settings import WorkerSettings
 
@@ -62,6 +66,7 @@ class Intake:
         open_calls: OpenCalls,
         opener: Opener,
         live: LiveCalls,
+        refusals: Refusals,
         start: StartCall,
         media_url: Callable[[], str],
     ) -> None:
@@ -75,6 +80,7 @@ class Intake:
         self._open_calls = open_calls
         self._admission = Admission(settings, opener)
         self._live = live
+        self._refusals = refusals
         self._start = start
         self._media_url = media_url
         self._beginning: dict[str, asyncio.Event] = {}
@@ -95,23 +101,40 @@ class Intake:
                 return await self._accept_new(carrier, hook, request)
             return await self._go_on(carrier, hook, request)
         except PermanentError as exc:
-            log.error("call.refused", reason=str(exc), carrier=carrier.name)  # noqa: TRY400 - its words say it all
+            log.error("carrier_hook.failed", reason=str(exc), carrier=carrier.name)  # noqa: TRY400 - its words say all
             return carrier.refuse("rejected").response
 
     async def _accept_new(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
         resolved = await self._directory.resolve(hook.our_number)
-        if resolved is None or resolved.carrier != carrier.name:
+        if resolved is None:
+            self._refusals.count(carrier.name, Refusal.UNKNOWN_NUMBER)
             return self._nobody(carrier, hook, request)
-        plan = self._admission.plan(carrier, hook, resolved.assistant)
-        if not self._admission.trusts(carrier, request, hook, plan.account):
+        plan = self._planned(carrier, hook, resolved)
+        if isinstance(plan, Refused):
+            self._refusals.note(carrier.name, hook, resolved.assistant, plan)
+            return self._nobody(carrier, hook, request)
+        distrust = self._admission.distrusts(carrier, request, hook, plan.account)
+        if distrust is not None:
+            self._refusals.note(carrier.name, hook, resolved.assistant, distrust)
             return FORBIDDEN
+        if not plan.spec.is_active:
+            self._refusals.note(carrier.name, hook, resolved.assistant, INACTIVE)
+            return self._orders.follow(plan, carrier.refuse("rejected"))
         if (twin := self._beginning.get(plan.call_id)) is not None:
             await twin.wait()  # bounded: whoever begins it waits for the bus no longer than a first fact may take
         known = self._live.get(plan.call_id)
         if known is not None:
             return self._media_answer(known.plan)
         with self._begins(plan.call_id):
-            return await self._take(carrier, plan)
+            return await self._take(carrier, plan, hook, resolved.assistant)
+
+    def _planned(self, carrier: Carrier, hook: VoiceHook, resolved: ResolvedNumber) -> CallPlan | Refused:
+        if resolved.carrier != carrier.name:
+            return wrong_carrier(carrier.name, resolved.carrier)
+        try:
+            return self._admission.plan(carrier, hook, resolved.assistant)
+        except PermanentError as exc:
+            return not_planned(carrier.name, exc)
 
     @contextmanager
     def _begins(self, call_id: str) -> Iterator[None]:
@@ -123,10 +146,13 @@ class Intake:
             del self._beginning[call_id]
             begun.set()
 
-    async def _take(self, carrier: Carrier, plan: CallPlan) -> CarrierResponse:
+    async def _take(
+        self, carrier: Carrier, plan: CallPlan, hook: VoiceHook, pinned: PinnedAssistant
+    ) -> CarrierResponse:
         if not self._live.reserve(plan.call_id):
-            log.warning("call.refused", reason="no free slot", carrier=carrier.name)
             if self._orders.commands(carrier.name):
+                if self._live.full:
+                    self._refusals.note(carrier.name, hook, pinned, FULL)
                 return self._orders.follow(plan, carrier.refuse("busy"))
             raise TransientError("no free slot", retry_after_s=1.0)  # the gateway says so, unless another has the call
         try:
@@ -136,7 +162,7 @@ class Intake:
             return await self._begin(plan, journal)
         except OwnershipError as exc:
             self._live.release(plan.call_id)
-            log.warning("call.refused", reason="another worker has it", call_id=plan.call_id)
+            log.info("call.elsewhere", reason="another worker has it", call_id=plan.call_id)
             if self._orders.commands(carrier.name):
                 return self._orders.follow(plan, carrier.leave())
             raise TransientError("another worker has the call; its answer counts", retry_after_s=1.0) from exc
@@ -147,7 +173,6 @@ class Intake:
 
     def _nobody(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
         """Refuse; a carrier that is told by REST can be told only with an account, here the installation's."""
-        log.warning("call.refused", reason="nobody answers this number", carrier=carrier.name)
         answer = carrier.refuse("rejected")
         account = own_account(carrier.name, self._settings.carriers)
         if answer.action is None or account is None or not self._admission.trusts(carrier, request, hook, account):

@@ -18,6 +18,10 @@ from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccoun
 from calliope_call_worker.settings import CarriersSettings
 
 
+class NoAccountError(PermanentError):
+    """Nobody has an account at the carrier that the call came from."""
+
+
 @dataclass(frozen=True, slots=True)
 class Continuation:
     """Where a call that is taken over had got to.
@@ -83,7 +87,7 @@ def open_spec(pinned: PinnedAssistant, opener: Opener) -> AssistantSpec:
 
 
 def account_for(carrier: str, spec: AssistantSpec, settings: CarriersSettings) -> CarrierAccount:
-    """The assistant's own account, else the installation's. Raises: PermanentError, when there is neither."""
+    """The assistant's own account, else the installation's. Raises: NoAccountError, when there is neither."""
     account = own_account(carrier, settings)
     if carrier == "twilio" and spec.twilio_config is not None:
         twilio = spec.twilio_config
@@ -93,17 +97,17 @@ def account_for(carrier: str, spec: AssistantSpec, settings: CarriersSettings) -
         key = telnyx.public_key or settings.telnyx.public_key
         account = CarrierAccount(telnyx.connection_id, telnyx.api_key.get_secret_value(), key)
     if account is None:
-        raise PermanentError(f"the assistant has no {carrier} account, and neither has this installation")
+        raise NoAccountError(f"the assistant has no {carrier} account, and neither has this installation")
     return account
 
 
 def own_account(carrier: str, settings: CarriersSettings) -> CarrierAccount | None:
-    """The installation's account at a carrier."""
+    """The installation's account at a carrier; a variable that is set to nothing names none."""
     twilio, telnyx = settings.twilio, settings.telnyx
-    if carrier == "twilio" and twilio.account_sid is not None and twilio.auth_token is not None:
+    if carrier == "twilio" and twilio.account_sid and twilio.auth_token and twilio.auth_token.get_secret_value():
         return CarrierAccount(twilio.account_sid, twilio.auth_token.get_secret_value())
-    if carrier == "telnyx" and telnyx.connection_id is not None and telnyx.api_key is not None:
-        return CarrierAccount(telnyx.connection_id, telnyx.api_key.get_secret_value(), telnyx.public_key)
+    if carrier == "telnyx" and telnyx.connection_id and telnyx.api_key and telnyx.api_key.get_secret_value():
+        return CarrierAccount(telnyx.connection_id, telnyx.api_key.get_secret_value(), telnyx.public_key or None)
     return None
 
 

@@ -11,7 +11,10 @@ class Directory(Protocol):
     """Knows which assistant answers a number."""
 
     async def resolve(self, number: str) -> ResolvedNumber | None:
-        """The number's assistant; None, when nobody answers it. Raises: TransientError, when it cannot be known now."""
+        """The number's assistant, also one that is not active; None, when the number is nobody's.
+
+        Raises: TransientError, when it cannot be known now.
+        """
 
     async def pin(self, organization_id: str, assistant_id: str) -> PinnedAssistant | None:
         """An assistant by id, as of now."""

@@ -38,6 +38,11 @@ class CallSettings(Part):
         description="A call that no worker has held for so long is ended as `worker_lost`; above the 540 s for which a "
         "worker that lost the bus keeps a call's facts.",
     )
+    unsigned_refusals_per_minute: PositiveInt = Field(
+        default=6,
+        description="Hooks with a wrong signature, or that cannot be checked, may be a stranger's: of each number only "
+        "so many a minute and worker make a record of a refused call; the others are counted.",
+    )
     history_characters: PositiveInt = Field(default=60_000, description="Older turns are left out of requests.")
 
 

@@ -144,6 +144,14 @@ class PhoneNumberRef(Message):
     number: str = Field(max_length=32)
 
 
+class ResolveNumber(PhoneNumberRef):
+    """Who answers a number, asked on behalf of a carrier."""
+
+    also_inactive: bool = Field(
+        default=False, description="Also when its assistant is switched off: whoever asks looks at `is_active`."
+    )
+
+
 class PhoneNumberList(Message):
     """Every number of the organization, at most 1000."""
 

@@ -101,6 +101,11 @@ class CallSummary(Message):
     )
     ended_reason: EndReason | None = Field(default=None, description="Why it ended; absent until then.")
     ended_detail: str = Field(default="", description="What is known beyond the reason, in words.")
+    refusal: str | None = Field(
+        default=None,
+        description="Why a call of `ended_reason` `refused` was not taken; stable. `ended_detail` says what to do.",
+        examples=["signature"],
+    )
     duration_ms: float | None = Field(
         default=None, description="How long media flowed, in milliseconds.", examples=[17200]
     )

@@ -59,6 +59,7 @@ class EndReason(StrEnum):
     NO_ANSWER = "no_answer"
     BUSY = "busy"
     REJECTED = "rejected"
+    REFUSED = "refused"
     FAILED = "failed"
 
 
@@ -284,6 +285,37 @@ class CallEnded(Message):
     turns: NonNegativeInt = 0
 
 
+class Refusal(StrEnum):
+    """Why Calliope did not take a call. Stable; match on it. The words beside it say what to do."""
+
+    NO_ACCOUNT = "no_account"
+    SIGNATURE = "signature"
+    OTHER_ACCOUNT = "other_account"
+    WRONG_CARRIER = "wrong_carrier"
+    INACTIVE = "inactive"
+    DOCUMENT = "document"
+    FULL = "full"
+    UNKNOWN_NUMBER = "unknown_number"
+
+
+class CallRefused(Message):
+    """A call was not taken. The only fact of its id: the same call, asked about again and taken, has another."""
+
+    code: str = Field(description="Stable: `no_account`, `signature`, `inactive` …", examples=["signature"])
+    detail: str = Field(max_length=500, description="Why, and what to do about it.")
+    genuine: bool = Field(
+        description="Whether the carrier's signature was right. Else a stranger may have made this call up."
+    )
+    direction: Direction
+    from_number: str = Field(max_length=128)
+    to_number: str = Field(max_length=128)
+    assistant_id: Token
+    assistant_revision: PositiveInt
+    carrier: str
+    carrier_call_id: str = Field(max_length=128)
+    worker_id: str
+
+
 class AnalysisStatus(StrEnum):
     """How the work after the call went."""
 
@@ -306,6 +338,7 @@ class CallAnalyzed(Message):
 
 
 CALL_EVENTS: Final[dict[str, type[Message]]] = {
+    "refused": CallRefused,
     "started": CallStarted,
     "answered": CallAnswered,
     "turn_started": TurnStarted,

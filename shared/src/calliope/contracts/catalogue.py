@@ -94,7 +94,7 @@ COMMANDS: Final = (
     ),
     _assistants(
         Command.PHONE_NUMBERS_RESOLVE,
-        assistants.PhoneNumberRef,
+        assistants.ResolveNumber,
         assistants.ResolvedNumber,
         "Who answers a number, of whichever organization.",
     ),

@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from calliope.contracts.assistants import AssistantRef, PhoneNumberRef, PinnedAssistant, ResolvedNumber
+from calliope.contracts.assistants import AssistantRef, PinnedAssistant, ResolvedNumber, ResolveNumber
 from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
@@ -31,7 +31,7 @@ class BusDirectory:
         try:
             resolved = await self._commands.call(
                 Command.PHONE_NUMBERS_RESOLVE,
-                PhoneNumberRef(number=number[:32]),
+                ResolveNumber(number=number[:32], also_inactive=True),
                 reply_type=ResolvedNumber,
                 timeout_s=ASK_S,
             )

@@ -16,6 +16,7 @@ from calliope.contracts.calls import CarrierRequest, CarrierResponse
 from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
+from calliope.observability import metrics
 from calliope_gateway.http.reading import read_body
 from calliope_gateway.ports import Commands
 from calliope_gateway.settings import GatewaySettings
@@ -35,6 +36,9 @@ _HANG_UP: Final = {**_BUSY, "twilio": CarrierResponse(status=200, body=_TWIML.fo
 # Relative to the address of the hook itself, as Twilio resolves it; what it then signs includes the query.
 _ASK_AGAIN: Final = '<Pause length="{pause}"/><Redirect method="POST">{call_id}?try={number}</Redirect>'
 PAUSE_S: Final = 1
+_NOT_TAKEN: Final = metrics.counter(
+    "calliope_calls_not_taken_total", "Calls refused because no worker had a free slot, or none answered.", "carrier"
+)
 
 
 class CarrierHooks:
@@ -62,9 +66,13 @@ class CarrierHooks:
         return web.Response(status=answer.status, text=answer.body, content_type=answer.content_type)
 
     def _without_worker(self, request: web.Request) -> CarrierResponse:
-        """A new call has no one to take it; one that runs waits for the worker that comes back, or for another."""
+        """A new call has no one to take it; one that runs waits for the worker that comes back, or for another.
+
+        Whose number it is only workers learn, so a call that none was there for is counted here and has no record.
+        """
         carrier, call_id = request.match_info["carrier"], request.match_info.get("call_id")
         if call_id is None:
+            _NOT_TAKEN.labels(carrier).inc()
             return _BUSY[carrier]
         number = _try(request) + 1
         if carrier != "twilio" or number * PAUSE_S > self._settings.resume_wait_s:
