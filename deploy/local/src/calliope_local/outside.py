@@ -153,7 +153,10 @@ def _advice(choices: tuple[Choice, ...], public_url: str | None) -> Iterator[str
             " nothing else; real ears and voices need a real number."
         )
     if any(choice.is_real for choice in choices):
-        yield "An assistant that brings its own api_key sends it to the real vendor: a made-up one is refused there."
+        yield (
+            "An assistant's own api_key goes to the real vendor; one that begins with `sandbox-`, as in examples/,"
+            " is replaced by yours."
+        )
 
 
 def _row(choice: Choice) -> tuple[str, str, str, str]:

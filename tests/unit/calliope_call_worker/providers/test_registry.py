@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 from pydantic import SecretStr
 
@@ -12,8 +13,8 @@ from calliope.contracts.document.spec import AssistantSpec
 from calliope.contracts.document.tts import TtsProvider
 from calliope.settings import EgressSettings
 from calliope_call_worker.providers.errors import Failure, ProviderError
-from calliope_call_worker.providers.llm.base import CallFacts
-from calliope_call_worker.providers.registry import Providers, open_providers
+from calliope_call_worker.providers.llm.base import CallFacts, LanguageModel
+from calliope_call_worker.providers.registry import LLM_VENDORS, LlmVendor, Providers, open_providers
 from calliope_call_worker.providers.settings import (
     AnthropicSettings,
     AuraSettings,
@@ -105,3 +106,30 @@ async def test_another_server_may_answer_in_a_vendors_place_with_the_models_that
         for wanted, asked in (("gpt-4o", "small"), ("large", "large"), (None, "small")):
             link = providers.link(provider, LlmProviderConfig(model=wanted), CallFacts())
             assert (link.model.name, link.model.model) == ("custom", asked)
+
+
+@pytest.mark.parametrize(
+    ("own", "installation", "asked_with"),
+    [
+        ("sandbox-openai", "sk-real", "sk-real"),
+        ("sk-own", "sk-real", "sk-own"),
+        ("sandbox-mine", "sandbox-openai", "sandbox-mine"),
+        ("sandbox-mine", None, "sandbox-mine"),
+    ],
+)
+async def test_a_key_that_was_made_for_an_emulator_is_not_sent_to_a_real_vendor(
+    monkeypatch: pytest.MonkeyPatch, own: str, installation: str | None, asked_with: str
+) -> None:
+    seen: list[str] = []
+    made = LLM_VENDORS[LlmProvider.OPENAI]
+
+    def make(session: aiohttp.ClientSession, /, *, url: str, model: str, api_key: str) -> LanguageModel:
+        seen.append(api_key)
+        return made.make(session, url=url, model=model, api_key=api_key)
+
+    monkeypatch.setitem(LLM_VENDORS, LlmProvider.OPENAI, LlmVendor(make, made.settings))
+    settings = ProvidersSettings.model_validate({"openai": {"api_key": installation}})
+    async with open_providers(settings, EgressSettings()) as providers:
+        providers.link(LlmProvider.OPENAI, LlmProviderConfig(api_key=SecretStr(own)), CallFacts())
+
+    assert seen == [asked_with]
