@@ -217,5 +217,11 @@ async def test_the_docs_page_needs_no_network(client: Client) -> None:
     assert "connect-src 'self'" in answer.headers["Content-Security-Policy"]
 
 
+async def test_the_docs_page_writes_text_and_never_markup(client: Client) -> None:
+    """Descriptions and examples come from a document; none of them can become a script of the page."""
+    page = await (await client.get("/docs")).text()
+    assert [name for name in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write") if name in page] == []
+
+
 def test_every_error_code_has_a_status() -> None:
     assert set(STATUS) == set(ErrorCode)

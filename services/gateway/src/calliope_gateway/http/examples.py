@@ -14,7 +14,7 @@ _DOCUMENT: Final[dict[str, Any]] = {
     "llm_provider": "openai",
     "llm_provider_config": {"api_key": "sk-your-key", "model": "gpt-4o-mini"},
     "llm_settings": {
-        "system_prompt": "You are the receptionist of Dr. Bell's practice. Answer in one or two short sentences.",
+        "system_prompt": "You are the receptionist of a dental practice. Answer in one or two short sentences.",
         "welcome_message": "Hello, this is the practice of Dr. Bell. How can I help you?",
     },
     "tts_settings": {"provider": "elevenlabs", "voice_id": "rachel"},
