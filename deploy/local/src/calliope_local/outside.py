@@ -59,6 +59,11 @@ class Outside:
         """Where carriers bring audio: the same address, as a websocket."""
         return None if self.public_url is None else "ws" + self.public_url.removeprefix("http") + "/media"
 
+    @property
+    def real_speech(self) -> tuple[str, ...]:
+        """Real recognisers and voices; they and the sandbox's callers do not understand each other."""
+        return tuple(one.vendor.name for one in self.choices if one.is_real and one.vendor.does in {RECOGNISER, VOICE})
+
     def worker(self, emulated: Mapping[str, str]) -> dict[str, str]:
         """The worker's variables, given those of an emulated world."""
         kept = {name: value for name, value in emulated.items() if not name.startswith(self.real)}

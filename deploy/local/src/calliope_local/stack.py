@@ -163,6 +163,7 @@ class LocalStack:
             "telnyx_api_key": self.keys.telnyx_api_key,
             "telnyx_public_key": self.keys.telnyx_public_key,
             "telnyx_signing_key": self.keys.telnyx_signing_key,
+            "real_speech": ", ".join(self._outside.real_speech),
         }
 
     def _start_all(self, *names: str) -> None:

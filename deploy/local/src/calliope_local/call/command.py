@@ -3,7 +3,7 @@
 import argparse
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,10 @@ IDLE_S: Final = 300.0
 QUIET_S: Final = IDLE_S * 2
 """Longest time in which a live call tells nothing."""
 LONGEST_S: Final = 4 * 3_600.0
+REAL_SPEECH: Final = (
+    "{} here: the vendor itself, not the sandbox. Callers of the sandbox speak in tones that only the sandbox"
+    " understands, so expect silence; call with a telephone, or start the stack without that key."
+)
 RETRY_S: Final = 0.5
 HANG_UP_S: Final = 10.0
 FULL: Final = 409
@@ -47,7 +51,7 @@ class LiveCall:
     def tell(self) -> None:
         """Print the talk until it ends; for a thread."""
         try:
-            print_live(lines(f"{self.stack.sandbox}/sandbox{self.path}/live", timeout_s=QUIET_S))
+            print_live(_announced(lines(f"{self.stack.sandbox}/sandbox{self.path}/live", timeout_s=QUIET_S)))
         except OSError as exc:
             say(f"   The sandbox tells no more of this call: {exc}")
         finally:
@@ -74,6 +78,16 @@ class LiveCall:
         return dict(self.stack.box("GET", self.path))
 
 
+def _announced(events: Iterable[Json]) -> Iterator[Json]:
+    """Says when the assistant picks up: its first words are printed only when it has said them."""
+    answered = False
+    for event in events:
+        if event.get("type") == "stream" and not answered:
+            answered = True
+            say("   answered; the line is open")
+        yield event
+
+
 def main(arguments: list[str], file: Path) -> int:
     """Exit status 0 when somebody answered and nothing that the script expects is missing.
 
@@ -88,6 +102,8 @@ def main(arguments: list[str], file: Path) -> int:
     stack = RunningStack.of(file)
     line = choose(stack, chosen.number or None)
     check_account(stack, line)
+    if stack.real_speech:
+        say(REAL_SPEECH.format(stack.real_speech))
     scenario = None if chosen.script is None else load_call(chosen.script, stack.sandbox, line.assistant)
     with _Prepared(stack, line, scenario):
         call, record = _play(stack, line, scenario, chosen.text or None)

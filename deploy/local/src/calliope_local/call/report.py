@@ -62,11 +62,8 @@ def print_unanswered(stack: RunningStack, assistant: Json, call: Json, record: J
 
 def why_unanswered(assistant: Json, call: Json, record: Json | None) -> str:
     """The refusal that the record tells, else what can be seen from outside."""
-    events: list[Json] = [] if record is None else record["events"]
-    for event in events:
-        told = event["data"].get("detail") or event["data"].get("reason")
-        if record is not None and record["ended_reason"] == REFUSED and told:
-            return str(told)
+    if record is not None and record["ended_reason"] == REFUSED and record.get("ended_detail"):
+        return f"{record['ended_detail']}."
     if not assistant["is_active"]:
         return f"“{assistant['name']}” is not active; set its is_active to true."
     if call["status"] == "busy":
