@@ -4,10 +4,10 @@ Blocks marked `test` run as they stand, with folders and ports of the test in pl
 `start` is carried out by starting what its units start, with their environment files. The others are only read.
 """
 
-import asyncio
 import base64
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,15 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
-from calliope import api_keys
-from calliope.contracts.identity import CreateApiKey, CreateOrganization, Organization, StoredApiKey
-from calliope.contracts.subjects import Command
-from calliope.ids import new_id
-from calliope.messaging.broker import build_broker, start, stop
-from calliope.messaging.command_client import CommandClient
-from calliope.settings import NatsSettings
 from calliope_local.env_file import known_variables, read_env_file
 from calliope_local.outside import Here, decide
 from calliope_local.probes import accepts_tcp, answers_http, free_ports
@@ -68,7 +60,7 @@ class Machine:
         script = 'sudo() { "$@"; }\n' + "\n".join(self.here(block.text) for block in blocks)
         done = subprocess.run(  # noqa: S603 - our own page
             ["/bin/bash", "-euo", "pipefail", "-c", script],
-            env=os.environ | variables,
+            env=os.environ | variables | {"PATH": f"{self.folder / 'sbin'}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
             timeout=BLOCK_S,
@@ -84,7 +76,7 @@ class Machine:
             for line in (self.folder / "etc" / file).read_text().splitlines():
                 if line and not line.startswith("#"):
                     name, _, value = line.partition("=")
-                    found[name] = value
+                    found[name] = "".join(shlex.split(value))
         return found
 
     def process(self, unit: str, instance: str, guardian: Guardian) -> Process:
@@ -106,7 +98,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path, dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
 
 
-def halves() -> tuple[list[Block], list[Block]]:
+def around_the_start() -> tuple[list[Block], list[Block]]:
     """Blocks to run before and after the services are started."""
     marked = [block for block in blocks_of(PAGE) if block.mark in {"test", "start"}]
     at = next(number for number, block in enumerate(marked) if block.mark == "start")
@@ -115,16 +107,18 @@ def halves() -> tuple[list[Block], list[Block]]:
 
 @pytest.fixture
 def settled(machine: Machine) -> Machine:
-    """Sections 2 and 3 done; the bus's configuration has this machine's places too."""
-    machine.run(halves()[0])
+    """Sections 2 and 3 done; what they copied has this machine's places too."""
+    *before, secrets = around_the_start()[0]
+    machine.run(before)
     for file in (machine.folder / "etc" / "nats.conf", machine.folder / "sbin" / "calliope-admin"):
         file.write_text(machine.here(file.read_text()))
+    machine.run([secrets])
     return machine
 
 
 @pytest.fixture
 def started(settled: Machine) -> Iterator[Machine]:
-    """Section 4 done, with a first key that section 5 would make."""
+    """Section 4 done."""
     [start] = [block.text for block in blocks_of(PAGE) if block.mark == "start"]
     assert re.findall(r"--now (calliope\S+(?: calliope\S+)*)", start) == [
         "calliope-nats calliope-store",
@@ -166,11 +160,13 @@ def test_each_service_gets_what_it_reads_and_nobody_anothers_secret(settled: Mac
 
 
 def test_the_installation_starts_and_a_number_gets_an_assistant(started: Machine) -> None:
-    key = first_key(started)
+    [last] = [block for block in blocks_of(PAGE) if block.mark == "test KEY"]
 
-    said = started.run(halves()[1], KEY=key, OPENAI_API_KEY=MODEL_KEY)
+    ready = started.run(around_the_start()[1])
+    [key] = re.findall(r"\bcal_live_\w+", ready)
+    said = started.run([last], KEY=key, OPENAI_API_KEY=MODEL_KEY)
 
-    assert said.count("ready") == 4
+    assert ready.count(" ready") == 4
     assert MODEL_KEY not in said
     assert '"number":"+15550002222"' in said.replace(" ", "")
 
@@ -192,42 +188,6 @@ def answer_of(url: str, body: bytes | None = None) -> tuple[int, str]:
     except urllib.error.HTTPError as exc:
         with exc:
             return exc.code, exc.headers.get_content_type()
-
-
-def first_key(machine: Machine) -> str:
-    """What section 5 makes."""
-    return asyncio.run(make_key(machine))
-
-
-async def make_key(machine: Machine) -> str:
-    """As the admin command asks for it: over the bus, with the user of the page."""
-    given = machine.variables("common.env")
-    user, password = given["CALLIOPE_NATS__USER"], SecretStr(given["CALLIOPE_NATS__PASSWORD"])
-    bus = build_broker(
-        NatsSettings(url=f"nats://127.0.0.1:{machine.ports['4222']}", user=user, password=password), "admin"
-    )
-    await start(bus, within_s=10)
-    try:
-        commands, key = CommandClient(bus), api_keys.generate()
-        made = await commands.call(
-            Command.ORGANIZATIONS_CREATE,
-            CreateOrganization(name="Dental practice"),
-            reply_type=Organization,
-            command_id=new_id("test"),
-            timeout_s=10,
-        )
-        spec = {"name": "back office", "scopes": ["read", "write"]}
-        await commands.call(
-            Command.API_KEYS_CREATE,
-            CreateApiKey(spec=spec, key_sha256=api_keys.digest(key), last4=key[-4:]),
-            reply_type=StoredApiKey,
-            organization=made.id,
-            command_id=new_id("test"),
-            timeout_s=10,
-        )
-    finally:
-        await stop(bus)
-    return key
 
 
 def test_what_is_not_run_is_at_least_a_shell_script_and_names_what_there_is() -> None:
