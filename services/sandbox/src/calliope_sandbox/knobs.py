@@ -57,6 +57,7 @@ class VoiceKnobs:
 class ElevenlabsKnobs(VoiceKnobs):
     """ElevenLabs' voices, over one socket with contexts."""
 
+    speaking_keys: tuple[str, ...] = ("tts-only",)  # may speak, and may not read voices and models
     max_contexts: int = 5
     inactivity_s: float = 20.0
     voice_char_ms: Mapping[str, int] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """Twin of Anthropic's messages API."""
 
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,14 +11,18 @@ from aiohttp import web
 from calliope_sandbox.answers import Answer, CallTool, Fail
 from calliope_sandbox.conversations import Conversation, from_messages_body
 from calliope_sandbox.endpoints import ASK, QUESTION, Endpoint, serve
+from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import LlmKnobs
-from calliope_sandbox.vendors.anthropic_checks import key_of, refuse_body, refuse_key
+from calliope_sandbox.vendors.anthropic_checks import key_of, no_such_model, refuse_body, refuse_key, refuse_version
 from calliope_sandbox.vendors.anthropic_wire import Stream, failed_body, whole
 from calliope_sandbox.vendors.host import Host
-from calliope_sandbox.vendors.model_twin import ModelTwin, Wire
+from calliope_sandbox.vendors.model_twin import ModelTwin, Wire, described, error
 from calliope_sandbox.vendors.replies import Limits, Refusal, Reply
+from calliope_sandbox.vendors.rest import MISSING
 
 _Json = dict[str, Any]
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+_MODELS = ("claude-haiku-5-5", "claude-sonnet-5-5", "claude-haiku-4-5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +93,35 @@ def mount(app: web.Application, host: Host) -> None:
     asked = {"model": "claude-haiku-5-5", "max_tokens": 100, "messages": [{"role": "user", "content": QUESTION}]}
     headers = {"x-api-key": "any-key", "anthropic-version": "2023-06-01"}
     serve(app, Endpoint(ASK, "POST", "/anthropic/v1/messages", "anthropic", headers=headers, body=asked))
+    app.router.add_get("/anthropic/v1/models", _described(host, lambda _: as_json(_listing())))
+    app.router.add_get("/anthropic/v1/models/{model}", _described(host, _one))
+
+
+def _described(host: Host, tell: Callable[[web.Request], web.Response]) -> Handler:
+    """What is told of models, to those who have a key."""
+
+    def refuse(request: web.Request) -> Refusal | None:
+        refusal = refuse_key(request.headers, host.knobs.anthropic.rejected_keys)
+        return refusal or refuse_version(request.headers.get("anthropic-version"))
+
+    return described(host, Messages(), refuse, tell)
+
+
+def _listing() -> _Json:
+    models = [_model(name) for name in _MODELS]
+    return {"data": models, "has_more": False, "first_id": _MODELS[0], "last_id": _MODELS[-1]}
+
+
+def _one(request: web.Request) -> web.Response:
+    name = request.match_info["model"]
+    return error(no_such_model(name), {}) if name.startswith(MISSING) else as_json(_model(name))
+
+
+def _model(name: str) -> _Json:
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": name,
+        "created_at": "2026-01-01T00:00:00Z",
+        "lifecycle": "active",
+    }

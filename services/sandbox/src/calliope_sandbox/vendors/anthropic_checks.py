@@ -6,6 +6,7 @@ from typing import Any
 
 from calliope_sandbox.vendors.anthropic_wire import error_body
 from calliope_sandbox.vendors.replies import Refusal
+from calliope_sandbox.vendors.rest import MISSING
 
 _Json = dict[str, Any]
 _VERSIONS = ("2023-06-01", "2026-10-21")
@@ -15,7 +16,6 @@ _FIELDS = frozenset(
 )
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
-_MISSING_MODELS = ("no-such", "missing")
 # Per family: which `thinking.type` is taken, whether it thinks unasked, and whether sampling settings are taken.
 _ALWAYS_THINKS = re.compile(r"claude-(opus-5-5|fable|mythos)")
 _THINKS_UNASKED = re.compile(r"claude-(haiku|sonnet|opus)-5")
@@ -36,10 +36,22 @@ def key_of(headers: Mapping[str, str]) -> str:
     return headers.get("x-api-key") or headers.get("Authorization", "").removeprefix("Bearer ").strip()
 
 
+def refuse_version(version: str | None) -> Refusal | None:
+    """400 unless the API is asked for in a version that it has."""
+    if version in _VERSIONS:
+        return None
+    return _bad("anthropic-version: header is required" if version is None else "anthropic-version: not a version")
+
+
+def no_such_model(model: str) -> Refusal:
+    """404 for a model that does not exist, or not for this key."""
+    return Refusal(404, error_body(f"model: {model}", "not_found_error"))
+
+
 def refuse_body(body: Any, version: str | None) -> Refusal | None:
     """400 or 404 for what the API does not take."""
     if version not in _VERSIONS:
-        return _bad("anthropic-version: header is required" if version is None else "anthropic-version: not a version")
+        return refuse_version(version)
     if not isinstance(body, dict):
         return _bad("The request body is not valid JSON")
     for name in ("model", "max_tokens", "messages"):
@@ -48,8 +60,8 @@ def refuse_body(body: Any, version: str | None) -> Refusal | None:
     if unknown := sorted(set(body) - _FIELDS):
         return _bad(f"{unknown[0]}: Extra inputs are not permitted")
     model = str(body["model"])
-    if model.startswith(_MISSING_MODELS):
-        return Refusal(404, error_body(f"model: {model}", "not_found_error"))
+    if model.startswith(MISSING):
+        return no_such_model(model)
     if not isinstance(body["max_tokens"], int) or body["max_tokens"] < 0:
         return _bad("max_tokens: Input should be greater than or equal to 0")
     return (

@@ -10,14 +10,14 @@ from typing import Any, Final
 import orjson
 from aiohttp import WSMsgType, web
 
-from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import ElevenlabsKnobs
 from calliope_sandbox.tone_speech import speak
+from calliope_sandbox.vendors import elevenlabs_lists
+from calliope_sandbox.vendors.elevenlabs_lists import VENDOR, refusal
 from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket, refused
 from calliope_sandbox.voicing import BYTES_PER_MS, DEFAULT_SCHEDULE, TextBuffer, VoiceChunk, chunks
 
 _Json = dict[str, Any]
-VENDOR: Final = "elevenlabs"
 _POLICY: Final = 1008
 _MAX_QUEUED: Final = 1_000
 _VOICE_SETTINGS: Final = {"stability", "similarity_boost", "style", "use_speaker_boost", "speed"}
@@ -231,16 +231,16 @@ async def _serve(request: web.Request, host: Host, *, multi: bool) -> web.Stream
     key = request.headers.get("xi-api-key", "")
     wrong_key = not key or key.startswith(knobs.rejected_keys)
     if wrong_key and knobs.refuse_with == "handshake":
-        return _error(401, "invalid_api_key", "Invalid API key")
+        return refusal(401, "invalid_api_key", "Invalid API key")
     if request.query.get("output_format", "ulaw_8000") != "ulaw_8000":
-        return _error(400, "invalid_output_format", "this twin speaks ulaw_8000 only")
+        return refusal(400, "invalid_output_format", "this twin speaks ulaw_8000 only")
     try:
         trouble = await refused(host, VENDOR, request, call="", key=key)
     except DroppedError:
         return web.Response(status=500)
     if trouble is not None and trouble.action == "refuse":
         code = "too_many_concurrent_requests" if trouble.status == 429 else trouble.code or "internal"
-        return _error(trouble.status, code, trouble.reason)
+        return refusal(trouble.status, code, trouble.reason)
     ws = web.WebSocketResponse(max_msg_size=1024 * 1024, compress=False)
     await ws.prepare(request)
     error = {"error": "internal", "code": 1011}
@@ -258,11 +258,6 @@ async def _serve(request: web.Request, host: Host, *, multi: bool) -> web.Stream
     return ws
 
 
-def _error(status: int, code: str, words: str) -> web.Response:
-    body = {"detail": {"status": code, "message": words}}
-    return as_json(body, status)
-
-
 def mount(app: web.Application, host: Host) -> None:
     """Serve under /elevenlabs."""
 
@@ -275,3 +270,4 @@ def mount(app: web.Application, host: Host) -> None:
     path = "/elevenlabs/v1/text-to-speech/{voice_id}"
     app.router.add_get(f"{path}/multi-stream-input", multi)
     app.router.add_get(f"{path}/stream-input", single)
+    elevenlabs_lists.mount(app, host)

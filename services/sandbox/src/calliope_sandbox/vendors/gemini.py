@@ -1,5 +1,6 @@
 """Twin of Gemini's own API: `generateContent` and `streamGenerateContent`."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +10,18 @@ from aiohttp import web
 from calliope_sandbox.answers import Answer, Fail
 from calliope_sandbox.conversations import Conversation, from_contents_body
 from calliope_sandbox.endpoints import ASK, QUESTION, Endpoint, serve
+from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import LlmKnobs
-from calliope_sandbox.vendors.gemini_checks import refuse_body, refuse_key, signs
+from calliope_sandbox.vendors.gemini_checks import no_such_model, refuse_body, refuse_key, signs
 from calliope_sandbox.vendors.gemini_wire import Stream, failed_body, whole
 from calliope_sandbox.vendors.host import Host
-from calliope_sandbox.vendors.model_twin import ModelTwin, Wire
+from calliope_sandbox.vendors.model_twin import ModelTwin, Wire, described, error
 from calliope_sandbox.vendors.replies import Limits, Refusal, Reply
+from calliope_sandbox.vendors.rest import MISSING
 
 _Json = dict[str, Any]
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+_MODELS = ("gemini-3.5-flash-lite", "gemini-3.6-flash", "gemini-3.8-flash")
 _STREAMED = "streamGenerateContent"
 
 
@@ -78,3 +83,31 @@ def mount(app: web.Application, host: Host) -> None:
     asked = {"contents": [{"role": "user", "parts": [{"text": QUESTION}]}]}
     shown = "/gemini/v1beta/models/gemini-3.5-flash-lite:generateContent"
     serve(app, Endpoint(ASK, "POST", shown, "gemini", headers={"x-goog-api-key": "any-key"}, body=asked))
+    models = "/gemini/{version:v1(?:alpha|beta)?}/models"
+    app.router.add_get(models, _described(host, lambda _: as_json({"models": [_model(name) for name in _MODELS]})))
+    app.router.add_get(f"{models}/{{model:[^:/]+}}", _described(host, _one))
+
+
+def _described(host: Host, tell: Callable[[web.Request], web.Response]) -> Handler:
+    """What is told of models, to those who have a key."""
+    dialect = GenerateContent()
+
+    def refuse(request: web.Request) -> Refusal | None:
+        return refuse_key(dialect.key(request), host.knobs.gemini.rejected_keys)
+
+    return described(host, dialect, refuse, tell)
+
+
+def _one(request: web.Request) -> web.Response:
+    name = request.match_info["model"]
+    return error(no_such_model(name), {}) if name.startswith(MISSING) else as_json(_model(name))
+
+
+def _model(name: str) -> _Json:
+    return {
+        "name": f"models/{name}",
+        "baseModelId": name,
+        "version": "001",
+        "displayName": name,
+        "supportedGenerationMethods": ["generateContent", "countTokens"],
+    }

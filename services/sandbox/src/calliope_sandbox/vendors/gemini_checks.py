@@ -7,6 +7,7 @@ from typing import Any
 
 from calliope_sandbox.vendors.gemini_wire import bad_key, error_body
 from calliope_sandbox.vendors.replies import Refusal
+from calliope_sandbox.vendors.rest import MISSING
 
 _Json = dict[str, Any]
 _FIELDS = frozenset(
@@ -17,7 +18,6 @@ _CONFIG = frozenset(
     | {"responseMimeType", "responseJsonSchema", "responseSchema", "frequencyPenalty", "presencePenalty"}
 )
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}")
-_MISSING_MODELS = ("no-such", "missing")
 _SIGNS = re.compile(r"gemini-([3-9]|flash|pro)")
 _ENDS_WITH_USER = re.compile(r"gemini-(3\.([6-9])|3\.5-flash-lite|[4-9])")
 _NO_MINIMAL = re.compile(r"gemini-3(\.[678]-flash$|.*-pro)")
@@ -38,13 +38,18 @@ def signs(model: str) -> bool:
     return _SIGNS.match(model) is not None
 
 
+def no_such_model(model: str) -> Refusal:
+    """404 for a model that does not exist."""
+    text = f"models/{model} is not found for API version v1beta, or is not supported for generateContent."
+    return Refusal(404, error_body(404, text))
+
+
 def refuse_body(body: Any, model: str) -> Refusal | None:
     """400 or 404 for what the API does not take."""
     if not isinstance(body, dict):
         return _bad("Invalid JSON payload received.")
-    if model.startswith(_MISSING_MODELS):
-        text = f"models/{model} is not found for API version v1beta, or is not supported for generateContent."
-        return Refusal(404, error_body(404, text))
+    if model.startswith(MISSING):
+        return no_such_model(model)
     config = body.get("generationConfig") or {}
     for given, known in ((body, _FIELDS), (config, _CONFIG)):
         if unknown := sorted(set(given) - known):

@@ -13,16 +13,16 @@ from typing import Any, Final
 import orjson
 from aiohttp import WSMsgType, web
 
-from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import InworldKnobs
+from calliope_sandbox.vendors import inworld_lists
 from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket, refused
+from calliope_sandbox.vendors.inworld_lists import EXHAUSTED, UNAUTHENTICATED, UNAVAILABLE, VENDOR, refusal
 from calliope_sandbox.vendors.riff import header
 from calliope_sandbox.vendors.speaking import said, spoken
 from calliope_sandbox.voicing import BYTES_PER_MS, VoiceChunk
 
 _Json = dict[str, Any]
-VENDOR: Final = "inworld"
-_INVALID, _NOT_FOUND, _EXHAUSTED, _UNAUTHENTICATED = 3, 5, 8, 16  # gRPC codes
+_INVALID, _NOT_FOUND = 3, 5  # gRPC codes
 _MOST_CHARS: Final = 1_000
 _MAX_QUEUED: Final = 1_000
 _MODELS: Final = re.compile(r"inworld-tts-(2|1\.5-max|1\.5-mini|1|1-max)")
@@ -99,7 +99,7 @@ class VoiceSocket:
 
     async def _create(self, context_id: str, options: _Json, tasks: asyncio.TaskGroup) -> None:
         if len(self._contexts) >= self._knobs.max_contexts:
-            raise RefusedError(_EXHAUSTED, "too many contexts on this connection")
+            raise RefusedError(EXHAUSTED, "too many contexts on this connection")
         audio = options.get("audioConfig") or {}
         if (audio.get("audioEncoding"), audio.get("sampleRateHertz")) != ("MULAW", 8_000):
             raise RefusedError(_INVALID, "this twin speaks MULAW at 8000 only")
@@ -223,13 +223,13 @@ async def serve(request: web.Request, host: Host) -> web.StreamResponse:
     knobs = host.knobs.inworld
     scheme, _, key = request.headers.get("Authorization", request.query.get("authorization", "")).partition(" ")
     if scheme not in {"Basic", "Bearer"} or not key or key.startswith(knobs.rejected_keys):
-        return _error(401, _UNAUTHENTICATED, "invalid authorization")
+        return refusal(401, UNAUTHENTICATED, "invalid authorization")
     try:
         trouble = await refused(host, VENDOR, request, call="", key=key)
     except DroppedError:
         return web.Response(status=500)
     if trouble is not None and trouble.action == "refuse":
-        return _error(trouble.status, _EXHAUSTED if trouble.status == 429 else 14, trouble.reason)
+        return refusal(trouble.status, EXHAUSTED if trouble.status == 429 else UNAVAILABLE, trouble.reason)
     ws = web.WebSocketResponse(max_msg_size=1024 * 1024, compress=False)
     await ws.prepare(request)
     record: _Json = {"key": key, "contexts": [], "texts": [], "messages": []}
@@ -243,11 +243,6 @@ async def serve(request: web.Request, host: Host) -> web.StreamResponse:
     return ws
 
 
-def _error(status: int, code: int, words: str) -> web.Response:
-    body = {"code": code, "message": words, "details": []}
-    return as_json(body, status)
-
-
 def mount(app: web.Application, host: Host) -> None:
     """Serve under /inworld."""
 
@@ -255,3 +250,4 @@ def mount(app: web.Application, host: Host) -> None:
         return await serve(request, host)
 
     app.router.add_get("/inworld/tts/v1/voice:streamBidirectional", handle)
+    inworld_lists.mount(app, host)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,8 +14,9 @@ from calliope_sandbox.answers import Answer, Fail
 from calliope_sandbox.conversations import Conversation
 from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import LlmKnobs
-from calliope_sandbox.vendors.host import DroppedError, Host, TroubledStream, refused
+from calliope_sandbox.vendors.host import DroppedError, Host, Trouble, TroubledStream, refused
 from calliope_sandbox.vendors.replies import Limits, Refusal, Reply, reply_to
+from calliope_sandbox.vendors.rest import answered
 
 _Json = dict[str, Any]
 _MAX_KEPT = 65_536  # bytes of a request body kept in its record; of a longer one the beginning
@@ -177,6 +178,27 @@ class ModelTwin:
         }
         self._host.record("llm", entry)
         return entry
+
+
+def described(
+    host: Host,
+    dialect: Dialect,
+    refuse: Callable[[web.Request], Refusal | None],
+    tell: Callable[[web.Request], web.Response],
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A handler of what is told of models, to those whom `refuse` lets in."""
+
+    async def describe(request: web.Request) -> web.Response:
+        if (refusal := refuse(request)) is not None:
+            return error(refusal, {})
+
+        def failed(trouble: Trouble) -> web.Response:
+            return error(dialect.failure(Fail(trouble.status, trouble.code or None, trouble.reason)), {})
+
+        key = dialect.key(request)
+        return await answered(request, host, dialect.vendor, key=key, failed=failed, answer=lambda: tell(request))
+
+    return describe
 
 
 def error(refusal: Refusal, headers: dict[str, str]) -> web.Response:

@@ -1,7 +1,9 @@
 """Twin of chat completions at OpenAI, Groq and xAI."""
 
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -12,12 +14,14 @@ from calliope_sandbox.endpoints import ASK, QUESTION, Endpoint, serve
 from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import LlmKnobs
 from calliope_sandbox.vendors.host import Host
-from calliope_sandbox.vendors.model_twin import ModelTwin, Wire, error
-from calliope_sandbox.vendors.openai_checks import refuse_body, refuse_key
+from calliope_sandbox.vendors.model_twin import ModelTwin, Wire, described, error
+from calliope_sandbox.vendors.openai_checks import no_such_model, refuse_body, refuse_key
 from calliope_sandbox.vendors.openai_wire import Stream, failed_body, whole
 from calliope_sandbox.vendors.replies import Limits, Refusal, Reply
+from calliope_sandbox.vendors.rest import MISSING
 
 _Json = dict[str, Any]
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 MOUNTS = {"openai": "/openai/v1", "groq": "/groq/openai/v1", "xai": "/xai/v1"}
 _MODELS = {
     "openai": ("gpt-4.1", "gpt-4.1-mini", "gpt-4o", "gpt-4o-mini", "gpt-6-luna", "gpt-6.1-sol"),
@@ -92,18 +96,31 @@ def mount(app: web.Application, host: Host) -> None:
     """Serve every vendor that speaks this API, each under its own path."""
     for vendor, prefix in MOUNTS.items():
         app.router.add_post(f"{prefix}/chat/completions", ModelTwin(ChatCompletions(vendor), host).answer)
-        app.router.add_get(f"{prefix}/models", _models(vendor, host))
         asked = {"model": _MODELS[vendor][0], "messages": [{"role": "user", "content": QUESTION}]}
         bearer = {"Authorization": "Bearer any-key"}
         serve(app, Endpoint(ASK, "POST", f"{prefix}/chat/completions", vendor, headers=bearer, body=asked))
+        app.router.add_get(f"{prefix}/models", _described(vendor, host, partial(_list, vendor)))
+        app.router.add_get(f"{prefix}/models/{{model:.+}}", _described(vendor, host, _one))
 
 
-def _models(vendor: str, host: Host) -> Any:
-    async def models(request: web.Request) -> web.Response:
-        refusal = refuse_key(request.headers.get("Authorization"), getattr(host.knobs, vendor).rejected_keys)
-        if refusal is not None:
-            return error(refusal, {})
-        data = [{"id": name, "object": "model", "created": 1, "owned_by": "sandbox"} for name in _MODELS[vendor]]
-        return as_json({"object": "list", "data": data})
+def _described(vendor: str, host: Host, tell: Callable[[web.Request], web.Response]) -> Handler:
+    """What is told of models, to those who have a key."""
+    dialect = ChatCompletions(vendor)
 
-    return models
+    def refuse(request: web.Request) -> Refusal | None:
+        return refuse_key(request.headers.get("Authorization"), getattr(host.knobs, vendor).rejected_keys)
+
+    return described(host, dialect, refuse, tell)
+
+
+def _list(vendor: str, _: web.Request) -> web.Response:
+    return as_json({"object": "list", "data": [_model(name) for name in _MODELS[vendor]]})
+
+
+def _one(request: web.Request) -> web.Response:
+    name = request.match_info["model"]
+    return error(no_such_model(name), {}) if name.startswith(MISSING) else as_json(_model(name))
+
+
+def _model(name: str) -> _Json:
+    return {"id": name, "object": "model", "created": 1, "owned_by": "sandbox"}

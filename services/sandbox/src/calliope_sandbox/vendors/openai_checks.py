@@ -5,12 +5,12 @@ from typing import Any
 
 from calliope_sandbox.vendors.openai_wire import error_body
 from calliope_sandbox.vendors.replies import Refusal
+from calliope_sandbox.vendors.rest import MISSING
 
 _Json = dict[str, Any]
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _REASONING = re.compile(r"(gpt-5\.6|gpt-6|o\d)")
 _RANGES = {"temperature": (0, 2), "top_p": (0, 1), "frequency_penalty": (-2, 2), "presence_penalty": (-2, 2)}
-_MISSING_MODELS = ("no-such", "missing")
 
 
 def refuse_key(authorization: str | None, rejected: tuple[str, ...]) -> Refusal | None:
@@ -24,6 +24,12 @@ def refuse_key(authorization: str | None, rejected: tuple[str, ...]) -> Refusal 
     return None
 
 
+def no_such_model(model: str) -> Refusal:
+    """404 for a model that does not exist, or not for this key."""
+    text = f"The model `{model}` does not exist or you do not have access to it."
+    return Refusal(404, error_body(text, "invalid_request_error", code="model_not_found"))
+
+
 def refuse_body(body: Any, *, vendor: str = "openai") -> Refusal | None:
     """400 or 404 for what the API does not take."""
     if not isinstance(body, dict):
@@ -31,9 +37,8 @@ def refuse_body(body: Any, *, vendor: str = "openai") -> Refusal | None:
     model = body.get("model")
     if not isinstance(model, str) or not model:
         return _bad("you must provide a model parameter", None)
-    if model.startswith(_MISSING_MODELS):
-        text = f"The model `{model}` does not exist or you do not have access to it."
-        return Refusal(404, error_body(text, "invalid_request_error", code="model_not_found"))
+    if model.startswith(MISSING):
+        return no_such_model(model)
     if not isinstance(body.get("messages"), list) or not body["messages"]:
         return _bad("Missing required parameter: 'messages'.", "messages", "missing_required_parameter")
     for name, (lowest, highest) in _RANGES.items():

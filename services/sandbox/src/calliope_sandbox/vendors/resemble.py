@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -11,7 +12,8 @@ from aiohttp import WSMsgType, web
 
 from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import ResembleKnobs
-from calliope_sandbox.vendors.host import DroppedError, Host, TroubledSocket, refused
+from calliope_sandbox.vendors.host import DroppedError, Host, Trouble, TroubledSocket, refused
+from calliope_sandbox.vendors.rest import MISSING, answered
 from calliope_sandbox.vendors.riff import header
 from calliope_sandbox.vendors.speaking import said, spoken
 from calliope_sandbox.voicing import BYTES_PER_MS, VoiceChunk
@@ -172,3 +174,26 @@ def mount(app: web.Application, host: Host) -> None:
         return await serve(request, host)
 
     app.router.add_get("/resemble/stream", handle)
+    app.router.add_get("/resemble/api/v2/voices/{uuid}", _voices(host))
+
+
+def _voices(host: Host) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """GET /api/v2/voices/{uuid}, which is another API at another address."""
+
+    async def handle(request: web.Request) -> web.Response:
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or not key or key.startswith(host.knobs.resemble.rejected_keys):
+            return as_json({"success": False, "message": "Invalid API token"}, 401)
+
+        def failed(trouble: Trouble) -> web.Response:
+            return as_json({"success": False, "message": trouble.reason}, trouble.status)
+
+        def voice() -> web.Response:
+            uuid = request.match_info["uuid"]
+            if uuid.startswith(MISSING):
+                return as_json({"success": False, "message": "Voice not found"}, 404)
+            return as_json({"success": True, "item": {"uuid": uuid, "name": uuid, "status": "finished"}})
+
+        return await answered(request, host, VENDOR, key=key, failed=failed, answer=voice)
+
+    return handle

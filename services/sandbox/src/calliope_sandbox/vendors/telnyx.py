@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -10,8 +10,9 @@ from aiohttp import web
 from calliope_sandbox.json_http import as_json, json_object
 from calliope_sandbox.person import Person
 from calliope_sandbox.vendors import telnyx_words as words
-from calliope_sandbox.vendors.host import DroppedError, Host, refused
+from calliope_sandbox.vendors.host import DroppedError, Host, Trouble, refused
 from calliope_sandbox.vendors.numbers import needed
+from calliope_sandbox.vendors.rest import answered
 from calliope_sandbox.vendors.switchboard import Switchboard
 from calliope_sandbox.vendors.telnyx_call import VENDOR, Number, TelnyxCall
 
@@ -41,8 +42,9 @@ class Exchanges(Switchboard[TelnyxCall, Number]):
     }
 
     def read_number(self, number: str, document: Mapping[str, Any]) -> Number:
-        """{connection_id, api_key, signing_key, webhook_url, restless?}. See `Switchboard`."""
-        return Number(number, **needed(document, _ACCOUNT), restless=bool(document.get("restless", False)))
+        """{connection_id, api_key, signing_key, webhook_url, restless?, active?}. See `Switchboard`."""
+        restless, active = bool(document.get("restless", False)), bool(document.get("active", True))
+        return Number(number, **needed(document, _ACCOUNT), restless=restless, active=active)
 
     def ring(self, called: str, caller: str, person: Person, ring_ms: float) -> TelnyxCall | None:
         """See `Switchboard`."""
@@ -60,6 +62,42 @@ class Exchanges(Switchboard[TelnyxCall, Number]):
         )
 
     # Telnyx's REST
+
+    async def application(self, request: web.Request) -> web.Response:
+        """GET /v2/call_control_applications/{id}."""
+
+        def tell(owned: list[Number]) -> web.Response:
+            wanted = request.match_info["id"]
+            mine = next((one for one in owned if one.connection_id == wanted), None)
+            if mine is None:
+                return _error(404, 10005, "Resource not found")
+            return as_json({"data": words.application(mine.connection_id, mine.webhook_url, active=mine.active)})
+
+        return await self._told(request, tell)
+
+    async def phone_numbers(self, request: web.Request) -> web.Response:
+        """GET /v2/phone_numbers?filter[phone_number]=."""
+
+        def tell(owned: list[Number]) -> web.Response:
+            number = self.numbers.of(request.query.get("filter[phone_number]", ""))
+            mine = number is not None and number.api_key == owned[0].api_key
+            data = [words.phone_number(number.number, number.connection_id)] if number is not None and mine else []
+            meta = {"page_number": 1, "page_size": 20, "total_pages": 1, "total_results": len(data)}
+            return as_json({"data": data, "meta": meta})
+
+        return await self._told(request, tell)
+
+    async def _told(self, request: web.Request, tell: Callable[[list[Number]], web.Response]) -> web.Response:
+        """What is told to those who have a key; `tell` is given the numbers of its account."""
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        owned = [one for one in self.numbers.accounts() if one.api_key == given]
+        if not owned:
+            return _error(401, 10009, "Authentication failed")
+
+        def failed(trouble: Trouble) -> web.Response:
+            return _error(trouble.status, 10011 if trouble.status == 429 else 10007, trouble.reason)
+
+        return await answered(request, self.host, VENDOR, key=given, failed=failed, answer=lambda: tell(owned))
 
     async def command(self, request: web.Request) -> web.Response:
         """POST /v2/calls/{call_control_id}/actions/{name}. `ok` means taken; what came of it, hooks tell."""
@@ -122,5 +160,7 @@ def mount(app: web.Application, host: Host) -> None:
     """Serve under /telnyx/v2, and its switches under /sandbox/telnyx."""
     exchanges = Exchanges(host)
     exchanges.mount(app)
+    app.router.add_get("/telnyx/v2/call_control_applications/{id}", exchanges.application)
+    app.router.add_get("/telnyx/v2/phone_numbers", exchanges.phone_numbers)
     app.router.add_get("/telnyx/v2/calls/{sid}", exchanges.fetch)
     app.router.add_post("/telnyx/v2/calls/{sid}/actions/{name}", exchanges.command)

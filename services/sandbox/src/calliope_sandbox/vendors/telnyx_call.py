@@ -38,6 +38,7 @@ class Number:
     signing_key: str
     webhook_url: str
     restless: bool = False
+    active: bool = True  # its application
 
     @property
     def account(self) -> str:

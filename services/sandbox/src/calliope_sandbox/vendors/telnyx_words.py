@@ -86,6 +86,33 @@ def stop(stream_id: str, sequence: int, call_control_id: str) -> str:
     return _text({"event": "stop", "sequence_number": str(sequence), "stream_id": stream_id, "stop": ended})
 
 
+def application(connection_id: str, webhook_url: str, *, active: bool) -> dict[str, Any]:
+    """A Call Control application."""
+    return {
+        "id": connection_id,
+        "record_type": "call_control_application",
+        "application_name": "sandbox",
+        "active": active,
+        "webhook_event_url": webhook_url,
+        "webhook_event_failover_url": None,
+        "webhook_api_version": "2",
+        "webhook_timeout_secs": 25,
+        "dtmf_type": "RFC 2833",
+        "first_command_timeout": False,
+    }
+
+
+def phone_number(number: str, connection_id: str) -> dict[str, Any]:
+    """A phone number and the application that it belongs to."""
+    return {
+        "id": number.removeprefix("+"),
+        "record_type": "phone_number",
+        "phone_number": number,
+        "status": "active",
+        "connection_id": connection_id,
+    }
+
+
 def error(code: int, title: str) -> dict[str, Any]:
     """An error of the REST API; codes are strings."""
     return {"errors": [{"code": str(code), "title": title, "detail": title}]}

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -10,12 +10,14 @@ from aiohttp import web
 from calliope_sandbox.json_http import as_json
 from calliope_sandbox.person import Person
 from calliope_sandbox.vendors import twilio_words as words
-from calliope_sandbox.vendors.host import DroppedError, Host, refused
+from calliope_sandbox.vendors.host import DroppedError, Host, Trouble, refused
 from calliope_sandbox.vendors.numbers import needed
+from calliope_sandbox.vendors.rest import answered
 from calliope_sandbox.vendors.switchboard import Switchboard
 from calliope_sandbox.vendors.twilio_call import VENDOR, Number, PhoneCall
 
 _ACCOUNT: Final = ("account_sid", "auth_token", "voice_url")
+_OPTIONS: Final = ("voice_application_sid", "status")
 
 
 class Exchanges(Switchboard[PhoneCall, Number]):
@@ -29,8 +31,9 @@ class Exchanges(Switchboard[PhoneCall, Number]):
     }
 
     def read_number(self, number: str, document: Mapping[str, Any]) -> Number:
-        """{account_sid, auth_token, voice_url}. See `Switchboard`."""
-        return Number(number, **needed(document, _ACCOUNT))
+        """{account_sid, auth_token, voice_url, voice_application_sid?, status?}. See `Switchboard`."""
+        more = {name: str(document[name]) for name in _OPTIONS if name in document}
+        return Number(number, **needed(document, _ACCOUNT), **more)
 
     def ring(self, called: str, caller: str, person: Person, ring_ms: float) -> PhoneCall | None:
         """See `Switchboard`."""
@@ -48,6 +51,32 @@ class Exchanges(Switchboard[PhoneCall, Number]):
         )
 
     # Twilio's REST
+
+    async def account(self, request: web.Request) -> web.Response:
+        """GET /2010-04-01/Accounts/{account}.json."""
+        return await self._told(request, lambda owned: as_json(words.account(owned.account_sid, owned.status)))
+
+    async def incoming_numbers(self, request: web.Request) -> web.Response:
+        """GET /2010-04-01/Accounts/{account}/IncomingPhoneNumbers.json?PhoneNumber=, which must be a whole number."""
+
+        def page(owned: Number) -> web.Response:
+            number = self.numbers.of(request.query.get("PhoneNumber", ""))
+            held = [] if number is None or number.account_sid != owned.account_sid else [words.incoming(number)]
+            return as_json(words.page("incoming_phone_numbers", held, request.path))
+
+        return await self._told(request, page)
+
+    async def _told(self, request: web.Request, tell: Callable[[Number], web.Response]) -> web.Response:
+        """What is told to those who name an account with its token."""
+        account = request.match_info["account"]
+        owned = next((one for one in self.numbers.accounts() if one.account_sid == account), None)
+        if owned is None or not self._known(account, request.headers.get("Authorization", "")):
+            return _error(401, 20003, "Authenticate")
+
+        def failed(trouble: Trouble) -> web.Response:
+            return _error(trouble.status, 20429 if trouble.status == 429 else 20500, trouble.reason)
+
+        return await answered(request, self.host, VENDOR, key=account, failed=failed, answer=lambda: tell(owned))
 
     async def resource(self, request: web.Request) -> web.Response:
         """GET or POST /2010-04-01/Accounts/{account}/Calls/{sid}.json."""
@@ -119,5 +148,7 @@ def mount(app: web.Application, host: Host) -> None:
     exchanges = Exchanges(host)
     exchanges.mount(app)
     resource = "/twilio/2010-04-01/Accounts/{account}/Calls/{sid}.json"
+    app.router.add_get("/twilio/2010-04-01/Accounts/{account}.json", exchanges.account)
+    app.router.add_get("/twilio/2010-04-01/Accounts/{account}/IncomingPhoneNumbers.json", exchanges.incoming_numbers)
     app.router.add_get(resource, exchanges.resource)
     app.router.add_post(resource, exchanges.resource)

@@ -33,6 +33,8 @@ class Number:
     account_sid: str
     auth_token: str
     voice_url: str
+    voice_application_sid: str = ""  # when set, the URL counts for nothing
+    status: str = "active"  # of the account
 
     @property
     def account(self) -> str:

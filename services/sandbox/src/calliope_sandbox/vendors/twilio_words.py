@@ -9,7 +9,7 @@ import hmac
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
@@ -18,6 +18,19 @@ MAX_TWIML: Final = 4_000
 """Of a `Twiml` parameter; a fetched document may be longer."""
 MAX_PARAMETER: Final = 500
 VERBS: Final = frozenset({"Connect", "Redirect", "Hangup", "Reject", "Say", "Pause", "Dial"})
+
+
+class IncomingNumber(Protocol):
+    """What is told of a number."""
+
+    @property
+    def number(self) -> str: ...
+    @property
+    def account_sid(self) -> str: ...
+    @property
+    def voice_url(self) -> str: ...
+    @property
+    def voice_application_sid(self) -> str: ...
 
 
 class TwimlError(ValueError):
@@ -143,3 +156,49 @@ def _text(message: dict[str, Any]) -> str:
 def error(status: int, code: int, words: str) -> dict[str, Any]:
     """An error of the REST API."""
     return {"code": code, "message": words, "more_info": f"https://www.twilio.com/docs/errors/{code}", "status": status}
+
+
+def account(account_sid: str, status: str) -> dict[str, Any]:
+    """An Account resource."""
+    return {
+        "sid": account_sid,
+        "friendly_name": "sandbox",
+        "status": status,
+        "type": "Full",
+        "owner_account_sid": account_sid,
+        "uri": f"/2010-04-01/Accounts/{account_sid}.json",
+    }
+
+
+def incoming(number: IncomingNumber) -> dict[str, Any]:
+    """An IncomingPhoneNumber resource; the `sid` is made of the number."""
+    sid = "PN" + hashlib.sha256(number.number.encode()).hexdigest()[:32]
+    return {
+        "sid": sid,
+        "account_sid": number.account_sid,
+        "phone_number": number.number,
+        "friendly_name": number.number,
+        "capabilities": {"voice": True, "sms": True, "mms": False, "fax": False},
+        "voice_url": number.voice_url,
+        "voice_method": "POST",
+        "voice_application_sid": number.voice_application_sid or None,
+        "trunk_sid": None,
+        "status": "in-use",
+        "uri": f"/2010-04-01/Accounts/{number.account_sid}/IncomingPhoneNumbers/{sid}.json",
+    }
+
+
+def page(name: str, items: list[dict[str, Any]], path: str) -> dict[str, Any]:
+    """A list that fits one page."""
+    uri = path[path.index("/2010-04-01") :]
+    return {
+        name: items,
+        "page": 0,
+        "page_size": 50,
+        "start": 0,
+        "end": max(0, len(items) - 1),
+        "uri": uri,
+        "first_page_uri": uri,
+        "next_page_uri": None,
+        "previous_page_uri": None,
+    }
