@@ -190,10 +190,10 @@ class TwilioApi:
 
     async def _post(self, account: CarrierAccount, path: str, form: list[tuple[str, str]]) -> dict[str, Any]:
         url = f"{self._base_url}/2010-04-01/Accounts/{quote(account.account_id, safe='')}/{path}"
-        auth = aiohttp.BasicAuth(account.account_id, account.secret)
+        headers = authorization(account)
         try:
             async with self._session.post(
-                url, data=form, auth=auth, timeout=self._timeout, allow_redirects=False
+                url, data=form, headers=headers, timeout=self._timeout, allow_redirects=False
             ) as response:
                 body = await response.content.read(65_536)
         except TimeoutError as exc:
@@ -206,6 +206,12 @@ class TwilioApi:
         if answer.get("code") in _GONE:
             raise _CallOverError
         raise ProviderError(NAME, failure_of_status(response.status), f"{response.status} {answer.get('message', '')}")
+
+
+def authorization(account: CarrierAccount) -> dict[str, str]:
+    """Who asks: the account with its token."""
+    pair = f"{account.account_id}:{account.secret}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
 
 class _CallOverError(Exception):
