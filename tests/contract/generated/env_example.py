@@ -46,7 +46,7 @@ def _is_needed(variable: Variable) -> bool:
 
 
 def _is_access(variable: Variable) -> bool:
-    parts = ("__URL", "__API_KEY", "__ACCOUNT_SID", "__AUTH_TOKEN", "__CONNECTION_ID", "__PUBLIC_KEY")
+    parts = ("__URL", "__API_URL", "__API_KEY", "__ACCOUNT_SID", "__AUTH_TOKEN", "__CONNECTION_ID", "__PUBLIC_KEY")
     return variable.name.startswith(VENDORS) and variable.name.endswith(parts)
 
 

@@ -8,12 +8,13 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 
 from calliope import api_keys
-from calliope.contracts.calls import CarrierResponse
+from calliope.contracts.calls import CarrierResponse, Stage
+from calliope.contracts.checks import AssistantCheck, CheckedPart, CheckOutcome, VendorCheck
 from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError, invalid, unavailable
 from calliope_gateway.http.errors import STATUS
-from support.http_surface import ASSISTANT, AUTH, KEY, LIMITS, READER, Client, FakeBus, gateway
+from support.http_surface import ASSISTANT, AUTH, KEY, LIMITS, NOW, READER, Client, FakeBus, gateway
 
 
 @pytest.fixture
@@ -66,6 +67,32 @@ async def test_without_a_key_that_may_nothing_is_asked(
     answer = await client.post("/api/v1/assistants", json={}, headers=headers)
     assert answer.status == status
     assert Command.ASSISTANTS_CREATE not in [asked[0] for asked in bus.asked]
+
+
+async def test_a_check_is_answered_with_what_the_vendors_said(client: Client, bus: FakeBus) -> None:
+    failed = VendorCheck(
+        path="llm_provider_config.api_key",
+        stage=Stage.LLM,
+        provider="openai",
+        what=CheckedPart.KEY,
+        outcome=CheckOutcome.FAILED,
+        reason="key",
+        duration_ms=12.5,
+    )
+    bus.answers[Command.VENDORS_CHECK] = AssistantCheck(
+        assistant_id="asst_1", revision=7, checked_at=NOW, ok=False, checks=(failed,), problems=(failed,)
+    )
+    answer = await client.post("/api/v1/assistants/asst_1/check", headers=AUTH)
+    body = await answer.json()
+    assert (answer.status, body["ok"], body["problems"][0]["path"]) == (200, False, "llm_provider_config.api_key")
+    _, payload, organization, _ = bus.last(Command.VENDORS_CHECK)
+    assert (payload.assistant_id, organization) == ("asst_1", "org_1")
+
+
+async def test_a_check_that_no_worker_has_a_place_for_is_503_with_retry_after(client: Client, bus: FakeBus) -> None:
+    bus.answers[Command.VENDORS_CHECK] = CommandError(ErrorCode.BUSY, "others are under way", retry_after_s=5.0)
+    answer = await client.post("/api/v1/assistants/asst_1/check", headers=AUTH)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
 
 
 async def test_if_match_becomes_the_expected_revision(client: Client, bus: FakeBus) -> None:

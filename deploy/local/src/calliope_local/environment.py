@@ -115,6 +115,7 @@ def _providers(ports: Ports) -> dict[str, str]:
         "CALLIOPE_PROVIDERS__INWORLD__URL": f"{socket}/inworld",
         "CALLIOPE_PROVIDERS__INWORLD__API_KEY": "sandbox-inworld",
         "CALLIOPE_PROVIDERS__RESEMBLE__URL": f"{socket}/resemble",
+        "CALLIOPE_PROVIDERS__RESEMBLE__API_URL": f"{sandbox}/resemble/api/v2",
         "CALLIOPE_PROVIDERS__RESEMBLE__API_KEY": "sandbox-resemble",
         "CALLIOPE_PROVIDERS__OPENAI__URL": f"{sandbox}/openai/v1",
         "CALLIOPE_PROVIDERS__ANTHROPIC__URL": f"{sandbox}/anthropic",

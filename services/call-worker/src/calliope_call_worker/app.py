@@ -23,6 +23,7 @@ from calliope_call_worker.adapters.analysis_work import AnalysisWork
 from calliope_call_worker.adapters.directory import BusDirectory
 from calliope_call_worker.adapters.journal import NatsJournals
 from calliope_call_worker.adapters.lease import NatsLeases
+from calliope_call_worker.adapters.numbers import BusNumbers
 from calliope_call_worker.adapters.open_calls import NatsOpenCalls
 from calliope_call_worker.adapters.pins import KeepingDirectory, NatsPins
 from calliope_call_worker.adapters.recordings import FileRecordings
@@ -30,7 +31,8 @@ from calliope_call_worker.analysis.analyst import Analyst
 from calliope_call_worker.analysis.checking import Check, schema_checker
 from calliope_call_worker.analysis.job import AnalysisJob
 from calliope_call_worker.call import Call, CallParts
-from calliope_call_worker.handlers import SERVICE, answer_carriers
+from calliope_call_worker.checks.check import AssistantChecks
+from calliope_call_worker.handlers import SERVICE, answer_carriers, answer_checks
 from calliope_call_worker.intake import Intake
 from calliope_call_worker.lines import LineCache
 from calliope_call_worker.lost_calls import LostCalls
@@ -39,14 +41,17 @@ from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal
 from calliope_call_worker.providers.errors import ProviderError
+from calliope_call_worker.providers.probes import VendorProbes
 from calliope_call_worker.providers.registry import Providers, open_providers
-from calliope_call_worker.providers.telephony.base import RESUME, CarrierApi
+from calliope_call_worker.providers.telephony.base import RESUME, CarrierApi, CarrierProbe
 from calliope_call_worker.providers.telephony.telnyx import Telnyx
 from calliope_call_worker.providers.telephony.telnyx_api import TelnyxApi
+from calliope_call_worker.providers.telephony.telnyx_probe import TelnyxProbe
 from calliope_call_worker.providers.telephony.twilio import Twilio, TwilioApi
+from calliope_call_worker.providers.telephony.twilio_probe import TwilioProbe
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
-from calliope_call_worker.settings import WorkerSettings
+from calliope_call_worker.settings import CarriersSettings, WorkerSettings
 from calliope_call_worker.tools.http import HttpTools
 
 log = structlog.get_logger(__name__)
@@ -79,7 +84,8 @@ class Worker:
         self.pins = NatsPins(bus)
         opener = Opener(key.get_secret_value() for key in settings.sealing.private_keys)
         journals = NatsJournals(bus, self._spawn)
-        directory = BusDirectory(CommandClient(bus))
+        commands = CommandClient(bus)
+        directory = BusDirectory(commands)
         self.open_calls = NatsOpenCalls(bus)
         self.recordings = FileRecordings(settings.recordings)
         self._accept = answer_carriers(
@@ -123,6 +129,16 @@ class Worker:
             apis=self._apis,
         )
         self.analysis = AnalysisWork(bus, job, settings.analysis)
+        self._check = answer_checks(
+            bus,
+            AssistantChecks(
+                directory=directory,
+                numbers=BusNumbers(commands),
+                opener=opener,
+                probes=VendorProbes(self._providers, _carrier_probes(outside.carriers, settings.carriers), settings),
+                settings=settings.checks,
+            ),
+        )
 
     @property
     def accepting(self) -> Responder:
@@ -153,6 +169,7 @@ class Worker:
         self._draining = True
         self.analysis.stop_taking()
         await self._accept.pause()
+        await self._check.pause()
         log.info("worker.draining", calls=len(self.live))
         try:
             async with asyncio.timeout(within_s):
@@ -209,6 +226,13 @@ class Worker:
 
     def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
         return self._tasks.create_task(_guarded(work, name), name=name)
+
+
+def _carrier_probes(session: aiohttp.ClientSession, settings: CarriersSettings) -> dict[str, CarrierProbe]:
+    return {
+        "twilio": TwilioProbe(session, settings.twilio.url),
+        "telnyx": TelnyxProbe(session, settings.telnyx.url),
+    }
 
 
 async def _guarded(work: Coroutine[Any, Any, Any], name: str) -> Any:

@@ -1,10 +1,15 @@
-"""NATS edge of the call-worker: carrier requests, read by one worker with a free slot."""
+"""NATS edge of the call-worker: carrier requests, read by one worker with a free slot; checks, read by any."""
 
+from calliope.contracts.assistants import AssistantRef
 from calliope.contracts.base import CommandMessage
 from calliope.contracts.calls import CarrierRequest, CarrierResponse
+from calliope.contracts.checks import AssistantCheck
+from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
+from calliope.errors import CommandError
 from calliope.messaging.broker import Bus
 from calliope.messaging.commands import Responder, responder
+from calliope_call_worker.checks.check import AssistantChecks
 from calliope_call_worker.intake import Intake
 
 SERVICE = "call-worker"
@@ -19,3 +24,16 @@ def answer_carriers(bus: Bus, intake: Intake) -> Responder:
         return await intake.accept(command.payload)
 
     return accept
+
+
+def answer_checks(bus: Bus, checks: AssistantChecks) -> Responder:
+    """Ask the vendors of an assistant; whether there is a free slot does not matter."""
+    check = responder(bus, Command.VENDORS_CHECK, service=SERVICE)
+
+    @check
+    async def check_assistant(command: CommandMessage[AssistantRef]) -> AssistantCheck:
+        if command.organization is None:
+            raise CommandError(ErrorCode.INVALID, "whose assistant? the command names no organization")
+        return await checks.check(command.organization, command.payload.assistant_id)
+
+    return check

@@ -1,10 +1,12 @@
 """What calls need of the rest of the house."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from calliope.contracts.assistants import PinnedAssistant, ResolvedNumber
+from calliope.contracts.assistants import PhoneNumber, PinnedAssistant, ResolvedNumber
 from calliope.contracts.base import Event, Message
+from calliope.contracts.document.spec import AssistantSpec
+from calliope_call_worker.providers.probe import Probe
 
 
 class Directory(Protocol):
@@ -18,6 +20,20 @@ class Directory(Protocol):
 
     async def pin(self, organization_id: str, assistant_id: str) -> PinnedAssistant | None:
         """An assistant by id, as of now."""
+
+
+class AssignedNumbers(Protocol):
+    """Knows which numbers lead to an assistant."""
+
+    async def of(self, organization_id: str, assistant_id: str) -> Sequence[PhoneNumber]:
+        """All of them. Raises: CommandError, when it cannot be known now."""
+
+
+class Probes(Protocol):
+    """Knows whom a document makes calls depend on."""
+
+    def of(self, spec: AssistantSpec, numbers: Sequence[PhoneNumber]) -> Sequence[Probe]:
+        """A question to each vendor. `numbers` are those that the assistant answers."""
 
 
 class Pins(Protocol):

@@ -57,6 +57,16 @@ class AnalysisSettings(Part):
     heartbeat_s: PositiveFloat = Field(default=8.0, description="Below a third of the durable's `ack_wait`.")
 
 
+class CheckSettings(Part):
+    """Checks of an assistant's vendors, asked for over HTTP."""
+
+    deadline_s: PositiveFloat = Field(default=5.0, description="All vendors together; one that is slower is told so.")
+    at_once: PositiveInt = Field(
+        default=4, description="Checks under way in this worker; beyond it the answer is busy."
+    )
+    at_once_per_organization: PositiveInt = Field(default=2, description="Those of one organization among them.")
+
+
 class RecordingsSettings(Part):
     """Where calls with `journal_inputs` leave what their turn taking saw; the files hold callers' words."""
 
@@ -109,6 +119,7 @@ class WorkerSettings(ServiceSettings):
     media: MediaSettings = MediaSettings()
     call: CallSettings = CallSettings()
     analysis: AnalysisSettings = AnalysisSettings()
+    checks: CheckSettings = CheckSettings()
     recordings: RecordingsSettings = RecordingsSettings()
     sealing: SealingSettings = SealingSettings()
     providers: ProvidersSettings = ProvidersSettings()

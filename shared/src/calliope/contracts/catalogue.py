@@ -6,7 +6,7 @@ A message that is not here does not exist: tests compare this with the subjects 
 from dataclasses import dataclass
 from typing import Final
 
-from calliope.contracts import assistants, call_records, calls, facts, identity, webhooks
+from calliope.contracts import assistants, call_records, calls, checks, facts, identity, webhooks
 from calliope.contracts.base import Message, event_type
 from calliope.contracts.subjects import Command, Entity
 
@@ -149,6 +149,13 @@ COMMANDS: Final = (
         webhooks.ReplayDelivery,
         webhooks.Delivery,
         "Send a delivery again, with the same webhook-id.",
+    ),
+    CommandShape(
+        Command.VENDORS_CHECK,
+        "call-worker",
+        assistants.AssistantRef,
+        checks.AssistantCheck,
+        "Ask every vendor of an assistant whether a call could use it; any worker answers, within 5 s.",
     ),
 )
 

@@ -59,6 +59,7 @@ class Command(StrEnum):
     CALLS_ACCEPT = "calliope.cmd.calls.accept.v1"
     DELIVERIES_LIST = "calliope.cmd.deliveries.list.v1"
     DELIVERIES_REPLAY = "calliope.cmd.deliveries.replay.v1"
+    VENDORS_CHECK = "calliope.cmd.vendors.check.v1"
 
 
 @dataclass(frozen=True, slots=True)

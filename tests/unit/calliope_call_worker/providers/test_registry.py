@@ -13,7 +13,8 @@ from calliope.contracts.document.spec import AssistantSpec
 from calliope.contracts.document.tts import TtsProvider
 from calliope.settings import EgressSettings
 from calliope_call_worker.providers.errors import Failure, ProviderError
-from calliope_call_worker.providers.llm.base import CallFacts, LanguageModel
+from calliope_call_worker.providers.llm.base import CallFacts
+from calliope_call_worker.providers.probe import ProbedModel
 from calliope_call_worker.providers.registry import LLM_VENDORS, LlmVendor, Providers, open_providers
 from calliope_call_worker.providers.settings import (
     AnthropicSettings,
@@ -123,7 +124,7 @@ async def test_a_key_that_was_made_for_an_emulator_is_not_sent_to_a_real_vendor(
     seen: list[str] = []
     made = LLM_VENDORS[LlmProvider.OPENAI]
 
-    def make(session: aiohttp.ClientSession, /, *, url: str, model: str, api_key: str) -> LanguageModel:
+    def make(session: aiohttp.ClientSession, /, *, url: str, model: str, api_key: str) -> ProbedModel:
         seen.append(api_key)
         return made.make(session, url=url, model=model, api_key=api_key)
 

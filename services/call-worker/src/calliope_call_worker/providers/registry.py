@@ -25,12 +25,13 @@ from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.failures import Failures, needed
 from calliope_call_worker.providers.llm import quirks
 from calliope_call_worker.providers.llm.anthropic import Anthropic
-from calliope_call_worker.providers.llm.base import CallFacts, LanguageModel
+from calliope_call_worker.providers.llm.base import CallFacts
 from calliope_call_worker.providers.llm.breaker import Breakers
 from calliope_call_worker.providers.llm.call_shaped import CallShapedChat
 from calliope_call_worker.providers.llm.chain import Link, LlmChain
 from calliope_call_worker.providers.llm.gemini import Gemini
 from calliope_call_worker.providers.llm.openai import OpenAiChat
+from calliope_call_worker.providers.probe import ProbedModel, ProbedVoice
 from calliope_call_worker.providers.settings import ModelSettings, ProvidersSettings, ThinkingSettings
 from calliope_call_worker.providers.stt.base import SpeechToText, SttOptions
 from calliope_call_worker.providers.stt.deepgram import Deepgram
@@ -60,9 +61,9 @@ class VoiceVendor(Generic[S]):
     """Where a vendor's settings are, and what makes a voice of them: an adapter's `of`."""
 
     settings: Callable[[ProvidersSettings], S]
-    make: Callable[[aiohttp.ClientSession, S, Voice, str], TextToSpeech]
+    make: Callable[[aiohttp.ClientSession, S, Voice, str], ProbedVoice]
 
-    def voice(self, session: aiohttp.ClientSession, settings: ProvidersSettings, spec: Voice) -> TextToSpeech:
+    def voice(self, session: aiohttp.ClientSession, settings: ProvidersSettings, spec: Voice) -> ProbedVoice:
         """The voice of a document. Raises: ProviderError."""
         own = self.settings(settings)
         return self.make(session, own, spec, _key(spec.provider, spec.api_key, own.api_key))
@@ -80,7 +81,7 @@ VOICES: Final[Mapping[TtsProvider, VoiceVendor[Any]]] = {
 class MakeModel(Protocol):
     """An adapter's constructor."""
 
-    def __call__(self, session: aiohttp.ClientSession, /, *, url: str, model: str, api_key: str) -> LanguageModel:
+    def __call__(self, session: aiohttp.ClientSession, /, *, url: str, model: str, api_key: str) -> ProbedModel:
         """The model at this address; nothing is connected yet."""
 
 
@@ -187,7 +188,18 @@ class Providers:
         return LlmChain(links, thinking or self._settings.thinking, report)
 
     def link(self, provider: LlmProvider, config: LlmProviderConfig | LlmFallback, facts: CallFacts) -> Link:
-        """One language model. Raises: ProviderError."""
+        """One language model and how it has been lately. Raises: ProviderError."""
+        asked, account = self._model(provider, config, facts)
+        return Link(asked, self._breakers.get(provider, asked.model, *account))
+
+    def model(self, provider: LlmProvider, config: LlmProviderConfig | LlmFallback) -> ProbedModel:
+        """One language model, to be checked. Raises: ProviderError."""
+        return self._model(provider, config, CallFacts())[0]
+
+    def _model(
+        self, provider: LlmProvider, config: LlmProviderConfig | LlmFallback, facts: CallFacts
+    ) -> tuple[ProbedModel, tuple[str, str]]:
+        """A language model, with the key and the address that it is asked with."""
         session = self._session if config.base_url is None else self._guarded
         if provider is LlmProvider.CUSTOM:
             make, url, model = _custom(config.request_format, facts), config.base_url or "", config.model or ""
@@ -201,10 +213,9 @@ class Providers:
                 model = settings.model_for(config.model)
             # the installation's key goes to no address that a developer gave
             key = _key(provider, config.api_key, settings.api_key if config.base_url is None else None)
-        asked = make(session, url=url, model=model, api_key=key)
-        return Link(asked, self._breakers.get(provider, model, key, url))
+        return make(session, url=url, model=model, api_key=key), (key, url)
 
-    def voice(self, spec: Voice) -> TextToSpeech:
+    def voice(self, spec: Voice) -> ProbedVoice:
         """One voice. Raises: ProviderError."""
         return VOICES[spec.provider].voice(self._session, self._settings, spec)
 

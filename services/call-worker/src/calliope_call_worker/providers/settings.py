@@ -55,6 +55,7 @@ class ResembleSettings(Part):
     """Resemble's voices. There is no voice that everybody has."""
 
     url: str = "wss://websocket.cluster.resemble.ai"
+    api_url: str = Field(default="https://app.resemble.ai/api/v2", description="Where voices are looked up.")
     api_key: SecretStr | None = None
     model: str | None = None
     voice: str | None = None

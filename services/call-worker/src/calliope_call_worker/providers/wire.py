@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NoReturn, cast
 
 import aiohttp
+import orjson
 from aiohttp import ClientSession, ClientWebSocketResponse
 
 from calliope.egress import is_blocked
@@ -16,6 +18,7 @@ from calliope_call_worker.providers.errors import Failure, ProviderError, failur
 CLOSE_S: Final = 1.0
 MAX_RETRY_AFTER_S: Final = 86_400.0
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024  # half a minute of audio as base64 fits easily; the default 4 MiB may not
+MAX_JSON_BYTES: Final = 2 * 1024 * 1024
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 
 
@@ -50,6 +53,48 @@ async def open_socket(
         raise ProviderError(provider, failure, detail, retry_after_s=retry_after_s(exc.headers)) from None
     except (aiohttp.ClientError, OSError, ValueError) as exc:  # TimeoutError is an OSError
         fail(provider, exc)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonAnswer:
+    """An HTTP answer; `body` is its JSON, or None when an error came without."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+
+async def get_json(
+    session: ClientSession,
+    url: str,
+    *,
+    provider: str,
+    headers: Mapping[str, str],
+    params: Mapping[str, str] | None = None,
+) -> JsonAnswer:
+    """What a vendor's REST API says, whatever the status. The caller sets the deadline. Raises: ProviderError."""
+    asked = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
+    try:
+        async with session.get(url, params=params, headers=asked, allow_redirects=False) as response:
+            body = bytearray()
+            async for part in response.content.iter_any():
+                body += part
+                if len(body) > MAX_JSON_BYTES:
+                    raise ProviderError(provider, Failure.MALFORMED, f"answered more than {MAX_JSON_BYTES} bytes")
+    except (aiohttp.ClientError, OSError, ValueError) as exc:
+        fail(provider, exc)
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        if response.status == 200:
+            raise ProviderError(provider, Failure.MALFORMED, "answered with something that is not JSON") from exc
+        said = None
+    return JsonAnswer(response.status, said, response.headers)
+
+
+def as_http(url: str) -> str:
+    """The address of a vendor's REST API beside its websockets: `https` for `wss`, without a slash at the end."""
+    return "http" + url.removeprefix("ws").rstrip("/") if url.startswith("ws") else url.rstrip("/")
 
 
 async def close_socket(socket: ClientWebSocketResponse, *farewell: str) -> None:

@@ -1,5 +1,7 @@
 """`/api/v1/assistants` and `/api/v1/phone-numbers`."""
 
+from typing import Final
+
 from aiohttp import web
 
 from calliope.contracts.assistants import (
@@ -20,6 +22,7 @@ from calliope.contracts.assistants import (
     ReplaceAssistant,
     UpdateAssistant,
 )
+from calliope.contracts.checks import AssistantCheck
 from calliope.contracts.identity import Scope
 from calliope.contracts.subjects import Command
 from calliope_gateway.http.reading import build, read_query, read_revision
@@ -27,6 +30,8 @@ from calliope_gateway.http.routes import Asked, Route, json_response, model_resp
 
 _ASSISTANTS = "/api/v1/assistants"
 _NUMBERS = "/api/v1/phone-numbers"
+CHECK_S: Final = 8.0
+"""A worker answers a check within 5 s; the rest is for the way."""
 
 
 def _shown(assistant: Assistant, *, status: int = 200) -> web.Response:
@@ -97,6 +102,18 @@ async def _rotate(asked: Asked) -> web.StreamResponse:
     return _shown(await _write(asked, Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET, payload))
 
 
+async def _check(asked: Asked) -> web.StreamResponse:
+    check = await asked.commands.call(
+        Command.VENDORS_CHECK,
+        build(AssistantRef, assistant_id=asked.part("assistant_id")),
+        reply_type=AssistantCheck,
+        organization=asked.organization,
+        command_id=asked.command_id,
+        timeout_s=CHECK_S,
+    )
+    return model_response(check)
+
+
 async def _write(
     asked: Asked, command: Command, payload: CreateAssistant | UpdateAssistant | ReplaceAssistant | AssistantRef
 ) -> Assistant:
@@ -151,6 +168,9 @@ ROUTES = (
     Route("POST", _ASSISTANTS + "/{assistant_id}/webhook-secret", _rotate, "rotateWebhookSecret",
           "Make a new webhook secret; the old one signs too for 24 hours, at most three at a time",
           Scope.ASSISTANTS_WRITE, Assistant),
+    Route("POST", _ASSISTANTS + "/{assistant_id}/check", _check, "checkAssistant",
+          "Ask every vendor of an assistant whether a call could use it: keys, models, voices, accounts, numbers",
+          Scope.ASSISTANTS_WRITE, AssistantCheck),
     Route("GET", _NUMBERS, _numbers, "listPhoneNumbers", "List the numbers that assistants answer",
           Scope.PHONE_NUMBERS_READ, PhoneNumberList),
     Route("PUT", _NUMBERS + "/{number}", _assign, "assignPhoneNumber", "Let an assistant answer a number",

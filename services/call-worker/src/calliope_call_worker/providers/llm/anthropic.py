@@ -3,13 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Final
+from urllib.parse import quote
 
 from aiohttp import ClientSession
 
 from calliope_call_worker.providers.llm.anthropic_answer import MessagesAnswer, refusal
 from calliope_call_worker.providers.llm.anthropic_body import messages_body
 from calliope_call_worker.providers.llm.base import LlmEvent, LlmRequest
+from calliope_call_worker.providers.llm.probe import check_model
 from calliope_call_worker.providers.llm.streaming import Endpoint, HttpModel
+from calliope_call_worker.providers.probe import Findings
 
 NAME: Final = "anthropic"
 API_VERSION: Final = "2023-06-01"  # the newer 2026-10-21 refuses temperature for every model, also where it acts
@@ -20,9 +23,15 @@ class Anthropic(HttpModel):
 
     def __init__(self, session: ClientSession, *, url: str, model: str, api_key: str) -> None:
         headers = {"x-api-key": api_key, "anthropic-version": API_VERSION}
-        super().__init__(session, Endpoint(NAME, url.rstrip("/") + "/v1/messages", refusal, headers), model)
+        root = url.rstrip("/") + "/v1"
+        described_at = f"{root}/models/{quote(model, safe='')}"
+        super().__init__(session, Endpoint(NAME, f"{root}/messages", refusal, headers, described_at), model)
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
         """See `LanguageModel`."""
         body = messages_body(request, self._model)
         return self._ask(body, MessagesAnswer(NAME))
+
+    async def check(self) -> Findings:
+        """See `VendorProbe`."""
+        return await check_model(self, self._session, self._endpoint)

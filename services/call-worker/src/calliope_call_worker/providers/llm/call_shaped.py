@@ -14,7 +14,9 @@ from calliope_call_worker.providers.llm import quirks
 from calliope_call_worker.providers.llm.base import CallFacts, LlmEvent, LlmRequest
 from calliope_call_worker.providers.llm.chat_answer import ChatAnswer, refusal
 from calliope_call_worker.providers.llm.chat_body import chat_messages, chat_tools
+from calliope_call_worker.providers.llm.probe import check_address
 from calliope_call_worker.providers.llm.streaming import Endpoint, HttpModel
+from calliope_call_worker.providers.probe import Findings
 
 NAME: Final = quirks.CUSTOM.name
 
@@ -36,3 +38,7 @@ class CallShapedChat(HttpModel):
         if request.tools:
             body["tools"] = chat_tools(request)
         return self._ask(orjson.dumps(body), ChatAnswer(NAME))
+
+    async def check(self) -> Findings:
+        """See `VendorProbe`."""
+        return await check_address(self._session, self._endpoint)

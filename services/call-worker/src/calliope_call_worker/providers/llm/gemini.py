@@ -10,7 +10,9 @@ from aiohttp import ClientSession
 from calliope_call_worker.providers.llm.base import LlmEvent, LlmRequest
 from calliope_call_worker.providers.llm.gemini_answer import ContentAnswer, refusal
 from calliope_call_worker.providers.llm.gemini_body import content_body
+from calliope_call_worker.providers.llm.probe import check_model
 from calliope_call_worker.providers.llm.streaming import Endpoint, HttpModel
+from calliope_call_worker.providers.probe import Findings
 
 NAME: Final = "gemini"
 
@@ -21,9 +23,14 @@ class Gemini(HttpModel):
     def __init__(self, session: ClientSession, *, url: str, model: str, api_key: str) -> None:
         model = model.removeprefix("models/")
         # without alt=sse one JSON array streams, which cannot be read event by event
-        address = f"{url.rstrip('/')}/models/{quote(model, safe='')}:streamGenerateContent?alt=sse"
-        super().__init__(session, Endpoint(NAME, address, refusal, {"x-goog-api-key": api_key}), model)
+        described_at = f"{url.rstrip('/')}/models/{quote(model, safe='')}"
+        address = f"{described_at}:streamGenerateContent?alt=sse"
+        super().__init__(session, Endpoint(NAME, address, refusal, {"x-goog-api-key": api_key}, described_at), model)
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
         """See `LanguageModel`."""
         return self._ask(content_body(request, self._model), ContentAnswer(NAME))
+
+    async def check(self) -> Findings:
+        """See `VendorProbe`."""
+        return await check_model(self, self._session, self._endpoint)

@@ -22,6 +22,7 @@ class Quirks:
     """One vendor. Of `families` the first that fits counts.
 
     `echoes_extra`: a call's `extra_content` goes back with it (Gemini's thought signatures); others refuse it.
+    `describes_models`: `GET /models/{id}` needs the key and tells whether it may use that model.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Quirks:
     families: tuple[Family, ...] = ()
     refuses: frozenset[str] = frozenset()
     echoes_extra: bool = False
+    describes_models: bool = True
 
     def family(self, model: str) -> Family:
         """The family of a model; an ordinary one when none fits."""
@@ -62,4 +64,9 @@ XAI: Final = Quirks(
     "xai",
     families=(Family(re.compile(r"grok-(?!.*non-reasoning)(4|3-mini)"), refuses=_PENALTIES | {"stop"}),),
 )
-CUSTOM: Final = Quirks("custom", token_limit="max_tokens", echoes_extra=True)  # noqa: S106 - a parameter's name
+CUSTOM: Final = Quirks(
+    "custom",
+    token_limit="max_tokens",  # noqa: S106 - a parameter's name
+    echoes_extra=True,
+    describes_models=False,  # many servers do not, and those that do ask for no key
+)

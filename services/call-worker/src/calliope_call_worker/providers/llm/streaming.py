@@ -56,6 +56,8 @@ class Endpoint:
     url: str
     refusal: Refusal
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    model_url: str | None = None
+    """Where the vendor describes the model, if it does."""
 
 
 class HttpModel:

@@ -1,13 +1,16 @@
 """Port: carriers. A carrier is HTTP hooks in, REST out, and a media socket; one file per vendor knows its words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from calliope.contracts.calls import CarrierRequest, CarrierResponse, EndReason
+from calliope_call_worker.providers.probe import Findings
 
+VOICE_HOOK: Final = "/telephony/{carrier}/voice"
+"""Where a carrier asks about a call, below our public URL."""
 RESUME: Final = "/resume/"
 """In the address that is asked when a call's media ended."""
 
@@ -182,6 +185,16 @@ class CarrierCommands(Protocol):
 
     async def still_up(self, account: CarrierAccount, carrier_call_id: str) -> bool:
         """Whether the call outlived its media; asked a moment later, as that news overtakes the one of its end."""
+
+
+class CarrierProbe(Protocol):
+    """A carrier's REST, asked whether calls would come to us. The caller sets the deadline."""
+
+    async def check(self, account: CarrierAccount, hook_url: str, numbers: Sequence[str]) -> Findings:
+        """The account, and for each number whether its calls are asked about at `hook_url`.
+
+        Raises: ProviderError, when the carrier could not be asked.
+        """
 
 
 class CarrierApi(Protocol):

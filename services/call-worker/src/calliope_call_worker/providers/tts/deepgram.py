@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from aiohttp import ClientSession, ClientWebSocketResponse
 
+from calliope.contracts.checks import CheckedPart
 from calliope.contracts.document.tts import Voice
+from calliope_call_worker.providers.errors import ProviderError
+from calliope_call_worker.providers.probe import Findings, good, refused
 from calliope_call_worker.providers.settings import AuraSettings
 from calliope_call_worker.providers.tts import deepgram_words as words
 from calliope_call_worker.providers.tts import line
@@ -41,6 +44,15 @@ class Aura:
             of_close=words.failure_of_close,
         )
         return line.session(manners, AuraStream)
+
+    async def check(self) -> Findings:
+        """See `VendorProbe`. The handshake names the voice; nothing is said."""
+        try:
+            async with self.connect("check"):
+                pass
+        except ProviderError as exc:
+            return refused(exc, CheckedPart.VOICE)
+        return good(CheckedPart.KEY, CheckedPart.VOICE)
 
     async def _dial(self) -> ClientWebSocketResponse:
         settings = self.settings

@@ -8,13 +8,16 @@ from urllib.parse import quote
 
 from aiohttp import ClientSession, ClientWebSocketResponse
 
+from calliope.contracts.checks import CheckedPart
 from calliope.contracts.document.tts import Voice
 from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.probe import Findings
 from calliope_call_worker.providers.settings import ElevenLabsSettings
 from calliope_call_worker.providers.tts.base import VoiceSession
+from calliope_call_worker.providers.tts.elevenlabs_probe import model_finding, voice_findings
 from calliope_call_worker.providers.tts.elevenlabs_session import ElevenLabsSession
 from calliope_call_worker.providers.tts.elevenlabs_words import MODEL_NICKNAMES, NAME, NICKNAMES, NOT_STREAMED
-from calliope_call_worker.providers.wire import helpers, open_socket
+from calliope_call_worker.providers.wire import as_http, get_json, helpers, open_socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,17 @@ class ElevenLabs:
     def voice(self) -> str:
         """See `TextToSpeech`."""
         return self._voice.voice_id
+
+    async def check(self) -> Findings:
+        """See `VendorProbe`. Keys that may only speak are told neither voices nor models."""
+        session, root, headers = self._session, as_http(self._settings.url), {"xi-api-key": self._api_key}
+        voice_url = f"{root}/v1/voices/{quote(self.voice, safe='')}"
+        answer = await get_json(session, voice_url, provider=NAME, headers=headers)
+        found = voice_findings(answer.status, answer.body)
+        if any(finding.error for finding in found if finding.what is CheckedPart.KEY):
+            return found
+        answer = await get_json(session, f"{root}/v1/models", provider=NAME, headers=headers)
+        return (*found, model_finding(self._voice.model, answer.status, answer.body))
 
     def connect(self, call_id: str) -> AbstractAsyncContextManager[VoiceSession]:
         """See `TextToSpeech`."""

@@ -50,6 +50,11 @@ def close(context: str) -> dict[str, Any]:
     return {"close_context": {}, "contextId": context}
 
 
+def voices_of(page: dict[str, Any]) -> set[str]:
+    """The ids on a page of the list of voices."""
+    return {str(one.get("voiceId")) for one in page.get("voices") or () if isinstance(one, dict)}
+
+
 def failure_of(status: dict[str, Any] | None) -> tuple[Failure, str] | None:
     """Class and text of a status or an error that is not ok."""
     code = int((status or {}).get("code") or 0)

@@ -1,0 +1,1 @@
+"""Asking the vendors of an assistant, before a caller finds out what is wrong."""
