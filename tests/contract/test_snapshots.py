@@ -31,8 +31,12 @@ def test_a_generated_part_replaces_only_itself() -> None:
 
 @pytest.mark.parametrize("service", settings.SERVICES)
 def test_every_setting_says_what_it_means(service: str) -> None:
-    silent = [each.name for each in variables(settings.SERVICES[service]) if not each.meaning]
-    assert silent == [], "give the field a `description=`"
+    terse = [each.name for each in variables(settings.SERVICES[service]) if len(each.meaning.split()) < 4]
+    assert terse == [], "say what it does, its unit, and when one would change it, to somebody who never saw the code"
+
+
+def test_so_does_every_setting_of_the_sandbox() -> None:
+    assert [each.name for each in settings.sandbox_variables() if len(each.meaning.split()) < 4] == []
 
 
 def test_a_production_finds_every_vendors_address_in_the_example() -> None:

@@ -28,39 +28,72 @@ class Part(BaseModel):
 class NatsSettings(Part):
     """How to reach the bus."""
 
-    url: str = Field(default="nats://127.0.0.1:4222", description="Servers of the bus, separated by commas.")
-    user: str | None = Field(default=None, description="This service's own user; its permissions follow from it.")
-    password: SecretStr | None = Field(default=None, description="Of that user.")
-    connect_timeout_s: PositiveFloat = Field(default=5.0, description="Patience with one server.")
-    start_timeout_s: PositiveFloat = Field(
-        default=30.0, description="How long a start waits for the bus; then it fails, to be started anew."
+    url: str = Field(
+        default="nats://127.0.0.1:4222",
+        description="Addresses of the NATS servers, separated by commas, such as "
+        "`nats://nats-0:4222,nats://nats-1:4222`.",
     )
-    replicas: PositiveInt = Field(default=1, description="Copies of streams; 3 in a cluster. Read by the provisioner.")
+    user: str | None = Field(
+        default=None,
+        description="Name by which this service logs in at NATS. Give each service a user of its own: the bus "
+        "decides by it what the service may read and write. Unset: no login, for the local stack.",
+    )
+    password: SecretStr | None = Field(default=None, description="Password of the user above.")
+    connect_timeout_s: PositiveFloat = Field(
+        default=5.0, description="Seconds to wait for a connection to one NATS server before the next is tried."
+    )
+    start_timeout_s: PositiveFloat = Field(
+        default=30.0,
+        description="Seconds that a starting service waits for the bus; then it ends with an error, to be started "
+        "anew.",
+    )
+    replicas: PositiveInt = Field(
+        default=1,
+        description="How many NATS servers keep a copy of every event: 1 for a single server, 3 in a cluster. "
+        "Takes effect when streams are created or updated at a start.",
+    )
 
 
 class MongoSettings(Part):
     """How to reach the store."""
 
     url: SecretStr = Field(
-        default=SecretStr("mongodb://127.0.0.1:27017"), description="Address of the store, with its user and password."
+        default=SecretStr("mongodb://127.0.0.1:27017"), description="Address of MongoDB, with its user and password."
     )
-    database: str = Field(default="calliope", description="Name of the database.")
-    timeout_s: PositiveFloat = Field(default=4.0, description="Patience with one operation.")
-    pool_size: PositiveInt = Field(default=64, description="Connections at most.")
+    database: str = Field(
+        default="calliope", description="Name of the database in MongoDB; services of one installation share it."
+    )
+    timeout_s: PositiveFloat = Field(
+        default=4.0, description="Seconds that one operation of the store may take before it counts as failed."
+    )
+    pool_size: PositiveInt = Field(default=64, description="Connections to the store that one process opens at most.")
 
 
 class HttpSettings(Part):
     """Where this service answers HTTP: its API, or only health and metrics."""
 
-    host: str = Field(default="127.0.0.1", description="Where this service listens; `0.0.0.0` in a container.")
-    port: int = Field(default=0, ge=0, le=65_535, description="Of its API, health and metrics; 0 takes a free one.")
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address on which this service listens: `127.0.0.1` for this machine only, `0.0.0.0` in a "
+        "container.",
+    )
+    port: int = Field(
+        default=0,
+        ge=0,
+        le=65_535,
+        description="Port of its API, `/livez`, `/readyz` and `/metrics`; 0 takes a free one.",
+    )
 
 
 class LogSettings(Part):
     """Logs: `json` for containers, `console` for people."""
 
-    level: str = Field(default="INFO", description="Least severity that is logged.")
-    format: Literal["json", "console"] = Field(default="json", description="`json` or `console`.")
+    level: str = Field(
+        default="INFO", description="Least severity that is logged: `DEBUG`, `INFO`, `WARNING` or `ERROR`."
+    )
+    format: Literal["json", "console"] = Field(
+        default="json", description="Form of the log: `json` for machines, `console` for people."
+    )
 
 
 class TraceSettings(Part):
@@ -70,16 +103,27 @@ class TraceSettings(Part):
         default=None,
         description="OTLP over HTTP: where spans are exported to, such as `http://collector:4318`; unset: nowhere.",
     )
-    sample_ratio: float = Field(default=1.0, ge=0, le=1, description="Share of traces that are kept.")
+    sample_ratio: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of traces that are exported, from 0 to 1; lower it when there are too many.",
+    )
 
 
 class EgressSettings(Part):
     """Networks that URLs of assistants may reach although they are not public. Empty in production."""
 
     allow: tuple[IPv4Network | IPv6Network, ...] = Field(
-        default=(), description="Networks that URLs of assistants may reach although they are not public."
+        default=(),
+        description="Private networks that URLs in assistants (webhooks, tools, models of your own) may reach, as "
+        'a JSON list such as `["10.0.0.0/8"]`. Empty: public addresses only, which protects your '
+        "network.",
     )
-    allow_http: bool = Field(default=False, description="Whether URLs of assistants may be plain `http://`.")
+    allow_http: bool = Field(
+        default=False,
+        description="Whether URLs in assistants may be plain `http://`; otherwise only `https://` is taken.",
+    )
 
 
 class ServiceSettings(BaseSettings):
@@ -95,13 +139,17 @@ class ServiceSettings(BaseSettings):
     )
 
     environment: Environment = Field(
-        default=Environment.LOCAL, description="`production` refuses what is only fit for a laptop."
+        default=Environment.LOCAL,
+        description="`local` for a laptop and tests; `production` refuses to start with settings that are only "
+        "fit for a laptop.",
     )
     nats: NatsSettings = NatsSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()
-    shutdown_timeout_s: PositiveFloat = Field(default=10.0, description="For work under way after SIGTERM.")
+    shutdown_timeout_s: PositiveFloat = Field(
+        default=10.0, description="Seconds that work under way may take after SIGTERM before the process ends."
+    )
 
 
 __all__ = [

@@ -1,5 +1,6 @@
 """`.env.example`: what a production installation sets, and where every vendor is reached."""
 
+import textwrap
 from typing import Final
 
 from calliope.configuration.variables import VENDORS, Variable, variables
@@ -53,4 +54,5 @@ def _is_access(variable: Variable) -> bool:
 def _needed(variable: Variable, services: list[str]) -> str:
     readers = "every service" if len(services) == len(SERVICES) else ", ".join(services)
     value = NEEDED[variable.name.removeprefix("CALLIOPE_")]
-    return f"# {readers}: {variable.meaning}\n{variable.name}={value}\n"
+    told = textwrap.fill(f"{readers}: {variable.meaning}", 110, initial_indent="# ", subsequent_indent="#   ")
+    return f"{told}\n{variable.name}={value}\n"

@@ -8,18 +8,34 @@ from calliope.settings import HttpSettings, Part, ServiceSettings
 class LimitSettings(Part):
     """What one client may ask of the gateway."""
 
-    body_bytes: PositiveInt = Field(default=256 * 1024, description="Largest body of the API.")
-    body_timeout_s: PositiveFloat = Field(default=10.0, description="Until the whole body has arrived.")
-    carrier_body_bytes: PositiveInt = Field(default=64 * 1024, description="Largest body of a carrier's hook.")
-    requests_per_s: PositiveFloat = Field(default=50.0, description="Per API key.")
-    burst: PositiveInt = Field(default=100, description="Per API key, at once.")
+    body_bytes: PositiveInt = Field(
+        default=256 * 1024, description="Largest body of an API request, in bytes; a larger one is refused (413)."
+    )
+    body_timeout_s: PositiveFloat = Field(
+        default=10.0, description="Seconds until a request's whole body must have arrived."
+    )
+    carrier_body_bytes: PositiveInt = Field(
+        default=64 * 1024, description="Largest body of a carrier's request, in bytes."
+    )
+    requests_per_s: PositiveFloat = Field(
+        default=50.0, description="Requests per second that one API key may make on average; more are refused (429)."
+    )
+    burst: PositiveInt = Field(
+        default=100, description="Requests that one API key may make at once, beyond the average."
+    )
     unknown_keys_per_s: PositiveFloat = Field(
         default=20.0,
-        description="Per client address: requests with API keys that are unknown, expired or revoked. Behind a proxy "
-        "all clients have its address.",
+        description="Requests per second from one client address with API keys that are unknown, expired or "
+        "revoked. Behind a proxy all clients have its address.",
     )
-    unknown_keys_burst: PositiveInt = Field(default=200, description="Of those, at once.")
-    concurrency: PositiveInt = Field(default=512, description="Requests under way at once, all clients together.")
+    unknown_keys_burst: PositiveInt = Field(
+        default=200, description="Such requests from one address at once, beyond the average."
+    )
+    concurrency: PositiveInt = Field(
+        default=512,
+        description="Requests under way at once, of all clients together; more are refused (503). Raise it on "
+        "large machines.",
+    )
 
 
 class GatewaySettings(ServiceSettings):
@@ -27,16 +43,25 @@ class GatewaySettings(ServiceSettings):
 
     http: HttpSettings = HttpSettings(port=8080)
     limits: LimitSettings = LimitSettings()
-    command_timeout_s: PositiveFloat = Field(default=8.0, description="Until a service must have answered.")
-    carrier_timeout_s: PositiveFloat = Field(default=10.0, description="Carriers wait 15 s at most.")
+    command_timeout_s: PositiveFloat = Field(
+        default=8.0,
+        description="Seconds until the service that owns the matter must have answered; then the client gets 504.",
+    )
+    carrier_timeout_s: PositiveFloat = Field(
+        default=10.0,
+        description="Seconds in which a call-worker must answer a carrier's request; below the 15 s that carriers "
+        "wait.",
+    )
     carrier_again_s: PositiveFloat = Field(
-        default=0.7, description="A worker that has not answered a hook by then may be dead; one is asked again."
+        default=0.7,
+        description="Seconds after which another call-worker is asked too, when the first has not answered a "
+        "carrier's request.",
     )
     resume_wait_s: PositiveFloat = Field(
-        default=20.0, description="How long a call that lost its worker waits for another before it ends."
+        default=20.0, description="Seconds that a call whose worker died waits for another worker before it ends."
     )
     key_cache_s: PositiveFloat = Field(
         default=1.0,
-        description="How long a key is believed before it is asked about again. A revoked key is refused as soon as "
-        "that is heard on the bus, and at the latest after this time.",
+        description="Seconds for which a key is believed before it is asked about again. A revoked key is refused "
+        "as soon as that is heard on the bus, and at the latest after this time.",
     )

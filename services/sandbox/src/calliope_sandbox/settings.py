@@ -23,8 +23,8 @@ class SettingsError(ValueError):
 class SandboxSettings:
     """`CALLIOPE_SANDBOX_HOST` and so on; port 0 takes a free one. Loopback only."""
 
-    host: str = field(default="127.0.0.1", metadata={MEANING: "Where it listens; loopback only."})
-    port: int = field(default=8090, metadata={MEANING: "0 takes a free port."})
+    host: str = field(default="127.0.0.1", metadata={MEANING: "Address on which it listens; loopback only."})
+    port: int = field(default=8090, metadata={MEANING: "Port of its vendors and of its page; 0 takes a free one."})
     twilio_account: Account | None = field(
         default=None, repr=False, metadata={MEANING: _ACCOUNT.format("Twilio", "twilio")}
     )

@@ -12,13 +12,13 @@ PREFIX: Final = "CALLIOPE_"
 SEPARATOR: Final = "__"
 VENDORS: Final = ("CALLIOPE_PROVIDERS__", "CALLIOPE_CARRIERS__")
 VENDOR_FIELDS: Final = {
-    "url": "Where the vendor is reached.",
+    "url": "Address of the vendor's API; another one for a regional or private host.",
     "api_key": "The installation's own key, for assistants that bring none.",
     "account_sid": "The installation's own account, for assistants that bring none.",
-    "auth_token": "Of that account.",
-    "model": "For assistants that name none.",
-    "voice": "For assistants that name none.",
-    "handshake_deadline_s": "Until connected.",
+    "auth_token": "Auth token of that account; verifies its requests and controls its calls.",
+    "model": "Model for assistants that name none.",
+    "voice": "Voice for assistants that name none.",
+    "handshake_deadline_s": "Seconds until a connection must be open; then the next try begins.",
 }
 """What fields mean that every vendor has."""
 

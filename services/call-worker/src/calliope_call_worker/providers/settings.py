@@ -8,7 +8,11 @@ from calliope.settings import Part
 class DeepgramSettings(Part):
     """Deepgram's recogniser."""
 
-    url: str = Field(default="wss://api.deepgram.com", description="Regional hosts: api.eu., api.au., api.in.")
+    url: str = Field(
+        default="wss://api.deepgram.com",
+        description="Address of Deepgram; `wss://api.eu.deepgram.com` keeps audio in the EU, and there are "
+        "api.au. and api.in.",
+    )
     api_key: SecretStr | None = None
     handshake_deadline_s: PositiveFloat = 3.0
 
@@ -21,32 +25,63 @@ class ElevenLabsSettings(Part):
     model: str = "eleven_flash_v2_5"
     voice: str = "rachel"
     handshake_deadline_s: PositiveFloat = 2.0
-    inactivity_timeout_s: int = Field(default=180, ge=20, le=180, description="Asked of the vendor.")
+    inactivity_timeout_s: int = Field(
+        default=180,
+        ge=20,
+        le=180,
+        description="Seconds of silence after which ElevenLabs closes a connection; its own limit is 180.",
+    )
     keep_alive_s: PositiveFloat = Field(
-        default=15.0, description="A word to the vendor when nothing is said for so long."
+        default=15.0,
+        description="Seconds without speech after which a sign of life is sent, so that the connection stays open.",
     )
 
 
 class AuraSettings(Part):
     """Deepgram's voices; the voice is the model. The limits are the vendor's, for one connection."""
 
-    url: str = Field(default="wss://api.deepgram.com", description="Regional hosts: api.eu., api.au., api.in.")
-    api_key: SecretStr | None = Field(default=None, description="Default: the key of Deepgram's recogniser.")
+    url: str = Field(
+        default="wss://api.deepgram.com",
+        description="Address of Deepgram; `wss://api.eu.deepgram.com` keeps audio in the EU, and there are "
+        "api.au. and api.in.",
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="Key for Deepgram's voices. Unset: the key of Deepgram's recogniser."
+    )
     voice: str = "thalia"
     handshake_deadline_s: PositiveFloat = 2.0
-    lifetime_s: PositiveFloat = Field(default=3_300.0, description="Then replaced; the vendor closes after an hour.")
-    flushes: int = Field(default=20, ge=3, description="Within the window.")
-    characters: int = Field(default=2_400, ge=2_000, description="Within the window.")
-    limits_window_s: PositiveFloat = Field(default=61.0, description="The vendor's minute and what the way varies by.")
+    lifetime_s: PositiveFloat = Field(
+        default=3_300.0, description="Seconds after which a connection is replaced; Deepgram closes each after an hour."
+    )
+    flushes: int = Field(
+        default=20,
+        ge=3,
+        description="Requests to speak that one connection may make within `limits_window_s`; Deepgram's limit.",
+    )
+    characters: int = Field(
+        default=2_400,
+        ge=2_000,
+        description="Characters that one connection may speak within `limits_window_s`; Deepgram's limit.",
+    )
+    limits_window_s: PositiveFloat = Field(
+        default=61.0,
+        description="Seconds over which both limits are counted: Deepgram's minute and a second for the way.",
+    )
 
 
 class InworldSettings(Part):
     """Inworld's voices."""
 
     url: str = "wss://api.inworld.ai"
-    api_key: SecretStr | None = Field(default=None, description="As the portal shows it: it is base64 already.")
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="The installation's own key, for assistants that bring none; as Inworld's portal shows it, in "
+        "base64.",
+    )
     model: str = "inworld-tts-1.5-max"
-    language_model: str = Field(default="inworld-tts-2", description="Default of a document that names a language.")
+    language_model: str = Field(
+        default="inworld-tts-2", description="Voice model for assistants that name a language and no model."
+    )
     voice: str = "hades"
     handshake_deadline_s: PositiveFloat = 2.0
 
@@ -59,7 +94,9 @@ class ResembleSettings(Part):
     api_key: SecretStr | None = None
     model: str | None = None
     voice: str | None = None
-    project_uuid: str | None = Field(default=None, description="For assistants that name none in `provider_config`.")
+    project_uuid: str | None = Field(
+        default=None, description="Project for assistants that name none in `provider_config.project_uuid`."
+    )
     handshake_deadline_s: PositiveFloat = 2.0
 
 
@@ -70,7 +107,9 @@ class ModelSettings(Part):
     api_key: SecretStr | None = None
     model: str
     models: tuple[str, ...] = Field(
-        default=(), description="Models that the server has: `model` is asked for in place of any other. Empty: all."
+        default=(),
+        description="Models that this server has, as a JSON list; for any other name `model` is asked for "
+        "instead. Empty: all are asked for.",
     )
     chat_completions: bool = Field(
         default=False,
@@ -121,33 +160,62 @@ class XaiSettings(ModelSettings):
 class ListeningSettings(Part):
     """When a recogniser counts as failed."""
 
-    silent_after_s: PositiveFloat = Field(default=2.5, description="Voice went in and nothing came out for so long.")
-    silent_after_speech_s: PositiveFloat = Field(
-        default=0.9, description="As above, when the caller has paused: beyond `endpointing`."
+    silent_after_s: PositiveFloat = Field(
+        default=2.5,
+        description="Seconds of speech without any recognised word after which the recogniser counts as failed "
+        "and is opened anew.",
     )
-    replay_s: PositiveFloat = Field(default=10.0, description="Most audio that is heard again after a drop.")
-    late_replay_s: PositiveFloat = Field(default=5.0, description="As above, when reopening took more than 3 s.")
+    silent_after_speech_s: PositiveFloat = Field(
+        default=0.9, description="The same when the caller has paused, in seconds beyond the assistant's `endpointing`."
+    )
+    replay_s: PositiveFloat = Field(
+        default=10.0, description="Seconds of audio at most that are sent again to a recogniser that was opened anew."
+    )
+    late_replay_s: PositiveFloat = Field(
+        default=5.0,
+        description="The same when opening it took more than 3 s: less, so that it catches up with the caller.",
+    )
 
 
 class ThinkingSettings(Part):
     """When a language model counts as failed."""
 
     first_token_deadline_s: PositiveFloat = Field(
-        default=1.3, description="Until the first word or tool call; with a fallback, until something can be said."
+        default=1.3,
+        description="Seconds until the model's first word or tool call; then it is asked again, or the next model "
+        "is. Raise it for slow models.",
     )
-    inter_token_deadline_s: PositiveFloat = Field(default=1.5, description="Between words.")
-    answer_deadline_s: PositiveFloat = Field(default=60.0, description="The whole answer.")
-    analysis_deadline_s: PositiveFloat = Field(default=30.0, description="First output of work after the call.")
-    breaker_failures: PositiveInt = Field(default=3, description="In a row, before a model is skipped.")
-    breaker_cool_down_s: PositiveFloat = Field(default=15.0, description="Until a skipped model is tried again.")
+    inter_token_deadline_s: PositiveFloat = Field(
+        default=1.5, description="Seconds between two words of the model; then it counts as stuck."
+    )
+    answer_deadline_s: PositiveFloat = Field(
+        default=60.0, description="Seconds that the model's whole answer may take."
+    )
+    analysis_deadline_s: PositiveFloat = Field(
+        default=30.0, description="Seconds until the model's first word in work after the call, where nobody waits."
+    )
+    breaker_failures: PositiveInt = Field(
+        default=3, description="Failures in a row after which a model is skipped and the next one asked at once."
+    )
+    breaker_cool_down_s: PositiveFloat = Field(
+        default=15.0, description="Seconds for which it is skipped before it is tried again."
+    )
 
 
 class SpeakingSettings(Part):
     """When a voice counts as failed."""
 
-    first_audio_deadline_s: PositiveFloat = Field(default=1.0, description="Until the first audio of a reply.")
-    next_audio_deadline_s: PositiveFloat = Field(default=0.6, description="As above, when one voice failed already.")
-    stall_deadline_s: PositiveFloat = Field(default=2.0, description="Between pieces of audio.")
+    first_audio_deadline_s: PositiveFloat = Field(
+        default=1.0,
+        description="Seconds until the first audio of a reply; then the voice is tried once more, or the next "
+        "voice is.",
+    )
+    next_audio_deadline_s: PositiveFloat = Field(
+        default=0.6, description="The same for the next try, when one failed already."
+    )
+    stall_deadline_s: PositiveFloat = Field(
+        default=2.0, description="Seconds between two pieces of audio; then the voice counts as stuck."
+    )
 
 
 class ProvidersSettings(Part):
