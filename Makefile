@@ -7,11 +7,12 @@ PACKAGES := shared services/gateway services/assistants services/call-worker ser
 SOURCES := $(PACKAGES:%=%/src)
 ASSISTANT ?=
 VOICE ?=
+COUNT ?=
 ARGS ?=
 # only what is given to make itself: shells have an ENV of their own
 given = $(if $(filter command line,$(origin $1)),$2 '$(subst ','\'',$($1))')
 
-.PHONY: help demo up assistant call down check test test-chaos test-heard soak bench snapshots lock clean
+.PHONY: help demo demo-soak up assistant call down check test test-chaos test-heard soak bench snapshots lock clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -55,6 +56,9 @@ test-chaos: $(READY) ## the promises while something is killed; minutes
 
 test-heard: $(READY) ## a thousand interruptions: what was heard against what the record says; minutes
 	$(BIN)/python -m pytest -q -s tests/e2e/test_heard_text.py --interruptions 1000 $(ARGS)
+
+demo-soak: $(READY) ## 100 demonstrations (COUNT=…) beside a busy core: how many succeeded, and why any failed; an hour
+	@$(BIN)/python -m calliope_local demo-soak $(if $(COUNT),--count $(COUNT))
 
 soak: $(READY) ## a thousand clean calls without one false alarm; minutes
 	$(BIN)/python -m pytest -q tests/e2e -m soak $(ARGS)

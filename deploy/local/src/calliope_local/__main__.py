@@ -1,4 +1,4 @@
-"""`python -m calliope_local up | down | assistant | call | demo | bench`: what the make targets of these names run."""
+"""`python -m calliope_local up | down | assistant | call | demo | demo-soak | bench`: what make runs."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from calliope_local import assistant_file
+from calliope_local import assistant_file, demo_soak
 from calliope_local.assistant_file import AssistantFileError
 from calliope_local.bench import run as bench
 from calliope_local.call import command as call
@@ -37,7 +37,7 @@ DOWN_S: Final = 30.0
 WATCH_S: Final = 0.5
 _WRONG_INPUT: Final = (ScenarioError, VoiceOverError, PortError, EnvFileError, PublicUrlError, ModelServerError)
 _WRONG_CALL: Final = (NotUpError, NumberError, AssistantFileError)
-OWN_ARGUMENTS: Final = frozenset({"assistant", "bench", "call"})
+OWN_ARGUMENTS: Final = frozenset({"assistant", "bench", "demo-soak", "call"})
 """Commands that read their arguments themselves."""
 
 
@@ -53,6 +53,7 @@ def main(arguments: list[str]) -> int:
     demo.add_argument("--voice", action="store_true", help="write the call as a WAV with espeak voices")
     commands.add_parser("assistant", help="the assistant of a file on the running stack", add_help=False)
     commands.add_parser("call", help="call an assistant of the running stack", add_help=False)
+    commands.add_parser("demo-soak", help="many demonstrations beside a busy core", add_help=False)
     commands.add_parser("bench", help="concurrent real-time calls on one core", add_help=False)
     chosen, rest = parser.parse_known_args(arguments)
     if rest and chosen.command not in OWN_ARGUMENTS:
@@ -64,6 +65,8 @@ def main(arguments: list[str]) -> int:
             return down()
         if chosen.command == "bench":
             return bench.main(rest)
+        if chosen.command == "demo-soak":
+            return demo_soak.main(rest)
         if chosen.command == "assistant":
             return assistant_file.main(rest, FOLDER / LOCAL)
         if chosen.command == "call":
