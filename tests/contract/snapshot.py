@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import promises
+from calliope_local import call_file
 from contract.generated import catalogue, env_example, fields, schemas, settings
 from support.modules import ROOT
 
@@ -26,6 +27,7 @@ def documents() -> dict[Path, str]:
     made = {FOLDER / name: _json(content) for name, content in schemas.snapshots()}
     made[ROOT / "docs" / "settings.md"] = settings.page()
     made[ROOT / "docs" / "fields.md"] = fields.page()
+    made[ROOT / "docs" / "call.schema.json"] = _json(call_file.schema())
     made[ROOT / ".env.example"] = env_example.text()
     for (name, part), render in PARTS.items():
         path = ROOT / name

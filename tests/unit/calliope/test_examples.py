@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from calliope.contracts.document.spec import AssistantSpec
@@ -16,6 +17,13 @@ FILES = sorted(file for file in FOLDER.glob("*.json") if not file.name.endswith(
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_an_example_is_a_valid_assistant(file: Path) -> None:
     AssistantSpec.model_validate(json.loads(file.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.call.json")), ids=lambda file: file.stem)
+def test_a_call_names_the_schema_that_it_follows(file: Path) -> None:
+    call = json.loads(file.read_text(encoding="utf-8"))
+    schema = json.loads((FOLDER / call["$schema"]).read_text(encoding="utf-8"))
+    assert list(jsonschema.Draft202012Validator(schema).iter_errors(call)) == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -1,13 +1,7 @@
-"""What happens in a demonstration call: the assistant's JSON, and beside it who calls and what the outside world says.
+"""What happens in a call that is played: the assistant's JSON, and beside it who calls and what the world says.
 
-`examples/booking.json` is the assistant as a developer would post it; `examples/booking.call.json`, optional:
-
-    {"caller": [{"wait_for": "table"}, {"say": "For two"}, …],       steps of the caller, see the sandbox's callers
-     "model": {"rules": [{"match": "two", "say": "When?"}, …]},      what the models answer; else as a receptionist
-     "hooks": {"bookings": {"answer": {"status": 200, "body": …}}},  receivers, and how they answer
-     "expect": {"ended_reason": "assistant_ended", "events": ["tool_finished", …],
-                "heard": ["Table seven", …],                         what the caller has to hear, in this order
-                "structured_data": {"booked": true, …}}}             what has to be in the data taken from the call
+`examples/booking.json` is the assistant as a developer would post it; `examples/booking.call.json`, optional, is a
+`call_file.CallFile`; `docs/testing.md` explains it.
 """
 
 import json
@@ -15,13 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
+from calliope_local.call_file import WITHIN_S, CallFile, problems
+
 Json = dict[str, Any]
 
 SANDBOX: Final = "http://127.0.0.1:8090"
 """Where examples say that the sandbox is, as `make up` has it; a demonstration puts its own address there."""
 EXAMPLE: Final = Path("examples/reception.json")
-KNOWN: Final = frozenset({"caller", "model", "hooks", "expect"})
-EXPECTED: Final = frozenset({"ended_reason", "events", "heard", "structured_data"})
 RECEPTION: Final[list[Json]] = [
     {"wait_for_silence_ms": 500},
     {"say": "Hi, what are your opening hours?"},
@@ -33,14 +29,12 @@ RECEPTION: Final[list[Json]] = [
 ]
 USUAL_EVENTS: Final = ("started", "answered", "ended")
 TALK_EVENTS: Final = ("turn_started", "turn_committed")
-WITHIN_S: Final = 20.0
-"""How long a step may take that does not say so, as the sandbox has it."""
 SETUP_S: Final = 20.0
 LONGEST_CALL_S: Final = 600.0
 
 
 class ScenarioError(ValueError):
-    """A file of the demonstration that cannot be used; the message names it."""
+    """A file that cannot be played; the message names it, the place in it, and what is known there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +54,11 @@ class Scenario:
     def has_own_call(self) -> bool:
         """Whether a call file says what happens; else a guest talks to the built-in receptionist."""
         return self.caller is not RECEPTION
+
+    @property
+    def breaks_things(self) -> bool:
+        """Whether faults are armed, which may strike other calls that are played at the same time."""
+        return any("faults" in step for step in self.caller)
 
     @property
     def interruptions(self) -> int:
@@ -96,19 +95,19 @@ def load(file: Path, sandbox: str) -> Scenario:
 def load_call(file: Path, sandbox: str, assistant: Json) -> Scenario:
     """The call of a `*.call.json`, to this assistant. Raises: ScenarioError."""
     call = read_object(file, sandbox)
-    expect = call.get("expect", {})
-    for given, known in ((call, KNOWN), (expect, EXPECTED)):
-        if unknown := sorted(set(given) - known):
-            raise ScenarioError(f"{file}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    try:
+        expect = CallFile.model_validate(call).expect
+    except ValidationError as exc:
+        raise ScenarioError("\n".join(f"{file}: {problem}" for problem in problems(exc))) from exc
     return Scenario(
         assistant,
-        caller=call.get("caller", RECEPTION),
+        caller=call.get("caller") or RECEPTION,
         model=call.get("model"),
         hooks=call.get("hooks", {}),
-        ended_reason=expect.get("ended_reason"),
-        events=tuple(expect.get("events", ())),
-        heard=tuple(expect.get("heard", ())),
-        structured_data=expect.get("structured_data", {}),
+        ended_reason=expect.ended_reason,
+        events=tuple(expect.events),
+        heard=tuple(expect.heard),
+        structured_data=expect.structured_data,
     )
 
 
