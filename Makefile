@@ -7,12 +7,11 @@ PACKAGES := shared services/gateway services/assistants services/call-worker ser
 SOURCES := $(PACKAGES:%=%/src)
 ASSISTANT ?=
 VOICE ?=
-COUNT ?=
 ARGS ?=
 # only what is given to make itself: shells have an ENV of their own
 given = $(if $(filter command line,$(origin $1)),$2 '$(subst ','\'',$($1))')
 
-.PHONY: help demo demo-soak up assistant call down check test test-chaos test-heard soak bench snapshots lock clean
+.PHONY: help demo demo-soak try up assistant call down check test test-chaos test-heard soak bench snapshots lock clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -26,6 +25,9 @@ $(READY): requirements.lock $(PACKAGES:%=%/pyproject.toml)
 
 demo: $(READY) ## one whole phone call on a local stack, no key, no account
 	@$(BIN)/python -m calliope_local demo $(if $(ASSISTANT),--assistant $(ASSISTANT)) $(if $(VOICE),--voice)
+
+try: $(READY) ## play assistants with their calls, ASSISTANT='mine/*.json': a line each, JUnit in JUNIT=.calliope/try.xml
+	@$(BIN)/python -m calliope_local try $(if $(ASSISTANT),'$(ASSISTANT)') $(call given,JUNIT,--junit) $(call given,AT_ONCE,--at-once)
 
 up: $(READY) ## the local stack in the foreground; ENV=.env PUBLIC_URL=https://… LLM=http://…/v1 make parts of it real
 	@$(BIN)/python -m calliope_local up $(call given,ENV,--env-file) $(call given,PUBLIC_URL,--public-url) \
@@ -58,7 +60,7 @@ test-heard: $(READY) ## a thousand interruptions: what was heard against what th
 	$(BIN)/python -m pytest -q -s tests/e2e/test_heard_text.py --interruptions 1000 $(ARGS)
 
 demo-soak: $(READY) ## 100 demonstrations (COUNT=…) beside a busy core: how many succeeded, and why any failed; an hour
-	@$(BIN)/python -m calliope_local demo-soak $(if $(COUNT),--count $(COUNT))
+	@$(BIN)/python -m calliope_local demo-soak $(call given,COUNT,--count)
 
 soak: $(READY) ## a thousand clean calls without one false alarm; minutes
 	$(BIN)/python -m pytest -q tests/e2e -m soak $(ARGS)

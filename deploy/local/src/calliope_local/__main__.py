@@ -1,4 +1,4 @@
-"""`python -m calliope_local up | down | assistant | call | demo | demo-soak | bench`: what make runs."""
+"""`python -m calliope_local up | down | assistant | call | demo | demo-soak | try | bench`: what make runs."""
 
 import argparse
 import os
@@ -6,10 +6,11 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from calliope_local import assistant_file, demo_soak
+from calliope_local import assistant_file, call_tests, demo_soak
 from calliope_local.assistant_file import AssistantFileError
 from calliope_local.bench import run as bench
 from calliope_local.call import command as call
@@ -37,7 +38,13 @@ DOWN_S: Final = 30.0
 WATCH_S: Final = 0.5
 _WRONG_INPUT: Final = (ScenarioError, VoiceOverError, PortError, EnvFileError, PublicUrlError, ModelServerError)
 _WRONG_CALL: Final = (NotUpError, NumberError, AssistantFileError)
-OWN_ARGUMENTS: Final = frozenset({"assistant", "bench", "demo-soak", "call"})
+OWN_ARGUMENTS: Final[Mapping[str, Callable[[list[str]], int]]] = {
+    "assistant": lambda rest: assistant_file.main(rest, FOLDER / LOCAL),
+    "call": lambda rest: call.main(rest, FOLDER / LOCAL),
+    "try": call_tests.main,
+    "demo-soak": demo_soak.main,
+    "bench": bench.main,
+}
 """Commands that read their arguments themselves."""
 
 
@@ -53,6 +60,7 @@ def main(arguments: list[str]) -> int:
     demo.add_argument("--voice", action="store_true", help="write the call as a WAV with espeak voices")
     commands.add_parser("assistant", help="the assistant of a file on the running stack", add_help=False)
     commands.add_parser("call", help="call an assistant of the running stack", add_help=False)
+    commands.add_parser("try", help="play assistant files with their calls, several at once", add_help=False)
     commands.add_parser("demo-soak", help="many demonstrations beside a busy core", add_help=False)
     commands.add_parser("bench", help="concurrent real-time calls on one core", add_help=False)
     chosen, rest = parser.parse_known_args(arguments)
@@ -63,14 +71,8 @@ def main(arguments: list[str]) -> int:
             return up(UpOptions.of(chosen))
         if chosen.command == "down":
             return down()
-        if chosen.command == "bench":
-            return bench.main(rest)
-        if chosen.command == "demo-soak":
-            return demo_soak.main(rest)
-        if chosen.command == "assistant":
-            return assistant_file.main(rest, FOLDER / LOCAL)
-        if chosen.command == "call":
-            return call.main(rest, FOLDER / LOCAL)
+        if chosen.command in OWN_ARGUMENTS:
+            return OWN_ARGUMENTS[chosen.command](rest)
         return run_demo(chosen.assistant, WAV if chosen.voice else None)
     except (ProcessError, HttpError, *_WRONG_INPUT, *_WRONG_CALL) as exc:
         sys.stderr.write(f"{exc}\n")

@@ -28,6 +28,8 @@ RECEPTION: Final[list[Json]] = [
     {"expect_hang_up": True},
 ]
 USUAL_EVENTS: Final = ("started", "answered", "ended")
+REFUSED: Final = "refused"
+"""The end, and the only event, of a call that nobody took."""
 TALK_EVENTS: Final = ("turn_started", "turn_committed")
 SETUP_S: Final = 20.0
 LONGEST_CALL_S: Final = 600.0
@@ -72,7 +74,9 @@ class Scenario:
 
     @property
     def all_events(self) -> tuple[str, ...]:
-        """The events that every call has, those of a call in which somebody talks, and those that are expected."""
+        """The events that the call has to have: those of every call, of one with talk, and those that are expected."""
+        if self.ended_reason == REFUSED:
+            return (REFUSED, *self.events)
         talks = any("say" in step or "interrupt" in step for step in self.caller)
         return (*USUAL_EVENTS, *(TALK_EVENTS if talks else ()), *self.events)
 
