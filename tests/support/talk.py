@@ -9,7 +9,9 @@ class Talk:
     """One call; `at` is the time of the last input, every method returns what was decided."""
 
     def __init__(self, settings: TurnSettings | None = None, *, prepare: bool = False) -> None:
-        self.machine = TurnMachine(settings or TurnSettings(prepare_after_s=0.25 if prepare else None))
+        self.machine = TurnMachine(
+            settings or TurnSettings(prepare_after_s=0.25 if prepare else None, unfinished_wait_s=0.0)
+        )
         self.at = 0.0
         self.decided: list[ev.Decision] = []
         self.window_ms = 0.0
@@ -44,6 +46,10 @@ class Talk:
     def says(self, text: str, at: float, *, speech_final: bool = False) -> tuple[ev.Decision, ...]:
         start_ms, self.window_ms = self.window_ms, max(at * 1_000, self.window_ms + 100)
         return self.tell(ev.Final(text, start_ms, self.window_ms, speech_final=speech_final), at)
+
+    def falls_silent(self, at: float, *, noticed_after_s: float = 0.1) -> tuple[ev.Decision, ...]:
+        """The caller's audio is quiet from `at` on."""
+        return self.tell(ev.VoiceStopped(at * 1_000, noticed_after_s), at + noticed_after_s)
 
     def tick(self, at: float | None = None) -> tuple[ev.Decision, ...]:
         """Time passes: to `at`, or to the machine's deadline."""

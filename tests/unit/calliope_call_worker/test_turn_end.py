@@ -180,10 +180,12 @@ def test_words_in_a_pause_of_the_reply_are_answered_without_counting_them() -> N
     assert kinds(talk.says("Hello?", 3.0, speech_final=True)) == ["Note", "Interrupt", "Commit"]
 
 
-def test_a_stable_interim_is_thought_about_and_the_thought_is_used() -> None:
+def test_words_before_a_silence_are_thought_about_and_the_thought_is_used() -> None:
     talk = Talk(prepare=True).answered()
-    talk.interim("a table", 1.0)
+    talk.falls_silent(1.0)
+    talk.interim("a table", 1.1)
     assert talk.tick() == (ev.Prepare("r1", "a table"),)
+    assert talk.at == 1.25
     assert talk.says("A table.", 1.5, speech_final=True) == (
         ev.Commit("r1", 1, "A table.", "speech_final", prepared=True),
     )
@@ -191,12 +193,71 @@ def test_a_stable_interim_is_thought_about_and_the_thought_is_used() -> None:
 
 def test_a_prepared_reply_is_thrown_away_when_the_words_change() -> None:
     talk = Talk(prepare=True).answered()
-    talk.interim("a table", 1.0)
+    talk.falls_silent(1.0)
+    talk.interim("a table", 1.1)
     talk.tick()
     assert talk.interim("a table for two", 1.6) == (ev.Discard("r1"),)
     assert talk.says("A table for two.", 1.7, speech_final=True) == (
         ev.Commit("r2", 1, "A table for two.", "speech_final"),
     )
+
+
+def test_nothing_is_prepared_while_the_caller_speaks_however_long_the_words_stand() -> None:
+    talk = Talk(prepare=True).answered()
+    talk.falls_silent(0.5)
+    talk.tell(ev.VoiceStarted(), 0.8)
+    talk.interim("a table for", 1.0)
+    talk.interim("a table for two", 2.0)
+    assert "Prepare" not in kinds(talk.tick(2.9))
+
+
+def test_nothing_is_prepared_before_the_recogniser_has_told_all_that_was_said() -> None:
+    talk = Talk(prepare=True).answered()
+    talk.interim("a table", 1.0)
+    talk.falls_silent(1.4)
+    assert talk.tick(1.9) == ()
+    assert talk.interim("a table for two", 2.0) == (ev.Prepare("r1", "a table for two"),)
+
+
+def test_nothing_is_prepared_on_a_single_word_that_may_change() -> None:
+    talk = Talk(prepare=True).answered()
+    talk.falls_silent(1.0)
+    talk.interim("yes", 1.1)
+    assert talk.tick(1.6) == ()
+    assert kinds(talk.says("Yes.", 1.7)) == ["Prepare"]
+
+
+@pytest.mark.parametrize(
+    "words", ["I would like to", "a table, and", "it is, um", "five five", "my number is 5 5", "so,"]
+)
+def test_nothing_is_prepared_for_words_that_lead_on(words: str) -> None:
+    talk = Talk(TurnSettings(prepare_after_s=0.1, language="en")).answered()
+    talk.falls_silent(1.0)
+    talk.interim(words, 1.1)
+    assert talk.tick(2.0) == ()
+
+
+def test_a_recogniser_that_says_when_a_turn_is_probably_over_is_believed_before_the_silence() -> None:
+    talk = Talk(TurnSettings(prepare_after_s=0.1, eager_recogniser=True)).answered()
+    talk.falls_silent(1.0)
+    talk.interim("a table", 1.1)
+    assert talk.tick(1.5) == ()
+    assert talk.tell(ev.Interim("a table", 0, 1_500, eager=True), 1.6) == (ev.Prepare("r1", "a table"),)
+
+
+def test_words_that_lead_on_are_answered_only_when_nothing_follows_them() -> None:
+    talk = Talk(TurnSettings(language="en", unfinished_wait_s=0.6)).answered()
+    assert talk.says("I would like to", 1.0, speech_final=True) == ()
+    assert talk.tick() == (ev.Commit("r1", 1, "I would like to", "speech_final"),)
+    assert talk.at == 1.6
+
+
+def test_words_that_lead_on_and_those_that_follow_are_one_turn() -> None:
+    talk = Talk(TurnSettings(language="en", unfinished_wait_s=0.6)).answered()
+    talk.says("I would like to", 1.0, speech_final=True)
+    talk.interim("book", 1.4)
+    assert talk.tick(1.7) == ()
+    assert commits(talk.says("book a table.", 2.0, speech_final=True)) == ["I would like to book a table."]
 
 
 def test_an_eager_interim_is_thought_about_at_once() -> None:
@@ -211,7 +272,7 @@ def test_words_that_stand_already_are_thought_about_when_they_turn_eager() -> No
 
 
 def test_a_caller_who_goes_on_is_not_answered_with_what_was_prepared() -> None:
-    talk = Talk(prepare=True).answered()
+    talk = Talk(TurnSettings(max_preparations=2)).answered()
     talk.tell(ev.Interim("a table", 0, 900, eager=True), 1.0)
     assert talk.tell(ev.TurnResumed(), 1.2) == (ev.Discard("r1"),)
     assert talk.tell(ev.Interim("a table for two", 0, 1_900, eager=True), 2.0) == (ev.Prepare("r2", "a table for two"),)
@@ -224,7 +285,7 @@ def test_a_turn_that_is_resumed_without_new_words_is_given_time_again() -> None:
     talk = Talk(prepare=True).answered()
     talk.tell(ev.Interim("a table", 0, 900, eager=True), 1.0)
     talk.tell(ev.TurnResumed(), 3.5)
-    assert talk.tick(4.1) == (ev.Prepare("r2", "a table"),)
+    assert talk.tick(4.1) == ()
     assert talk.machine.deadline == 3.5 + TurnSettings().interim_ceiling_s
 
 
@@ -236,16 +297,18 @@ def test_a_turn_resumed_out_of_nowhere_means_nothing() -> None:
 
 def test_a_turn_has_a_limited_number_of_thoughts() -> None:
     talk = Talk(TurnSettings(prepare_after_s=0.1, max_preparations=2)).answered()
-    for at, text in enumerate(("one", "one two", "one two three")):
-        talk.interim(text, at + 1.0)
-        talk.tick(at + 1.5)
+    for at, text in enumerate(("a table", "a table please", "a table please Ann"), start=1):
+        talk.falls_silent(float(at))
+        talk.interim(text, at + 0.2)
+        talk.tick(at + 0.5)
     assert kinds(talk.decided) == ["Prepare", "Discard", "Prepare", "Discard"]
 
 
 def test_nothing_is_prepared_while_the_assistant_is_heard() -> None:
     talk = Talk(prepare=True)
     talk.speaking()
-    talk.interim("uh", 1.0)
+    talk.falls_silent(0.9)
+    talk.interim("uh huh", 1.0)
     assert "Prepare" not in kinds(talk.tick(2.0))
 
 

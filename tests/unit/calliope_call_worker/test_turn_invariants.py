@@ -21,6 +21,7 @@ STEPS = st.lists(
             + ["speech_final"] * 4
             + ["again", "stale_interim", "utterance_end", "utterance_end_unknown", "gap"]
             + ["eager", "eager", "resumed"]
+            + ["silent", "silent", "voiced"]
             + ["audible"] * 4
             + ["paused", "done", "done", "failed", "tools_on", "tools_off", "stale_reply"]
             + ["dtmf", "hash", "deadline", "deadline", "wait"]
@@ -39,6 +40,10 @@ SETTINGS = st.builds(
     idle_timeout_s=st.sampled_from([None, 0.0, 5.0]),
     max_idle_messages=st.sampled_from([None, 0, 1, 3]),
     prepare_after_s=st.sampled_from([None, 0.0, 0.25]),
+    max_preparations=st.sampled_from([0, 1, 3]),
+    unfinished_wait_s=st.sampled_from([0.0, 0.6]),
+    eager_recogniser=st.booleans(),
+    language=st.sampled_from(["", "en"]),
     max_call_s=st.sampled_from([None, 20.0, 3_600.0]),
 )
 
@@ -92,6 +97,10 @@ class World:
                 return ev.Interim(" ".join(self.window), self.window_from_ms, self.last_word_ms)
             case "eager":
                 return ev.Interim(" ".join(self.window), self.window_from_ms, self.last_word_ms, eager=True)
+            case "silent":
+                return ev.VoiceStopped(self.last_word_ms, 0.1)
+            case "voiced":
+                return ev.VoiceStarted()
             case "resumed":
                 return ev.TurnResumed()
             case "final" | "speech_final":

@@ -24,6 +24,7 @@ from calliope_call_worker.errors import JournalFullError
 from calliope_call_worker.lines import LineCache, VoiceKey, prepare
 from calliope_call_worker.media import CarrierGoneError, MediaSocket
 from calliope_call_worker.pipeline import events as ev
+from calliope_call_worker.pipeline.voice_activity import VoiceActivity
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal, Recorder
 from calliope_call_worker.providers.errors import Failure, ProviderError
@@ -100,6 +101,7 @@ class Call:
             self._end,
             parts.recorder,
         )
+        self._voice_activity = VoiceActivity()
         self._media: MediaSocket | None = None
         self._attached = asyncio.Event()
         self._conversing = asyncio.Event()
@@ -287,6 +289,10 @@ class Call:
 
     async def _frame(self, audio: bytes) -> None:
         self._clock.audio_received(len(audio), self._loop.time())
+        change = self._voice_activity.frame(audio)
+        if change is not None:
+            quiet_s = (self._clock.audio_ms - change.since_ms) / 1_000
+            self._dialogue.tell(ev.VoiceStarted() if change.voiced else ev.VoiceStopped(change.since_ms, quiet_s))
         if self._stt is None:
             self._early += audio
             del self._early[:-EARLY_AUDIO_BYTES]

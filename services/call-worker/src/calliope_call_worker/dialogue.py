@@ -15,6 +15,7 @@ from calliope_call_worker.pipeline import events as ev
 from calliope_call_worker.pipeline.replay import record, settings_record
 from calliope_call_worker.pipeline.turn_settings import TurnSettings
 from calliope_call_worker.pipeline.turns import TurnMachine
+from calliope_call_worker.pipeline.unfinished import language_of
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal, Recorder
 from calliope_call_worker.providers.registry import CallProviders
@@ -310,5 +311,9 @@ def turn_settings(spec: AssistantSpec, settings: CallSettings) -> TurnSettings:
         end_of_turn_s=settings.end_of_turn_s,
         interim_ceiling_s=ceiling_s,
         prepare_after_s=settings.prepare_after_s or None,
+        max_preparations=settings.preparations,
+        unfinished_wait_s=settings.unfinished_wait_s,
+        eager_recogniser=spec.stt_settings.eager_eot_threshold is not None,
+        language=language_of(spec.stt_settings.language),
         max_call_s=float(spec.max_call_duration),
     )

@@ -46,10 +46,19 @@ class CallSettings(Part):
         default=3.0, description="Seconds before words are answered that the recogniser heard but never confirmed."
     )
     prepare_after_s: float = Field(
-        default=0.25,
+        default=0.12,
         ge=0,
-        description="Seconds for which unconfirmed words must stay the same before a reply is prepared ahead of "
-        "time; 0: never. Lower is faster and asks the model more often in vain.",
+        description="Seconds of the caller's silence after which a reply is prepared, when the words look finished and "
+        "before the recogniser says that the turn is over; 0: never. Shorter is quicker and wastes more requests.",
+    )
+    preparations: NonNegativeInt = Field(
+        default=1, description="Prepared replies of one turn at most; each is a request to the model that is paid for."
+    )
+    unfinished_wait_s: float = Field(
+        default=0.6,
+        ge=0,
+        description="Seconds that an answer waits for more when the caller's last words lead on to others (`and`, "
+        "`my`, `um`), in languages where such words are known; 0: not at all.",
     )
     tool_rounds: PositiveInt = Field(
         default=6, description="How often the model may use tools in one turn before it has to speak."

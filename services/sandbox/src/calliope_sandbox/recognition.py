@@ -97,8 +97,11 @@ class Recognition:
         return [self._final(until_ms=self._position_ms, speech_final=False)] if self._words else []
 
     def _interim(self) -> list[Emission]:
-        ready = self._position_ms - self._interim_at_ms >= self.options.interim_ms
-        if not (self.options.interim_results and self._interim_due and self._words and ready):
+        """At the pace of `interim_ms`, changed or not; without a pace for every new word."""
+        pace_ms = self.options.interim_ms
+        due = self._interim_due or (pace_ms > 0 and self._speaking)
+        ready = self._position_ms - self._interim_at_ms >= pace_ms
+        if not (self.options.interim_results and due and self._words and ready):
             return []
         self._interim_at_ms, self._interim_due = self._position_ms, False
         return [Emission(self._results(until_ms=self._position_ms, is_final=False, speech_final=False))]

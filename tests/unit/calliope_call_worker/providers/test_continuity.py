@@ -3,8 +3,9 @@
 from dataclasses import replace
 from itertools import pairwise
 
+from calliope_call_worker.pipeline.voice_activity import is_voiced
 from calliope_call_worker.providers.stt.base import SpeechStarted, Transcript, UtteranceEnded, Word
-from calliope_call_worker.providers.stt.continuity import Continuity, VoiceWatch, is_voiced
+from calliope_call_worker.providers.stt.continuity import Continuity, VoiceWatch
 
 SECOND = 8_000
 VOICE = b"\x80\x00" * 4_000

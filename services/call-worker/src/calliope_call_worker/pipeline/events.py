@@ -56,6 +56,19 @@ class TurnResumed:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceStopped:
+    """The caller's audio is quiet: since the position `voiced_until_ms` of it, `quiet_s` before this was noticed."""
+
+    voiced_until_ms: float
+    quiet_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceStarted:
+    """The caller's audio holds a voice, or a noise as loud."""
+
+
+@dataclass(frozen=True, slots=True)
 class SttGap:
     """The recogniser was lost and is being reopened: what is standing may take longer to be finalised."""
 
@@ -129,6 +142,8 @@ Input = (
     | Final
     | UtteranceEnd
     | TurnResumed
+    | VoiceStopped
+    | VoiceStarted
     | SttGap
     | ReplyAudible
     | ReplyPaused

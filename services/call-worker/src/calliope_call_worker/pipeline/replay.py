@@ -71,9 +71,14 @@ def changed(settings: TurnSettings, overrides: Mapping[str, Any]) -> TurnSetting
     for name, value in overrides.items():
         if name not in {field.name for field in fields(TurnSettings)}:
             raise ValueError(f"unknown setting {name!r}")
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number and value is not None:
-            raise ValueError(f"{name}: a number or null, not {value!r}")
+        default = getattr(TurnSettings(), name)
+        if isinstance(default, bool | str):
+            fits, wanted = type(value) is type(default), "true or false" if isinstance(default, bool) else "a text"
+        else:
+            fits = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+            wanted = "a number or null"
+        if not fits:
+            raise ValueError(f"{name}: {wanted}, not {value!r}")
     return replace(settings, **overrides)
 
 

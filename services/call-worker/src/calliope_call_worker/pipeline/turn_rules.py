@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from calliope_call_worker.pipeline import events as ev
-from calliope_call_worker.pipeline.hearing import join, same_words
+from calliope_call_worker.pipeline.hearing import WINDOW_SLACK_MS, count_words, join, same_words
 from calliope_call_worker.pipeline.turn_state import Closing, TurnState
+from calliope_call_worker.pipeline.unfinished import is_dictating, is_unfinished
 
 AT_ONCE = float("-inf")
 
@@ -109,7 +110,11 @@ def barge_in(s: TurnState) -> None:
 def commit_due(s: TurnState) -> float | None:
     """The caller's turn is over and nothing stands in the way of an answer."""
     waits = s.owed and not s.open and s.digit_at is None and s.closing is None and s.ear.pieces
-    return AT_ONCE if waits and (s.live is None or s.live.can_supersede) else None
+    if not waits or not (s.live is None or s.live.can_supersede):
+        return None
+    if s.ended_by == "dtmf" or not is_unfinished(s.ear.text, s.settings.language):
+        return AT_ONCE
+    return s.owed_since + s.settings.unfinished_wait_s
 
 
 def commit(s: TurnState) -> None:
@@ -141,12 +146,33 @@ def give_up_reply(s: TurnState) -> None:
 
 
 def prepare_due(s: TurnState) -> float | None:
-    """The words have been standing for a moment: they may be all."""
+    """The caller is quiet, the words reach up to the silence and look finished: they are probably all."""
+    after_s, spent = s.settings.prepare_after_s, s.preparations >= s.settings.max_preparations
     free = s.live is None and s.prepared is None and s.closing is None and s.digit_at is None
-    after_s = s.settings.prepare_after_s
-    if not (free and s.open and s.ear.text) or after_s is None or s.preparations >= s.settings.max_preparations:
+    if after_s is None or spent or not (free and s.open):
         return None
-    return AT_ONCE if s.eager else s.changed_at + after_s
+    if s.eager:
+        at = AT_ONCE
+    elif s.quiet_since is not None and not s.settings.eager_recogniser and _heard_to_the_silence(s):
+        at = s.quiet_since + after_s
+    else:
+        return None
+    return None if _may_go_on(s) else at
+
+
+def _heard_to_the_silence(s: TurnState) -> bool:
+    """Whether the recogniser has told what was said until the caller fell silent, and heard what follows it."""
+    settled_ms = s.settings.settled_ms if s.ear.interim is not None else -WINDOW_SLACK_MS
+    return s.transcribed_ms is None or s.transcribed_ms >= s.voiced_until_ms + settled_ms
+
+
+def _may_go_on(s: TurnState) -> bool:
+    """Whether there are too few words to trust, or they lead on to others."""
+    text = s.ear.text
+    if not text:
+        return True
+    few = s.ear.interim is not None and not s.eager and count_words(text) < s.settings.prepare_min_words
+    return few or is_dictating(text) or is_unfinished(text, s.settings.language)
 
 
 def prepare(s: TurnState) -> None:

@@ -19,10 +19,20 @@ class TurnSettings:
     """After the last final, when the recogniser does not say that the turn is over."""
     interim_ceiling_s: float = 3.0
     """After the last change of an interim that is never finalised."""
-    prepare_after_s: float | None = 0.25
-    """An interim this stable is worth thinking about; None: never."""
-    max_preparations: int = 3
+    prepare_after_s: float | None = 0.12
+    """A caller quiet for so long may have finished: a reply is prepared; None: never."""
+    eager_recogniser: bool = False
+    """The recogniser says itself when a turn is probably over; its word counts, silence does not."""
+    settled_ms: float = 50.0
+    """Words that may still change are trusted when the recogniser heard so much silence behind them."""
+    unfinished_wait_s: float = 0.6
+    """How long an answer waits for more words when the last ones lead on to others."""
+    prepare_min_words: int = 2
+    """Fewer words that may still change are not worth a request."""
+    max_preparations: int = 1
     """Prepared replies of one turn: each costs a model request."""
+    language: str = ""
+    """Of the caller, as by `unfinished.language_of`; empty: not known."""
     max_call_s: float | None = 3_600.0
     tool_grace_s: float = 10.0
     """How long an effect in flight may hold up the end of the longest call."""

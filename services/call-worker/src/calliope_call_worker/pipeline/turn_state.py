@@ -73,7 +73,11 @@ class TurnState:
 
     open: bool = False  # the caller is in the middle of an utterance
     owed: bool = False  # the words waiting ask for an answer
+    owed_since: float = float("-inf")
     eager: bool = False
+    quiet_since: float | None = None  # None: the caller's audio holds a voice, or nobody judges it
+    voiced_until_ms: float = 0.0  # position in the caller's audio of its last voice
+    transcribed_ms: float | None = None  # position up to which the recogniser has told what it heard
     ended_by: ev.TurnEndedBy = "timer"
     utterance_from: int = 0  # first piece of the current utterance
     heard_at: float = 0.0
@@ -171,7 +175,7 @@ class TurnState:
         words = join(self.utterance)
         self.utterance_from = len(self.ear.pieces)
         if words and self._answer_due(words):
-            self.owed, self.ended_by = True, ended_by
+            self.owed, self.ended_by, self.owed_since = True, ended_by, self.now
 
     def _answer_due(self, words: str) -> bool:
         live = self.live

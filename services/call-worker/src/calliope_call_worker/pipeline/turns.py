@@ -83,6 +83,10 @@ def _take_in(s: TurnState, event: ev.Input) -> None:
             _on_utterance_end(s, event)
         case ev.TurnResumed():
             _on_turn_resumed(s)
+        case ev.VoiceStopped():
+            s.quiet_since, s.voiced_until_ms = s.now - event.quiet_s, event.voiced_until_ms
+        case ev.VoiceStarted():
+            s.quiet_since = None
         case ev.SttGap():
             s.heard_at = s.now
         case ev.Dtmf():
@@ -116,7 +120,7 @@ def _on_media_started(s: TurnState, event: ev.MediaStarted) -> None:
 def _on_interim(s: TurnState, event: ev.Interim) -> None:
     changed = s.ear.hear_interim(Piece(event.text.strip(), event.start_ms, event.end_ms))
     standing = s.ear.interim
-    s.eager = event.eager
+    s.eager, s.transcribed_ms = event.eager, event.end_ms
     if standing is not None:
         words = count_words(standing.text)
         s.barge.heard_interim(words, _began(s, event, words))
@@ -128,7 +132,7 @@ def _on_interim(s: TurnState, event: ev.Interim) -> None:
 def _on_final(s: TurnState, event: ev.Final) -> None:
     added, changed = s.ear.hear_final(Piece(event.text.strip(), event.start_ms, event.end_ms))
     standing = s.ear.interim
-    s.eager = False
+    s.eager, s.transcribed_ms = False, event.end_ms
     if changed or s.open:
         words = count_words(added)
         s.barge.heard_final(words, _began(s, event, words), count_words(standing.text) if standing else 0)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from calliope_call_worker.pipeline.voice_activity import BYTES_PER_MS, is_voiced
 from calliope_call_worker.providers.stt.base import (
     SpeechStarted,
     SttEvent,
@@ -16,18 +17,9 @@ from calliope_call_worker.providers.stt.base import (
     Word,
 )
 
-BYTES_PER_MS: Final = 8
 LONG_GAP_S: Final = 3.0  # reopening took so long that hearing everything again would put the recogniser far behind
 QUIET_MARGIN_MS: Final = 300.0
 _BLOCK_BYTES: Final = 160
-_LOUD_SHARE: Final = 10  # one byte in so many
-# A mu-law byte is inverted sign, exponent, mantissa: exponent 3 begins at 924 of 32767, some -31 dBFS.
-_QUIET: Final = bytes(byte for byte in range(256) if (~byte >> 4) & 7 < 3)
-
-
-def is_voiced(audio: bytes) -> bool:
-    """Whether mu-law audio is loud enough to hold speech; line noise is not."""
-    return len(audio.translate(None, _QUIET)) * _LOUD_SHARE > len(audio)
 
 
 class Continuity:
