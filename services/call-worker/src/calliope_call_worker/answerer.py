@@ -19,6 +19,7 @@ from calliope_call_worker.pipeline.sentences import Splitter, has_speech
 from calliope_call_worker.pipeline.speakable import Speakable
 from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.llm.base import (
+    Asked,
     AssistantMessage,
     Finished,
     LlmRequest,
@@ -28,6 +29,8 @@ from calliope_call_worker.providers.llm.base import (
     ToolCall,
     ToolResult,
     UserMessage,
+    estimated_input_tokens,
+    estimated_tokens,
 )
 from calliope_call_worker.providers.llm.chain import LlmChain
 from calliope_call_worker.providers.tts.base import SpeechStream, SpokenAudio, TextSpan, VoiceSession
@@ -182,14 +185,18 @@ class Answerer:
 
     async def _model_round(self, reply: Reply, stream: SpeechStream, gate: asyncio.Event) -> None:
         part, speakable, splitter = reply.rounds[-1], Speakable(), Splitter()
+        request, received, told = self._request(reply), 0, False
         reply.moments.stamp("llm_asked", self._now())
         try:
-            async with self._parts.chain.stream(self._request(reply), lambda: part.said) as events:
+            async with self._parts.chain.stream(request, lambda: part.said) as events:
                 async for event in events:
-                    if not isinstance(event, Progress):
+                    if not isinstance(event, Progress | Asked):
                         reply.moments.stamp("first_token", self._now())
                     match event:
+                        case Asked():
+                            reply.usage.llm_requests += 1
                         case TextDelta(text):
+                            received += estimated_tokens(text)
                             for piece in splitter.feed(speakable.feed(text)):
                                 await self._say(reply, stream, gate, piece)
                         case ToolCall() if len(part.calls) < MAX_CALLS:
@@ -197,10 +204,14 @@ class Answerer:
                         case ToolCall():
                             log.warning("tool.not_run", tool=event.name[:60], reason=f"{MAX_CALLS} at once are enough")
                         case Finished():
+                            told = True
                             reply.usage.add_tokens(event.input_tokens, event.output_tokens)
         except ProviderError as exc:
+            told = not received  # what was refused costs nothing
             raise ModelFailedError(str(exc)) from exc
         finally:
+            if not told:
+                reply.usage.estimate_tokens(estimated_input_tokens(request), received)
             reply.usage.llm_provider, reply.usage.llm_model = self._parts.chain.used
         for piece in [*splitter.feed(speakable.finish()), *splitter.finish()]:
             await self._say(reply, stream, gate, piece)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from calliope.contracts.calls import EndReason, Interrupted, TurnKind, TurnStarted
 from calliope.contracts.document.spec import AssistantSpec
-from calliope_call_worker import phrases
+from calliope_call_worker import metrics, phrases
 from calliope_call_worker.answerer import Answerer
 from calliope_call_worker.clock import CallClock
 from calliope_call_worker.conversation import Conversation
@@ -56,6 +56,7 @@ class Dialogue:
         if recorder is not None:
             recorder.record(settings_record(limits))
         self._replies: dict[str, tuple[Reply, asyncio.Event, asyncio.Task[None]]] = {}
+        self._discarded: list[Reply] = []
         self._spawn: Spawn | None = None
         self._speaker: Speaker | None = None
         self._answerer: Answerer | None = None
@@ -214,6 +215,7 @@ class Dialogue:
         reply.moments.last_word, reply.moments.final = self._last_word_at, self._final_at
         reply.moments.committed = reply.moments.done = now
         self._journal.append(TurnStarted(turn=self.turns, text=text, at_ms=self._clock.ms(now)))
+        self._account_for_discarded(reply)
         self._journal.append(reply.committed("", self._outcome, interrupted=False, ms=self._clock.ms))
 
     def _answer(self, reply_id: str, turn: int, text: str) -> None:
@@ -247,6 +249,7 @@ class Dialogue:
         if entry is not None and self._speaker is not None:
             entry[2].cancel()
             self._speaker.cut(reply_id)
+            self._discarded.append(entry[0])
 
     def _interrupt(self, reply_id: str, now: float) -> None:
         if reply_id not in self._replies or self._speaker is None:
@@ -276,10 +279,18 @@ class Dialogue:
         found = self._speaker.drop(reply_id)
         text = found.text if heard is None else heard
         reply.usage.stt_audio_ms = round(self._clock.audio_ms, 1)
+        self._account_for_discarded(reply)
         self.goodbye_heard |= reply.kind is TurnKind.GOODBYE and bool(text)
         self.conversation.commit(reply.messages(text, self._outcome))
         cut_short = interrupted and text.strip() != reply.said.strip()
         self._journal.append(reply.committed(text, self._outcome, interrupted=cut_short, ms=self._clock.ms))
+
+    def _account_for_discarded(self, reply: Reply) -> None:
+        """Requests thrown away before this turn was over are paid for with it; their tasks have ended by now."""
+        for discarded in self._discarded:
+            reply.usage.add_discarded(discarded.usage)
+        self._discarded.clear()
+        metrics.count_llm(reply.usage)
 
     def _arm(self) -> None:
         self._disarm()

@@ -58,8 +58,13 @@ class Usage:
 
     llm_provider: str | None = None
     llm_model: str | None = None
+    llm_requests: int = 0
     input_tokens: int | None = None
     output_tokens: int | None = None
+    tokens_estimated: bool = False
+    discarded_requests: int = 0
+    discarded_input_tokens: int = 0
+    discarded_output_tokens: int = 0
     tts_provider: str | None = None
     tts_voice: str | None = None
     tts_characters: int = 0
@@ -72,6 +77,18 @@ class Usage:
             self.input_tokens = (self.input_tokens or 0) + input_tokens
         if output_tokens is not None:
             self.output_tokens = (self.output_tokens or 0) + output_tokens
+
+    def estimate_tokens(self, input_tokens: int, output_tokens: int) -> None:
+        """Tokens of a round that was broken off before the model told them."""
+        self.add_tokens(input_tokens, output_tokens)
+        self.tokens_estimated = True
+
+    def add_discarded(self, other: "Usage") -> None:
+        """Requests that were made for this turn and thrown away; they are paid for all the same."""
+        self.discarded_requests += other.llm_requests
+        self.discarded_input_tokens += other.input_tokens or 0
+        self.discarded_output_tokens += other.output_tokens or 0
+        self.tokens_estimated = self.tokens_estimated or other.tokens_estimated
 
     def contract(self) -> TurnUsage:
         """For the event."""

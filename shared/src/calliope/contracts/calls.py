@@ -238,8 +238,19 @@ class TurnUsage(Message):
 
     llm_provider: str | None = None
     llm_model: str | None = None
+    llm_requests: NonNegativeInt = Field(
+        default=0, description="Requests to models that became this answer: one for each round of tools and fallback."
+    )
     input_tokens: NonNegativeInt | None = None
     output_tokens: NonNegativeInt | None = None
+    tokens_estimated: bool = Field(
+        default=False, description="Some tokens were not told, because a request was broken off: one for four bytes."
+    )
+    discarded_requests: NonNegativeInt = Field(
+        default=0, description="Requests to models that were made for this turn and thrown away: the caller went on."
+    )
+    discarded_input_tokens: NonNegativeInt = Field(default=0, description="Their tokens, told or estimated.")
+    discarded_output_tokens: NonNegativeInt = Field(default=0, description="As far as they arrived.")
     tts_provider: str | None = None
     tts_voice: str | None = None
     tts_characters: NonNegativeInt = 0

@@ -7,6 +7,7 @@ import pytest
 
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import (
+    Asked,
     AssistantMessage,
     Finished,
     LlmEvent,
@@ -36,6 +37,7 @@ class Chain:
         self.reports: list[tuple[str, Failure, str]] = []
         self.chain = LlmChain(self.links, settings or ThinkingSettings(), self._report)
         self.events: list[LlmEvent] = []
+        self.asked = 0
         self.voice_has: Callable[[], str] = lambda: self.text
 
     def _report(self, error: ProviderError, action: str) -> None:
@@ -45,7 +47,10 @@ class Chain:
         self.events = []
         async with self.chain.stream(request, lambda: self.voice_has()) as events:
             async for event in events:
-                self.events.append(event)
+                if isinstance(event, Asked):
+                    self.asked += 1
+                else:
+                    self.events.append(event)
         return self.text
 
     @property
@@ -55,6 +60,12 @@ class Chain:
 
 def says(*texts: str) -> list[Any]:
     return [*map(TextDelta, texts), DONE]
+
+
+async def test_every_model_that_is_asked_is_told_of_as_a_request_of_its_own() -> None:
+    chain = Chain(ScriptedModel("a", [Failure.ERROR]), ScriptedModel("b", says("Yes.")))
+    await chain.ask()
+    assert chain.asked == 2
 
 
 async def test_the_primary_answers_and_nobody_else_is_asked() -> None:
@@ -184,7 +195,8 @@ async def test_leaving_the_answer_aborts_it_and_blames_nobody() -> None:
     model = ScriptedModel("a", [TextDelta("Sure"), None])
     chain = Chain(model)
     async with chain.chain.stream(REQUEST, str) as events:
-        assert await anext(aiter(events)) == TextDelta("Sure")
+        answer = aiter(events)
+        assert [await anext(answer), await anext(answer)] == [Asked(), TextDelta("Sure")]
     assert model.left == 1
     assert chain.reports == []
 

@@ -102,8 +102,33 @@ class Progress:
     """The model is writing a tool call that is not complete yet. For deadlines only; the chain passes none on."""
 
 
-LlmEvent = TextDelta | ToolCall | Progress | Finished
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A model of the chain is asked, with a request of its own that is paid for. Only the chain says so."""
+
+
+LlmEvent = TextDelta | ToolCall | Progress | Finished | Asked
 """In order: text and complete tool calls as they come, then exactly one `Finished`."""
+
+
+def estimated_tokens(text: str) -> int:
+    """Tokens of a text when nobody counted them: one for four bytes, which holds for most scripts within a third."""
+    return (len(text.encode()) + 3) // 4
+
+
+def estimated_input_tokens(request: LlmRequest) -> int:
+    """Tokens of everything that a request tells the model."""
+    parts = [request.system]
+    for message in request.messages:
+        match message:
+            case UserMessage(text):
+                parts.append(text)
+            case AssistantMessage(text, calls):
+                parts += [text, *(call.name + call.arguments for call in calls)]
+            case ToolResult(content=content):
+                parts.append(content)
+    parts += [f"{tool.name} {tool.description} {tool.parameters}" for tool in request.tools]
+    return sum(estimated_tokens(part) for part in parts)
 
 
 class LanguageModel(Protocol):

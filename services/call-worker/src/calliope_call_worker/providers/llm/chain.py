@@ -8,6 +8,7 @@ from typing import Final
 
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import (
+    Asked,
     Finished,
     LanguageModel,
     LlmEvent,
@@ -93,6 +94,7 @@ class LlmChain:
         link = self._first()
         while True:
             tried.append(link)
+            yield Asked()
             try:
                 hurried = self._hurried(request, tried, answer, spoken)
                 async with aclosing(self._attempt(link, request, answer, hurried)) as events:
@@ -211,7 +213,7 @@ class LlmChain:
                 return bool(said) and (">" in said or not said.startswith("<"))
             case Progress() | ToolCall():
                 return True
-            case Finished():
+            case Finished() | Asked():
                 return False
 
     def _check_answered(self, link: Link, request: LlmRequest, answer: _Answer, useful: bool) -> None:
