@@ -122,6 +122,26 @@ async def test_a_description_that_cannot_be_read_leaves_it_to_a_few_words(world:
     assert len(world.sandbox.records.listing("llm", {})) == 1
 
 
+async def test_a_model_that_the_catalogue_keeps_and_nobody_serves_is_a_problem(world: CheckedWorld) -> None:
+    config = {"api_key": "good", "model": "claude-2.1"}
+    check = await world.check({"llm_provider": "anthropic", "llm_provider_config": config})
+    assert problems(check) == {"llm_provider_config.model": "refused"}
+    assert "retired" in check.problems[0].detail
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "hint"), [("anthropic", "claude-3-haiku", "retire"), ("openai", "gpt-4o", "on 2027-01-14")]
+)
+async def test_a_model_that_will_end_is_good_and_says_so(
+    world: CheckedWorld, provider: str, model: str, hint: str
+) -> None:
+    config = {"api_key": "good", "model": model}
+    check = await world.check({"llm_provider": provider, "llm_provider_config": config})
+    assert check.ok
+    (line,) = [one for one in check.checks if one.path == "llm_provider_config.model"]
+    assert hint in line.hint
+
+
 async def test_a_key_that_may_only_speak_is_a_good_key_of_which_no_more_is_known(world: CheckedWorld) -> None:
     check = await world.check({"tts_settings": {"api_key": "tts-only-1", "voice_id": "rachel"}})
     assert check.ok

@@ -53,6 +53,7 @@ async def test_openais_sdk_finds_a_model_and_learns_of_a_missing_one_and_a_wrong
 async def test_anthropics_sdk_does_so_too(world: CheckedWorld) -> None:
     async with anthropic.AsyncAnthropic(api_key="k", base_url=f"{world.url}/anthropic", max_retries=0) as client:
         assert (await client.models.retrieve("claude-haiku-5-5")).id == "claude-haiku-5-5"
+        assert (await client.models.retrieve("claude-2.1")).lifecycle == "retired"
         assert "claude-haiku-5-5" in [one.id async for one in client.models.list()]
         with pytest.raises(anthropic.NotFoundError):
             await client.models.retrieve("missing-one")

@@ -45,7 +45,7 @@ class VendorCheck(Message):
         default="", description="Why it failed, as in `call.provider_failed`: `key`, `quota`, `refused`, `deadline` …"
     )
     detail: str = Field(default="", description="What the vendor said, or why it could not be checked. No secrets.")
-    hint: str = Field(default="", description="What to do about it.")
+    hint: str = Field(default="", description="What to do about it, or soon: vendors say when a model ends.")
     duration_ms: NonNegativeFloat = Field(description="How long the vendor took, for all its parts together.")
 
 

@@ -127,7 +127,7 @@ def _told(probe: Probe, finding: Finding, duration_ms: float) -> VendorCheck:
     if finding.unchecked:
         return check.model_copy(update={"outcome": CheckOutcome.UNCHECKED, "detail": finding.unchecked})
     if finding.error is None:
-        return check
+        return check.model_copy(update={"hint": finding.hint})
     said = {
         "outcome": CheckOutcome.FAILED,
         "reason": finding.error.failure.value,

@@ -13,7 +13,7 @@ from calliope_call_worker.providers.tts.base import TextToSpeech
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is known now of one part. Without `error` and `unchecked` it is good.
+    """What is known now of one part. Without `error` and `unchecked` it is good; `hint` may say for how long.
 
     `unchecked`: why this vendor gave no way to know. `number`: whose, where a carrier was asked about several.
     """

@@ -13,7 +13,14 @@ from calliope_sandbox.conversations import Conversation, from_messages_body
 from calliope_sandbox.endpoints import ASK, QUESTION, Endpoint, serve
 from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import LlmKnobs
-from calliope_sandbox.vendors.anthropic_checks import key_of, no_such_model, refuse_body, refuse_key, refuse_version
+from calliope_sandbox.vendors.anthropic_checks import (
+    RETIRED,
+    key_of,
+    no_such_model,
+    refuse_body,
+    refuse_key,
+    refuse_version,
+)
 from calliope_sandbox.vendors.anthropic_wire import Stream, failed_body, whole
 from calliope_sandbox.vendors.host import Host
 from calliope_sandbox.vendors.model_twin import ModelTwin, Wire, described, error
@@ -22,6 +29,7 @@ from calliope_sandbox.vendors.rest import MISSING
 
 _Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
+_DEPRECATED = "claude-3"
 _MODELS = ("claude-haiku-5-5", "claude-sonnet-5-5", "claude-haiku-4-5")
 
 
@@ -118,10 +126,13 @@ def _one(request: web.Request) -> web.Response:
 
 
 def _model(name: str) -> _Json:
+    """The catalogue keeps what is not served any more."""
+    lifecycle = "retired" if name.startswith(RETIRED) else "deprecated" if name.startswith(_DEPRECATED) else "active"
     return {
         "type": "model",
         "id": name,
         "display_name": name,
         "created_at": "2026-01-01T00:00:00Z",
-        "lifecycle": "active",
+        "lifecycle": lifecycle,
+        "deprecated_at": None if lifecycle == "active" else "2026-06-01T00:00:00Z",
     }

@@ -9,6 +9,8 @@ from calliope_sandbox.vendors.replies import Refusal
 from calliope_sandbox.vendors.rest import MISSING
 
 _Json = dict[str, Any]
+RETIRED = "claude-2"
+"""Models whose name begins so are in the catalogue, and are not served."""
 _VERSIONS = ("2023-06-01", "2026-10-21")
 _FIELDS = frozenset(
     {"model", "max_tokens", "messages", "system", "stream", "stop_sequences", "metadata", "tools", "tool_choice"}
@@ -60,7 +62,7 @@ def refuse_body(body: Any, version: str | None) -> Refusal | None:
     if unknown := sorted(set(body) - _FIELDS):
         return _bad(f"{unknown[0]}: Extra inputs are not permitted")
     model = str(body["model"])
-    if model.startswith(MISSING):
+    if model.startswith((*MISSING, RETIRED)):
         return no_such_model(model)
     if not isinstance(body["max_tokens"], int) or body["max_tokens"] < 0:
         return _bad("max_tokens: Input should be greater than or equal to 0")

@@ -23,6 +23,7 @@ from calliope_sandbox.vendors.rest import MISSING
 _Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 MOUNTS = {"openai": "/openai/v1", "groq": "/groq/openai/v1", "xai": "/xai/v1"}
+_ENDING, _ENDS = ("gpt-4o", "gpt-4.1"), "2027-01-14"
 _MODELS = {
     "openai": ("gpt-4.1", "gpt-4.1-mini", "gpt-4o", "gpt-4o-mini", "gpt-6-luna", "gpt-6.1-sol"),
     "groq": ("openai/gpt-oss-120b", "openai/gpt-oss-20b"),
@@ -123,4 +124,5 @@ def _one(request: web.Request) -> web.Response:
 
 
 def _model(name: str) -> _Json:
-    return {"id": name, "object": "model", "created": 1, "owned_by": "sandbox"}
+    ends = {"shutdown_date": _ENDS} if name.startswith(_ENDING) else {}
+    return {"id": name, "object": "model", "created": 1, "owned_by": "sandbox", **ends}

@@ -1,5 +1,8 @@
 """Asks for a language model: first for its description, which costs nothing, then for a few words of it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import aiohttp
 from aiohttp import ClientSession
 
@@ -53,13 +56,27 @@ async def _described(session: ClientSession, endpoint: Endpoint, url: str) -> Fi
             raise
         return None
     if answer.status == 200:
-        return good(KEY, MODEL)
+        return (*good(KEY), _lifecycle(endpoint.provider, answer.body if isinstance(answer.body, dict) else {}))
     error = endpoint.refusal(endpoint.provider, answer.status, answer.body, retry_after_s(answer.headers))
     if answer.status == 404 and _codes(answer.body) & _UNKNOWN_MODEL:
         return (*good(KEY), Finding(MODEL, error))
     if error.failure is Failure.KEY and answer.status != 403:
         return (Finding(KEY, error),)
     return None
+
+
+def _lifecycle(provider: str, description: Mapping[str, Any]) -> Finding:
+    """Catalogues keep models that are not served any more (Anthropic), and say when one ends (Anthropic, OpenAI)."""
+    stage, ends = description.get("lifecycle"), description.get("shutdown_date")
+    if stage == "retired":
+        return Finding(
+            MODEL, ProviderError(provider, Failure.REFUSED, "the model is retired: it is not served any more")
+        )
+    if stage == "deprecated":
+        return Finding(MODEL, hint="the vendor will retire this model: choose its successor soon")
+    if isinstance(ends, str) and ends:
+        return Finding(MODEL, hint=f"the vendor ends this model on {ends[:10]}: choose its successor before")
+    return Finding(MODEL)
 
 
 async def _answering(model: LanguageModel) -> Findings:
