@@ -65,6 +65,9 @@ async def test_a_number_without_an_account_at_the_carrier_says_so_when_it_is_ass
     without = dict.fromkeys(("CALLIOPE_CARRIERS__TWILIO__ACCOUNT_SID", "CALLIOPE_CARRIERS__TWILIO__AUTH_TOKEN"), "")
     async with LocalStack(tmp_path, extra={"worker": without}) as stack, visiting(stack) as house:
         line = await house.phone_line(a_document(twilio_config=None))
+        spec = {"assistant_id": line.assistant["id"]}
+        assigned = await house.api("PUT", f"/api/v1/phone-numbers/{quote(line.number)}", spec)
+        assert [warning["path"] for warning in assigned.body["warnings"]] == ["twilio_config"]
         sid = await house.place(line, HELLO)
         assert (await house.heard(sid))["status"] == "no-answer"
         record = await refused(house, line, sid, "no_account")

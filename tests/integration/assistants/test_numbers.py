@@ -44,6 +44,28 @@ async def test_a_carrier_finds_who_answers_a_number(asking: Asking, number: str)
     assert found.assistant.revision == 1
 
 
+TWILIO = {"account_sid": "AC" + "0" * 32, "auth_token": "t"}
+
+
+async def warned(asking: Asking, number: str, **document: Any) -> list[tuple[str, str]]:
+    """What the answer to an assignment warns of; twice the same says the same."""
+    made = await asking.create(**document)
+    answers = [(await assign(asking, number, made.id))["warnings"] for _ in range(2)]
+    assert answers[0] == answers[1]
+    return [(each["path"], each["message"]) for each in answers[0]]
+
+
+async def test_who_assigns_a_number_that_nobody_could_answer_is_warned(asking: Asking, number: str) -> None:
+    ((path, words),) = await warned(asking, number, name="A")
+    assert path == "twilio_config"
+    assert words.endswith("calls to this number are refused, unless the installation has an account of its own")
+    paths = [path for path, _ in await warned(asking, number, name="B", twilio_config=TWILIO, is_active=False)]
+    assert paths == ["is_active"]
+    assert await warned(asking, number, name="C", twilio_config=TWILIO) == []
+    (listed,) = (await asking.ask(Command.PHONE_NUMBERS_LIST, {}))["items"]
+    assert listed["warnings"] is None
+
+
 @pytest.mark.promise("P8")
 async def test_a_number_held_by_another_organization_cannot_be_taken(
     asking: Asking, stranger: Asking, number: str

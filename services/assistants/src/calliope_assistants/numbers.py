@@ -17,7 +17,8 @@ from calliope.contracts.assistants import (
     ResolveNumber,
 )
 from calliope.contracts.base import Event
-from calliope.contracts.errors import ErrorCode
+from calliope.contracts.document.answering import unanswered
+from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.contracts.subjects import Entity
 from calliope.errors import CommandError, invalid, not_found
 from calliope.validation.problems import field_problems
@@ -55,17 +56,19 @@ class NumberService:
         for _ in range(TRIES):
             row, now = await self._numbers.get(payload.number), datetime.now(UTC)
             changed = self._next(row, payload.number, now, assistant_id=spec.assistant_id, carrier=spec.carrier)
-            if row is not None and has_done(row.commands, self._command, now):
-                return _shown(changed, revision=row.revision)  # before a crash; what it answered then
-            if await self._assistants.get(spec.assistant_id) is None:
+            assistant = await self._assistants.get(spec.assistant_id)
+            warnings = () if assistant is None else unanswered(spec.carrier, assistant.document)
+            if row is not None and has_done(row.commands, self._command, now):  # before a crash; what it answered then
+                return _written(changed, warnings, revision=row.revision)
+            if assistant is None:
                 raise not_found("assistant", spec.assistant_id)
             if row is not None and row.assistant_id is not None:
                 if row.organization_id != self._organization_id:
                     raise CommandError(ErrorCode.CONFLICT, f"{payload.number} belongs to another organization")
                 if (row.assistant_id, row.carrier) == (spec.assistant_id, spec.carrier):
-                    return _shown(row)
+                    return _written(row, warnings)
             if await self._put(changed, "assigned", row):
-                return _shown(changed)
+                return _written(changed, warnings)
         raise CommandError(ErrorCode.CONFLICT, "too many writers at once; ask again", retry_after_s=1.0)
 
     async def held(self) -> PhoneNumberList:
@@ -136,6 +139,10 @@ async def resolve(
     if not assistant.document["is_active"] and not payload.also_inactive:
         raise CommandError(ErrorCode.CONFLICT, "the assistant of this number is not active")
     return ResolvedNumber(number=row.number, carrier=row.carrier, assistant=pinned(assistant))
+
+
+def _written(row: NumberRow, warnings: tuple[FieldProblem, ...], *, revision: int | None = None) -> PhoneNumber:
+    return _shown(row, revision=revision).model_copy(update={"warnings": warnings})
 
 
 def _shown(row: NumberRow, *, revision: int | None = None) -> PhoneNumber:

@@ -136,6 +136,11 @@ class PhoneNumber(Message):
     carrier: str = Field(description="Whose network it is in: `twilio` or `telnyx`.", examples=["twilio"])
     revision: PositiveInt = Field(description="Counts writes.")
     updated_at: Moment = Field(description="When it was assigned last, in UTC.", examples=["2026-01-31T12:00:00.000Z"])
+    warnings: tuple[FieldProblem, ...] | None = Field(
+        default=None,
+        description="Only in the answer to a write: fields of the assistant because of which calls to this number are "
+        "refused.",
+    )
 
 
 class PhoneNumberRef(Message):

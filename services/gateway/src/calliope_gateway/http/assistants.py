@@ -137,7 +137,7 @@ async def _numbers(asked: Asked) -> web.StreamResponse:
     numbers = await asked.commands.call(
         Command.PHONE_NUMBERS_LIST, Nothing(), reply_type=PhoneNumberList, organization=asked.organization
     )
-    return model_response(numbers)
+    return json_response(numbers.model_dump(mode="json", exclude={"items": {"__all__": {"warnings"}}}))
 
 
 async def _release(asked: Asked) -> web.StreamResponse:
