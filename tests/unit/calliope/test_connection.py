@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
+from nats.aio.msg import Msg
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
 
-from calliope.messaging.connection import Connection
+from calliope.messaging.connection import Connection, _PatientPull
 
 
 class Listener:
@@ -59,3 +63,15 @@ async def test_a_drained_subscription_is_given_up_before_the_drain_ends(
     await connection.flush()
     await subscription.drain()  # type: ignore[no-untyped-call]
     assert listener.verbs == ["SUB", "PING", "UNSUB", "PING"]
+
+
+@pytest.mark.parametrize("kind", [TimeoutError, NatsTimeoutError])
+async def test_a_pull_to_which_nothing_came_ends_in_one_way(kind: type[Exception]) -> None:
+    """The framework's loop passes over the client's own error only; the plain one it logs as a crash of its task."""
+
+    class Pull:
+        async def fetch(self, batch: int) -> list[Msg]:
+            raise kind
+
+    with pytest.raises(NatsTimeoutError):
+        await _PatientPull(cast("JetStreamContext.PullSubscription", Pull())).fetch(1)

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from nats.aio.client import Client, Server
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, Error
+from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
@@ -105,7 +106,10 @@ class _PatientJetStream(JetStreamContext):
 
 
 class _PatientPull:
-    """Pauses after a refused pull: the loops around it try again at once, for ever."""
+    """Pauses after a refused pull: the loops around it try again at once, for ever.
+
+    And says that nothing came in one way: the client raises its own error or the plain one, by how the time ran out.
+    """
 
     def __init__(self, inner: JetStreamContext.PullSubscription) -> None:
         self._inner = inner
@@ -113,6 +117,8 @@ class _PatientPull:
     async def fetch(self, *args: Any, **options: Any) -> list[Msg]:
         try:
             return await self._inner.fetch(*args, **options)
+        except TimeoutError as exc:
+            raise NatsTimeoutError from exc
         except (ConnectionClosedError, APIError) as exc:
             _PULL_FAILURES.labels(self._inner._consumer or "").inc()
             await asyncio.sleep(_PULL_PAUSE_S)
