@@ -55,7 +55,7 @@ async def test_a_name_that_is_taken_is_one_line(operator: Operator) -> None:
     assert "keys create" in first.out
     again = await operator.say("organizations", "create", name, "--key")
     assert (again.status, again.out, again.err.count("\n")) == (1, "", 1)
-    assert "another organization has this name" in again.err
+    assert "already: choose another name" in again.err
 
 
 async def test_a_key_is_shown_once_listed_and_revoked(operator: Operator, asking: Asking) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from calliope.configuration.checks import problems
 from calliope.contracts.assistants import SealedSecret
 from calliope.errors import PermanentError
 from calliope.secrets import Opener, Sealer
+from calliope.settings import ServiceSettings
 from calliope_admin.command_line import run
 from calliope_admin.installation_secrets import new_installation
 from calliope_assistants.settings import AssistantsSettings
@@ -54,6 +56,21 @@ def test_what_assistants_seal_its_reader_opens_and_nobody_else(monkeypatch: pyte
         assert opened(secret, reader) == "s3cret"
         with pytest.raises(PermanentError):
             opened(secret, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "service"),
+    [("assistants.env", AssistantsSettings), ("call_worker.env", WorkerSettings), ("webhooks.env", WebhooksSettings)],
+)
+def test_a_production_finds_nothing_wrong_with_them(
+    monkeypatch: pytest.MonkeyPatch, name: str, service: type[ServiceSettings]
+) -> None:
+    given(monkeypatch, name)
+    monkeypatch.setenv("CALLIOPE_ENVIRONMENT", "production")
+    wrong = [problem.variable for problem in problems(service())]
+    assert not [
+        variable for variable in wrong if variable in {**FILES["common.env"].variables, **FILES[name].variables}
+    ]
 
 
 def test_services_and_bus_have_one_password_and_the_reader_another() -> None:

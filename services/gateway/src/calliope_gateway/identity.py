@@ -68,7 +68,7 @@ class Keys:
     async def _ask(self, digest: str, client: str, now: float) -> _Known:
         stranger = digest not in self._known
         if stranger and (wait_s := self._strangers.wait_s(client, now)):
-            words = "too many API keys that are none came from your address"
+            words = "too many requests with unknown API keys came from your address"
             raise CommandError(ErrorCode.RATE_LIMITED, words, retry_after_s=max(wait_s, 1.0))
         try:
             principal = await self._commands.call(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from calliope.contracts.base import Event
-from calliope.contracts.errors import ErrorCode, FieldProblem
+from calliope.contracts.errors import ErrorCode
 from calliope.contracts.identity import CreateOrganization, ListOrganizations, Organization, OrganizationPage
 from calliope.contracts.subjects import Entity
 from calliope.errors import CommandError
@@ -38,8 +38,8 @@ class OrganizationService:
         try:
             inserted = await self._organizations.insert(row, created(row))
         except OrganizationNameTakenError:
-            problem = FieldProblem(path="name", message="another organization has this name")
-            raise CommandError(ErrorCode.CONFLICT, f"the name {payload.name!r} is taken", fields=(problem,)) from None
+            words = f"there is an organization {payload.name!r} already: choose another name"
+            raise CommandError(ErrorCode.CONFLICT, words) from None
         if not inserted:  # the same command, a moment ago
             return shown(await existing(self._organizations, row.id))
         self._written()
