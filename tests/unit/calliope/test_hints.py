@@ -1,6 +1,8 @@
 """What an unknown field could have meant: looked for in the whole document, in every system's words."""
 
+import itertools
 import json
+import time
 from typing import Any
 
 import pytest
@@ -128,3 +130,18 @@ def test_a_hostile_document_is_answered_briefly_and_shows_no_value() -> None:
     assert found[-1].message.startswith("and ")
     assert "canary'" not in str(found)
     assert len(json.dumps([each.model_dump() for each in found])) < 40_000
+
+
+def test_a_hostile_document_costs_little_time() -> None:
+    """Names are compared on the loop that answers every command: fifty of them within a few frames of audio."""
+    names = [
+        "".join(choice) for choice in itertools.islice(itertools.permutations("welcome_message_temperatur"), 3_000)
+    ]
+    flood: dict[str, Any] = dict.fromkeys(names[:200], 1) | {
+        name: dict.fromkeys(names[:20], 1) for name in names[200:300]
+    }
+    with pytest.raises(ValidationError) as caught:
+        AssistantSpec.model_validate(flood)
+    began = time.process_time()
+    field_problems(caught.value, AssistantSpec)
+    assert time.process_time() - began < 0.5

@@ -7,7 +7,8 @@ only similar, and when nothing is, the names that are known at that level.
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
@@ -22,6 +23,7 @@ _SIMILAR_ELSEWHERE: Final = 0.8
 _SHORTEST_PART: Final = 5
 _MOST_NAMED: Final = 3
 _MOST_PARTS: Final = 12
+_MOST_LOOKED_AT: Final = 60
 _LONGEST_NAME: Final = 80
 
 Path = tuple[str, ...]
@@ -47,7 +49,7 @@ def hint(path: Path, model: type[BaseModel], value: Any = None) -> str:
     if advice := _advice(path, model):
         return advice
     found = _nearest(path, known, model)
-    slip = any(each.path[:-1] == path[:-1] and _likeness(name, each.path[-1]) >= _SLIP for each in found)
+    slip = any(each.path[:-1] == path[:-1] and _most_alike(name, [each.path])[0] >= _SLIP for each in found)
     if not slip and (parts := tuple(_parts(path, model, value))):
         return f"its parts belong elsewhere: {'; '.join(parts)}"
     return f"did you mean {_either(_shown(each, path) for each in found)}?" if found else _known_here(known)
@@ -74,35 +76,46 @@ def choice_hint(value: Any, choices: Iterable[str]) -> str | None:
 
 def _nearest(path: Path, known: tuple[str, ...], model: type[BaseModel]) -> list[_Found]:
     *parent, name = path
-    here = [(_likeness(name, each), _Found((*parent, each))) for each in known]
-    likeness, nearest = max(here, default=(0.0, _Found(())), key=lambda pair: pair[0])
+    likeness, nearest = _most_alike(name, [(*parent, each) for each in known])
     if likeness >= _SLIP:
-        return [nearest]
+        return [_Found(nearest)]
     synonym, namesakes = _synonym(path, model), _namesakes(path, model)
     if beside := [found for found in (*synonym, *namesakes) if parent and _shared(found.path, path)]:
         return beside[:1]
     if parent and likeness >= _NEAR:
-        return [nearest]
+        return [_Found(nearest)]
     if named := synonym or namesakes:
         return named[:_MOST_NAMED]
-    far = [(_likeness(name, each[-1]), _Found(each)) for each in _paths(model)]
-    best, resembling = max(far, default=(0.0, _Found(())), key=lambda pair: pair[0])
+    best, resembling = _most_alike(name, _paths(model))
     if best >= _SIMILAR_ELSEWHERE and best > likeness:
-        return [resembling]
-    return [nearest] if likeness >= _SIMILAR else []
+        return [_Found(resembling)]
+    return [_Found(nearest)] if likeness >= _SIMILAR else []
+
+
+def _most_alike(name: str, paths: Iterable[Path]) -> tuple[float, Path]:
+    """The path whose last name is most like this one, and how much, from 0 to 1; a part of ours is near."""
+    bare, best, found = _bare(name), 0.0, Path()
+    matcher = difflib.SequenceMatcher(None, "", bare)  # what it learns about its second text is kept
+    for path in paths:
+        ours = _bare(path[-1])
+        if len(bare) >= _SHORTEST_PART and bare in ours and best < _NEAR:
+            best, found = _NEAR, path
+        matcher.set_seq1(ours)
+        least = max(best, _SIMILAR - 0.001)  # most names are told apart by their length and letters alone
+        if matcher.real_quick_ratio() > least and matcher.quick_ratio() > least and (ratio := matcher.ratio()) > least:
+            best, found = ratio, path
+    return best, found
 
 
 def _advice(path: Path, model: type[BaseModel]) -> str | None:
     """What is said of a name that no field of ours has."""
-    table = _by_bare_name(_said_of(model, ELSEWHERE))
-    advice: str | None = table.get(".".join(_bare(step) for step in path if not step.isdigit()))
+    advice: str | None = _elsewhere(model).get(".".join(_bare(step) for step in path if not step.isdigit()))
     return advice
 
 
 def _namesakes(path: Path, model: type[BaseModel]) -> list[_Found]:
     """The same name elsewhere, the nearest place first."""
-    wanted = _bare(path[-1])
-    same = [each for each in _paths(model) if _bare(each[-1]) == wanted]
+    same = _by_last_name(model).get(_bare(path[-1]), ())
     plain = [each for each in same if "[]" not in each] or same
     nearest_first = sorted(plain, key=lambda each: (-_shared(each, path), len(each)))
     return [_Found(each) for each in nearest_first]
@@ -110,7 +123,7 @@ def _namesakes(path: Path, model: type[BaseModel]) -> list[_Found]:
 
 def _synonym(path: Path, model: type[BaseModel]) -> list[_Found]:
     """Our field, when another system calls it so; the longest name that the path ends with decides."""
-    table: dict[str, Ours] = _by_bare_name(_said_of(model, SYNONYMS))
+    table = _synonyms(model)
     steps = [_bare(step) for step in path if not step.isdigit()]
     ours = next((ours for at in range(len(steps)) if (ours := table.get(".".join(steps[at:])))), None)
     return [_Found(_split(ours.path), ours.note)] if ours is not None else []
@@ -119,7 +132,7 @@ def _synonym(path: Path, model: type[BaseModel]) -> list[_Found]:
 def _parts(path: Path, model: type[BaseModel], value: Any) -> Iterator[str]:
     """Where the fields of an unknown object belong, for those that are known elsewhere."""
     told = 0
-    for inner in _inner_paths(path, value):
+    for inner in islice(_inner_paths(path, value), _MOST_LOOKED_AT):
         parent = path[:-1]
         beside = [each for each in known_fields(parent, model) if _bare(each) == _bare(inner[-1])]
         found = [_Found((*parent, beside[0]))] if beside and parent else []
@@ -134,7 +147,7 @@ def _parts(path: Path, model: type[BaseModel], value: Any) -> Iterator[str]:
             return
 
 
-def _inner_paths(path: Path, value: Any, nesting: int = 2) -> Iterator[Path]:
+def _inner_paths(path: Path, value: Any, nesting: int = 1) -> Iterator[Path]:
     for name, inner in list(value.items())[:_MOST_PARTS] if isinstance(value, dict) else ():
         if len(name) > _LONGEST_NAME:
             continue
@@ -147,6 +160,24 @@ def _inner_paths(path: Path, value: Any, nesting: int = 2) -> Iterator[Path]:
 def _paths(model: type[BaseModel]) -> tuple[Path, ...]:
     """Every path of a contract, objects and their fields; `[]` stands for each element of a list."""
     return tuple(_paths_below(Slot(model), ()))
+
+
+@cache
+def _by_last_name(model: type[BaseModel]) -> dict[str, tuple[Path, ...]]:
+    found: dict[str, tuple[Path, ...]] = {}
+    for path in _paths(model):
+        found[_bare(path[-1])] = (*found.get(_bare(path[-1]), ()), path)
+    return found
+
+
+@cache
+def _synonyms(model: type[BaseModel]) -> dict[str, Ours]:
+    return _by_bare_name(_said_of(model, SYNONYMS))
+
+
+@cache
+def _elsewhere(model: type[BaseModel]) -> dict[str, str]:
+    return _by_bare_name(_said_of(model, ELSEWHERE))
 
 
 def _paths_below(slot: Slot, path: Path) -> Iterator[Path]:
@@ -166,7 +197,7 @@ def _names(slot: Slot) -> tuple[str, ...]:
     return tuple(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
 
 
-@cache
+@lru_cache(4_096)
 def _bare(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).lower()
 
@@ -178,13 +209,6 @@ def _said_of(model: type[BaseModel], tables: Mapping[type[BaseModel], dict[str, 
 
 def _by_bare_name(table: dict[str, Any]) -> dict[str, Any]:
     return {".".join(map(_bare, name.split("."))): ours for name, ours in table.items()}
-
-
-def _likeness(name: str, ours: str) -> float:
-    """From 0 to 1; a name that is a part of ours is near, however short."""
-    name, ours = _bare(name), _bare(ours)
-    ratio = difflib.SequenceMatcher(None, name, ours).ratio()
-    return max(ratio, _NEAR) if len(name) >= _SHORTEST_PART and name in ours else ratio
 
 
 def _shared(found: Path, path: Path) -> int:
