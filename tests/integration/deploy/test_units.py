@@ -22,7 +22,7 @@ EXPOSURE_AT_MOST = 30
 def units(tmp_path: Path) -> Path:
     """With the programs of this checkout, and an instance per service."""
     analyze()
-    for file in UNITS.iterdir():
+    for file in (*UNITS.glob("*.service"), *UNITS.glob("*.target")):
         text = file.read_text().replace("/opt/calliope/.venv/bin", str(Path(sys.executable).parent))
         text = text.replace("User=calliope", "User=root").replace("Group=calliope", "Group=root")
         names = [file.name.replace("@", f"@{one}") for one in SERVICES] if "@" in file.name else [file.name]

@@ -148,6 +148,8 @@ def _advice(choices: tuple[Choice, ...], public_url: str | None) -> Iterator[str
         yield "PUBLIC_URL is set, but no carrier is real: a real number rings once its account is in ENV."
     if carriers and public_url is None:
         yield f"{' and '.join(carriers)}: a real number cannot reach this machine without PUBLIC_URL=https://…"
+    if carriers:
+        yield f"{' and '.join(carriers)}: a real telephone rings these numbers; `make call` is for emulated carriers."
     if carriers and not real[RECOGNISER]:
         yield "A person on a real number is not understood: an emulated recogniser hears the sandbox's callers only."
     if carriers and not real[VOICE]:
