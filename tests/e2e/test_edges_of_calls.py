@@ -132,18 +132,22 @@ async def test_media_needs_the_carriers_signature_and_the_calls_own_token_once(h
         assert (await house.record(line, call_sid))["ended_reason"] == "caller_hung_up"
 
 
-async def test_a_full_house_is_busy_and_free_again_when_a_call_has_ended(tmp_path: Path) -> None:
+async def test_a_full_house_is_busy_for_calls_not_for_checks_and_free_again_when_a_call_has_ended(
+    tmp_path: Path,
+) -> None:
     async with LocalStack(tmp_path, extra={"worker": {"CALLIOPE_SLOTS": "1"}}) as stack, visiting(stack) as house:
         line = await house.phone_line()
         first = await house.place(line, [{"wait_for": "Anna"}, {"pause_ms": 30_000, "within_s": 60}])
         await house.answered(first)
 
         refused = await house.heard(await house.place(line, HELLO))
+        check = await house.api("POST", f"/api/v1/assistants/{line.assistant['id']}/check")
         await house.sandbox("DELETE", f"/sandbox/twilio/calls/{first}")
         await house.finished(line, first)
         taken = await house.heard(await house.place(line, HELLO))
 
     assert (refused["status"], refused["streams"]) == ("busy", 0)
+    assert (check.status, check.body["problems"]) == (200, [])
     assert (taken["status"], taken["failed"], taken["streams"]) == ("completed", None, 1)
 
 
