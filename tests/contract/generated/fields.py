@@ -1,5 +1,6 @@
 """`docs/fields.md`: what each field of the assistant document means, and which tests show that it acts."""
 
+import json
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, get_origin
 
@@ -109,7 +110,7 @@ def _allowed(slot: Slot) -> str:
 def _text(value: Any) -> str:
     if value is None or value in ((), {}):
         return ""
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
 
 
 def page() -> str:

@@ -124,16 +124,16 @@ def test_a_parameter_that_resembles_none_is_told_which_are_known() -> None:
 def test_a_hostile_document_is_answered_briefly_and_shows_no_value() -> None:
     flood = {f"unknown_{index}": {"canary": "canary"} for index in range(5_000)}
     with pytest.raises(ValidationError) as caught:
-        AssistantSpec.model_validate(flood | {"x" * 50_000: 1})
+        AssistantSpec.model_validate({"x" * 50_000: 1} | flood)
     found = field_problems(caught.value, AssistantSpec)
     assert len(found) == MOST_PROBLEMS + 1
     assert found[-1].message.startswith("and ")
-    assert "canary'" not in str(found)
+    assert "canary" not in str(found)
     assert len(json.dumps([each.model_dump() for each in found])) < 40_000
 
 
 def test_a_hostile_document_costs_little_time() -> None:
-    """Names are compared on the loop that answers every command: fifty of them within a few frames of audio."""
+    """Names are compared on the loop that answers every command."""
     names = [
         "".join(choice) for choice in itertools.islice(itertools.permutations("welcome_message_temperatur"), 3_000)
     ]

@@ -23,7 +23,7 @@ _SIMILAR_ELSEWHERE: Final = 0.8
 _SHORTEST_PART: Final = 5
 _MOST_NAMED: Final = 3
 _MOST_PARTS: Final = 12
-_MOST_LOOKED_AT: Final = 60
+_MOST_LOOKED_AT: Final = 24
 _LONGEST_NAME: Final = 80
 
 Path = tuple[str, ...]
