@@ -9,10 +9,10 @@ import pytest
 
 from calliope.ids import new_id
 from support.assistants import Asking, AssistantsProcess, a_bus
-from support.mongo import MongoServer, mongo_server
+from support.mongo import MongoServer, mongo_server, own_mongo_server
 from support.nats import NatsServer, nats_server, own_nats_server, provisioned
 
-__all__ = ["mongo_server", "nats_server", "own_nats_server"]
+__all__ = ["mongo_server", "nats_server", "own_mongo_server", "own_nats_server"]
 
 
 @pytest.fixture(scope="session")

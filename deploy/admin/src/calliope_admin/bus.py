@@ -103,7 +103,7 @@ def place_of(address: str | None, environment: Mapping[str, str], local: Path) -
     named, found = (address, "from --nats") if address else (environment.get("CALLIOPE_NATS__URL"), "")
     if named:
         secret = SecretStr(password) if password else None
-        nats = NatsSettings(url=named, user=user or None, password=secret)
+        nats = NatsSettings(url=named, user=user or None, password=secret, replicas=_replicas(environment))
         return Place(nats, found or "from CALLIOPE_NATS__URL")
     description = _local(local)
     if description is None:
@@ -122,6 +122,12 @@ def organization_of(arguments: Namespace, bus: AdminBus) -> str:
     if chosen is None:
         raise AdminError("Say whose: --organization org_…", status=MISUSED)
     return str(chosen)
+
+
+def _replicas(environment: Mapping[str, str]) -> int:
+    """What the provisioner makes; a value that is wrong is told by the checks of settings."""
+    text = environment.get("CALLIOPE_NATS__REPLICAS", "")
+    return int(text) if text.isdecimal() and int(text) else 1
 
 
 def _local(file: Path) -> dict[str, str] | None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -12,6 +13,7 @@ from aiohttp import web
 
 from calliope import egress, garbage
 from calliope.contracts.calls import Stage
+from calliope.contracts.workers import WorkerDescription
 from calliope.ids import new_id
 from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
 from calliope.messaging.command_client import CommandClient
@@ -32,13 +34,13 @@ from calliope_call_worker.analysis.checking import Check, schema_checker
 from calliope_call_worker.analysis.job import AnalysisJob
 from calliope_call_worker.call import Call, CallParts
 from calliope_call_worker.checks.check import AssistantChecks
-from calliope_call_worker.handlers import SERVICE, answer_carriers, answer_checks
+from calliope_call_worker.handlers import SERVICE, answer_carriers, answer_checks, describe_worker
 from calliope_call_worker.intake import Intake
 from calliope_call_worker.lines import LineCache
 from calliope_call_worker.lost_calls import LostCalls
 from calliope_call_worker.media import MediaEndpoint, WaitingCall
 from calliope_call_worker.orders import CarrierOrders
-from calliope_call_worker.plan import CallPlan
+from calliope_call_worker.plan import CallPlan, own_account
 from calliope_call_worker.ports import Journal
 from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.probes import VendorProbes
@@ -111,6 +113,7 @@ class Worker:
                 media_url=lambda: self._media_url,
             ),
         )
+        describe_worker(bus, self.worker_id, self.describe)
         self.media = MediaEndpoint(settings.media, self._waiting, lambda: self._media_url)
         job = AnalysisJob(
             journals=journals,
@@ -138,6 +141,20 @@ class Worker:
                 probes=VendorProbes(self._providers, _carrier_probes(outside.carriers, settings.carriers), settings),
                 settings=settings.checks,
             ),
+        )
+
+    def describe(self) -> WorkerDescription:
+        """As an operator sees it."""
+        settings = self._settings
+        return WorkerDescription(
+            worker_id=self.worker_id,
+            slots=settings.slots,
+            calls=len(self.live),
+            accepting=not (self.live.full or self._draining),
+            public_url=settings.public_url,
+            media_url=self._media_url,
+            carriers=tuple(name for name in self._apis if own_account(name, settings.carriers) is not None),
+            at=datetime.now(UTC),
         )
 
     @property

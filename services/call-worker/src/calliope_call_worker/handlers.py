@@ -1,11 +1,16 @@
-"""NATS edge of the call-worker: carrier requests, read by one worker with a free slot; checks, read by any."""
+"""NATS edge of the call-worker: carrier requests, read by one worker with a free slot; checks, read by any; what
+each worker is.
+"""
 
-from calliope.contracts.assistants import AssistantRef
+from collections.abc import Callable
+
+from calliope.contracts.assistants import AssistantRef, Nothing
 from calliope.contracts.base import CommandMessage
 from calliope.contracts.calls import CarrierRequest, CarrierResponse
 from calliope.contracts.checks import AssistantCheck
 from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
+from calliope.contracts.workers import WorkerDescription
 from calliope.errors import CommandError
 from calliope.messaging.broker import Bus
 from calliope.messaging.commands import Responder, responder
@@ -37,3 +42,11 @@ def answer_checks(bus: Bus, checks: AssistantChecks) -> Responder:
         return await checks.check(command.organization, command.payload.assistant_id)
 
     return check
+
+
+def describe_worker(bus: Bus, worker_id: str, describe: Callable[[], WorkerDescription]) -> None:
+    """Say what this worker is; each has a queue group of its own, so that all of them answer."""
+
+    @responder(bus, Command.WORKERS_DESCRIBE, service=f"{SERVICE}-{worker_id}")
+    async def described(command: CommandMessage[Nothing]) -> WorkerDescription:
+        return describe()

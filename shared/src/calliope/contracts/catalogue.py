@@ -6,7 +6,7 @@ A message that is not here does not exist: tests compare this with the subjects 
 from dataclasses import dataclass
 from typing import Final
 
-from calliope.contracts import assistants, call_records, calls, checks, facts, identity, webhooks
+from calliope.contracts import assistants, call_records, calls, checks, facts, identity, webhooks, workers
 from calliope.contracts.base import Message, event_type
 from calliope.contracts.subjects import Command, Entity
 
@@ -135,6 +135,13 @@ COMMANDS: Final = (
         calls.CarrierRequest,
         calls.CarrierResponse,
         "Answer a carrier's hook; read by one worker with a free slot.",
+    ),
+    CommandShape(
+        Command.WORKERS_DESCRIBE,
+        "call-worker",
+        assistants.Nothing,
+        workers.WorkerDescription,
+        "What a worker is and whether it would take a call; every worker answers for itself.",
     ),
     CommandShape(
         Command.DELIVERIES_LIST,

@@ -39,6 +39,8 @@ from calliope.validation.problems import field_problems
 
 DEADLINE: Final = "Calliope-Deadline"
 """Header: the unix time in milliseconds after which nobody waits for the reply."""
+ANSWERED_AT: Final = "Calliope-Answered-At"
+"""Header of every reply: the unix time in milliseconds by the clock of who answers."""
 ERROR_CODE: Final = "Nats-Service-Error-Code"
 ERROR_TEXT: Final = "Nats-Service-Error"
 WORKERS: Final = 64
@@ -201,9 +203,13 @@ def _reply(problem: Problem | None, result: Any) -> Response:
         if len(body) > MAX_MESSAGE_BYTES - _HEADERS_BYTES:
             problem = Problem(code=ErrorCode.TOO_LARGE, message="the answer is too large; ask for less at once")
         else:
-            return NatsResponse(body, headers=dict(JSON))
-    headers = {**JSON, ERROR_CODE: problem.code.value, ERROR_TEXT: problem.message[:200]}
+            return NatsResponse(body, headers={**JSON, **_now()})
+    headers = {**JSON, **_now(), ERROR_CODE: problem.code.value, ERROR_TEXT: problem.message[:200]}
     return NatsResponse(orjson.dumps({"error": problem.model_dump(mode="json")}), headers=headers)
+
+
+def _now() -> dict[str, str]:
+    return {ANSWERED_AT: str(int(time.time() * 1000))}
 
 
 def _plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ import nats
 import structlog
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
+from nats.js.api import ConsumerConfig, StreamConfig
 from nats.js.errors import NotFoundError
 
 from calliope.errors import PermanentError, TransientError
@@ -103,7 +104,7 @@ async def _stream_problems(jetstream: JetStreamContext, stream: Stream) -> list[
         info = await jetstream.stream_info(stream.name)
     except NotFoundError:
         return None
-    return _differences(info.config, stream.config(), _STREAM_FIELDS)
+    return stream_differences(info.config, stream)
 
 
 async def _durable_problems(jetstream: JetStreamContext, durable: Durable) -> list[str] | None:
@@ -111,7 +112,17 @@ async def _durable_problems(jetstream: JetStreamContext, durable: Durable) -> li
         info = await jetstream.consumer_info(durable.stream, durable.name)
     except NotFoundError:
         return None
-    return _differences(info.config, durable.config(), _DURABLE_FIELDS)
+    return durable_differences(info.config, durable)
+
+
+def stream_differences(actual: StreamConfig, declared: Stream) -> list[str]:
+    """Fields in which a stream is not as declared; copies are the installation's own choice."""
+    return _differences(actual, declared.config(), _STREAM_FIELDS)
+
+
+def durable_differences(actual: ConsumerConfig, declared: Durable) -> list[str]:
+    """Fields in which a durable is not as declared."""
+    return _differences(actual, declared.config(), _DURABLE_FIELDS)
 
 
 def _differences(actual: Any, declared: Any, fields: tuple[str, ...]) -> list[str]:

@@ -1,0 +1,1 @@
+"""What may be wrong with an installation: each file looks at one side of it and returns findings."""

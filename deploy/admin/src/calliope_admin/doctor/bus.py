@@ -1,0 +1,117 @@
+"""Looks at the bus: its version, JetStream, clock, streams, durables and dead letters."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from calliope.errors import CalliopeError
+from calliope.messaging import inspection
+from calliope.messaging.broker import Bus
+from calliope.messaging.streams import DURABLES, STREAMS, Durable, Stream
+from calliope_admin.doctor.clocks import clock_finding
+from calliope_admin.doctor.findings import About, Finding, well, wrong
+from calliope_admin.doctor.streams import PROVISION, copies_trouble, dead_trouble, reading_trouble
+
+LEAST_VERSION: Final = (2, 12)
+SECOND_LOOK_S: Final = 1.0
+_START: Final = "is it running, and does this user have its permissions?"
+
+
+class BusLooks:
+    """Every look at one bus. `replicas` is how many copies of a stream are wanted, if somebody said so."""
+
+    def __init__(self, bus: Bus, replicas: int | None) -> None:
+        self._bus = bus
+        self._replicas = replicas
+
+    async def server(self) -> list[Finding]:
+        """Version and JetStream."""
+        server = inspection.server(self._bus)
+        least = ".".join(map(str, LEAST_VERSION))
+        if tuple(int(part) for part in server.version.split(".")[:2]) < LEAST_VERSION:
+            advice = f"install {least} or newer: scheduled messages, which wake retries, begin there"
+            return [wrong(About.BUS, f"NATS {server.version} is too old", advice)]
+        return await _told(About.BUS, self._jetstream(server.version))
+
+    async def _jetstream(self, version: str) -> list[Finding]:
+        await inspection.keeps_messages(self._bus)
+        return [well(About.BUS, f"NATS {version} with JetStream answers at {self._bus.servers}.")]
+
+    async def clock(self) -> list[Finding]:
+        """The clock of the bus against ours."""
+
+        async def look() -> list[Finding]:
+            ahead = await inspection.clock_ahead_s(self._bus)
+            return [] if ahead is None else [clock_finding("the bus", ahead)]
+
+        return await _told(About.CLOCKS, look())
+
+    async def streams(self) -> list[Finding]:
+        """Every stream that is declared."""
+        return await self._each(About.STREAMS, STREAMS, self._stream, f"All {len(STREAMS)} streams are as declared.")
+
+    async def durables(self) -> list[Finding]:
+        """Every durable that is declared, and whether somebody reads it."""
+        words = f"All {len(DURABLES)} durable consumers are as declared and read."
+        return await self._each(About.CONSUMERS, DURABLES, self._durable, words)
+
+    async def dead_letters(self) -> list[Finding]:
+        """What the services gave up on."""
+
+        async def look() -> list[Finding]:
+            trouble = dead_trouble(await inspection.dead_letters(self._bus))
+            return (
+                [_troubled(About.DEAD_LETTERS, trouble)]
+                if trouble
+                else [well(About.DEAD_LETTERS, "No message was given up.")]
+            )
+
+        return await _told(About.DEAD_LETTERS, look())
+
+    async def _each(
+        self,
+        about: About,
+        things: tuple[Any, ...],
+        look: Callable[[Any], Coroutine[Any, Any, list[Finding]]],
+        fine: str,
+    ) -> list[Finding]:
+        async with asyncio.TaskGroup() as tasks:
+            looks = [tasks.create_task(_told(about, look(each)), name=f"doctor.{each.name}") for each in things]
+        found = [finding for task in looks for finding in task.result()]
+        return found or [well(about, fine)]
+
+    async def _stream(self, stream: Stream) -> list[Finding]:
+        seen = await inspection.stream_look(self._bus, stream)
+        if seen is None:
+            return [wrong(About.STREAMS, f"There is no stream {stream.name}.", PROVISION)]
+        different, copies = seen
+        found = (
+            [wrong(About.STREAMS, f"{stream.name} differs in {', '.join(different)}.", PROVISION)] if different else []
+        )
+        trouble = copies_trouble(stream.name, copies, self._replicas)
+        return [*found, _troubled(About.STREAMS, trouble)] if trouble else found
+
+    async def _durable(self, durable: Durable) -> list[Finding]:
+        first = await inspection.durable_look(self._bus, durable)
+        if first is None:
+            return [wrong(About.CONSUMERS, f"There is no durable consumer {durable.name}.", PROVISION)]
+        different, before = first
+        if different:
+            return [wrong(About.CONSUMERS, f"{durable.name} differs in {', '.join(different)}.", PROVISION)]
+        await asyncio.sleep(SECOND_LOOK_S)
+        second = await inspection.durable_look(self._bus, durable)
+        trouble = reading_trouble(durable, before, second[1]) if second else None
+        return [_troubled(About.CONSUMERS, trouble)] if trouble else []
+
+
+def _troubled(about: About, trouble: tuple[str, str]) -> Finding:
+    words, advice = trouble
+    return wrong(about, f"{words}.", advice)
+
+
+async def _told(about: About, look: Coroutine[Any, Any, list[Finding]]) -> list[Finding]:
+    """A look that fails is a finding, too."""
+    try:
+        return await look
+    except CalliopeError as exc:
+        return [wrong(about, f"{exc}.", _START)]

@@ -1,0 +1,152 @@
+"""Looks at what is on the bus, for people who look for what is wrong; changes nothing.
+
+Everything here raises TransientError when the bus does not answer in time, and PermanentError when it refuses.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from nats.errors import Error as NatsError
+from nats.js.errors import APIError, NotFoundError
+
+from calliope.errors import PermanentError, TransientError
+from calliope.messaging.broker import Bus
+from calliope.messaging.provision import durable_differences, stream_differences
+from calliope.messaging.streams import DEAD, EVENTS, Durable, Stream
+
+LOOK_S: Final = 5.0
+_STREAM_INFO: Final = "$JS.API.STREAM.INFO."
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """How a stream is kept: on how many servers, which of them leads, and which are behind or away."""
+
+    replicas: int
+    leader: str | None
+    lagging: tuple[str, ...] = ()
+    clustered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How far a durable's readers had got when it was looked at."""
+
+    waiting: int
+    """Messages that nobody was given yet."""
+    unanswered: int
+    """Messages that were given and are not acknowledged."""
+    again: int
+    """Of those, how many were given more than once."""
+    pulls: int
+    """Readers that wait for messages."""
+    acknowledged: int
+    """Place in the stream up to which all are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server that we are connected to, and how many it knows of."""
+
+    version: str
+    servers: int
+
+
+def server(bus: Bus) -> Server:
+    """Who answers."""
+    connection = bus.connection
+    known = {str(each.netloc) for each in (*connection.servers, *connection.discovered_servers)}
+    version = connection.connected_server_version
+    return Server(f"{version.major}.{version.minor}.{version.patch}", max(1, len(known)))
+
+
+async def keeps_messages(bus: Bus) -> None:
+    """Return when JetStream is there. Raises: TransientError, PermanentError."""
+    async with _looking("JetStream"):
+        await bus.jetstream.account_info()
+
+
+async def stream_look(bus: Bus, stream: Stream) -> tuple[list[str], Copies] | None:
+    """Fields in which it is not as declared, and how it is kept; None when there is no such stream."""
+    async with _looking(f"stream {stream.name}"):
+        try:
+            info = await bus.jetstream.stream_info(stream.name)
+        except NotFoundError:
+            return None
+    cluster = info.cluster
+    late = [each.name for each in (cluster.replicas if cluster and cluster.replicas else []) if _is_late(each)]
+    copies = Copies(
+        replicas=info.config.num_replicas or 1,
+        leader=cluster.leader if cluster else None,
+        lagging=tuple(name or "a server" for name in late),
+        clustered=bool(cluster and cluster.name),
+    )
+    return stream_differences(info.config, stream), copies
+
+
+async def durable_look(bus: Bus, durable: Durable) -> tuple[list[str], Reading] | None:
+    """Fields in which it is not as declared, and how far its readers are; None when there is no such durable."""
+    async with _looking(f"durable {durable.name}"):
+        try:
+            info = await bus.jetstream.consumer_info(durable.stream, durable.name)
+        except NotFoundError:
+            return None
+    reading = Reading(
+        waiting=info.num_pending or 0,
+        unanswered=info.num_ack_pending or 0,
+        again=info.num_redelivered or 0,
+        pulls=info.num_waiting or 0,
+        acknowledged=info.ack_floor.stream_seq if info.ack_floor else 0,
+    )
+    return durable_differences(info.config, durable), reading
+
+
+async def dead_letters(bus: Bus) -> dict[str, int]:
+    """How many messages the services gave up on, by subject. Empty where there is no such stream."""
+    async with _looking(f"stream {DEAD.name}"):
+        try:
+            info = await bus.jetstream.stream_info(DEAD.name, subjects_filter=">")
+        except NotFoundError:
+            return {}
+    return dict(info.state.subjects or {})
+
+
+async def clock_ahead_s(bus: Bus) -> float | None:
+    """How far the clock of the bus is ahead of ours, in seconds; None when it does not tell."""
+    asked = time.time()
+    async with _looking("the bus"):
+        message = await bus.connection.request(_STREAM_INFO + EVENTS.name, b"", timeout=LOOK_S)
+    now = (asked + time.time()) / 2
+    answer: Any = orjson.loads(message.data)
+    if not isinstance(answer, dict) or not isinstance(stamp := answer.get("ts"), str):
+        return None
+    return datetime.fromisoformat(f"{stamp[:19]}+00:00").timestamp() + _fraction(stamp) - now
+
+
+def _fraction(stamp: str) -> float:
+    """Of `2026-11-28T01:02:03.123456789Z`; nanoseconds are more than `fromisoformat` reads."""
+    digits = stamp[20:].rstrip("Z") if stamp[19:20] == "." else ""
+    return float(f"0.{digits}") if digits.isdecimal() else 0.0
+
+
+def _is_late(peer: Any) -> bool:
+    return bool(peer.offline) or peer.current is False
+
+
+@asynccontextmanager
+async def _looking(at: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(LOOK_S):
+            yield
+    except APIError as exc:
+        raise PermanentError(f"{at} cannot be looked at: {exc.description or exc}") from exc
+    except TimeoutError as exc:
+        raise TransientError(f"{at} did not answer within {LOOK_S:g} s") from exc
+    except (NatsError, OSError) as exc:
+        raise TransientError(f"{at} cannot be looked at: {str(exc) or type(exc).__name__}") from exc
