@@ -7,11 +7,17 @@ from typing import Any
 
 import pytest
 
-from calliope.contracts.calls import CallAnswered, CallStarted, Direction, DtmfReceived, Resumed
+from calliope.contracts.assistants import PinnedAssistant
+from calliope.contracts.calls import CallAnswered, CallRefused, CallStarted, Direction, DtmfReceived, Refusal, Resumed
 from calliope.messaging.broker import Bus, build_broker, start, stop
 from calliope.settings import NatsSettings
 from calliope_call_worker.adapters.journal import NatsJournals
+from calliope_call_worker.admission import call_id_of
 from calliope_call_worker.errors import OwnershipError
+from calliope_call_worker.providers.telephony.base import VoiceHook
+from calliope_call_worker.providers.telephony.twilio import Twilio
+from calliope_call_worker.refusal_words import Refused
+from calliope_call_worker.refusals import Refusals, refused_id
 
 OpenJournals = Callable[[], AbstractAsyncContextManager[NatsJournals]]
 
@@ -97,3 +103,26 @@ async def test_an_id_that_is_none_leads_to_nobodys_call(worker: OpenJournals, ca
         await first.create("org_1", f"call_4{len(call_id)}", started("worker_1"))
 
         assert await first.read(call_id) == ((), 0)
+
+
+async def test_a_refused_call_is_recorded_once_and_beside_the_journal_of_the_call_itself(worker: OpenJournals) -> None:
+    """Two workers that were asked about the same hook, and then the same call with the right signature."""
+    hook = VoiceHook("CA9", "AC1", "+15550001111", "+15550002222", "+15550002222", "ringing")
+    pinned = PinnedAssistant(id="asst_1", organization_id="org_1", revision=1, document={})
+    why = Refused(Refusal.SIGNATURE, "compare twilio_config.auth_token")
+    async with worker() as first, worker() as second:
+        for journals in (first, second):
+            async with asyncio.TaskGroup() as tasks:
+
+                def spawn(work: Coroutine[Any, Any, None], name: str, tasks: asyncio.TaskGroup = tasks) -> object:
+                    return tasks.create_task(work, name=name)
+
+                Refusals(journals, spawn, worker_id="w1", unsigned_per_minute=6).note("twilio", hook, pinned, why)
+        call_id = call_id_of("org_1", Twilio(), hook)
+        await first.create("org_1", call_id, started("w1"))
+
+        (own,), _ = await second.read(call_id)
+        told = CallRefused(code="signature", genuine=False, **started("w1").model_dump(), detail="")
+        (refused,), _ = await second.read(refused_id("org_1", told.model_copy(update={"carrier_call_id": "CA9"})))
+    assert (own.name, refused.name) == ("started", "refused")
+    assert refused.data["detail"] == "compare twilio_config.auth_token"
