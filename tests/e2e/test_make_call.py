@@ -120,7 +120,7 @@ def test_what_a_call_file_expects_and_did_not_come_is_said(folder: Path, practic
     status, told = run(folder, "call", "--number", practice, "--script", "wrong.call.json")
 
     assert status == 1
-    assert "MISSING: the caller to hear “Good night”, in its turn" in told
+    assert "FAILED: the caller did not hear “Good night”, or not in its turn" in told
 
 
 def test_an_assistant_that_is_not_active_answers_nobody_and_that_is_said(stack: LocalStack, folder: Path) -> None:

@@ -204,3 +204,11 @@ def test_a_patch_of_one_field_leaves_its_neighbours() -> None:
 @pytest.mark.parametrize("same", ["anna", "\uff21\uff2e\uff2e\uff21", "  Anna "])
 def test_names_that_look_the_same_are_the_same(same: str) -> None:
     assert name_key(same) == name_key("Anna")
+
+
+def test_a_misspelt_webhook_secret_is_told_the_right_name() -> None:
+    """It is no field of the stored document, but one of the request."""
+    with pytest.raises(CommandError) as caught:
+        stored({**MINIMAL, "webhook_secrets": "whsec_x"})
+    (problem,) = caught.value.problem.fields
+    assert "webhook_secret" in (problem.hint or "")

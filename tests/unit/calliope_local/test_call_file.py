@@ -139,7 +139,7 @@ def test_faults_and_receivers_know_the_fields_of_the_sandbox() -> None:
         ({"caller": [{"wait_for": "a", "within_s": "5"}]}, "caller[0].within_s: must be a number without quotes"),
         ({"caller": []}, "caller: must have at least 1 items"),
         ({"expect": {"ended_reason": "bye"}}, 'expect.ended_reason: must be "caller_hung_up", "assistant_ended"'),
-        ({"expect": {"events": ["strated"]}}, "expect.events[0]: must be an event of a call: refused, started"),
+        ({"expect": {"events": ["strated"]}}, "expect.events[0]: must be an event of a call: "),
         ({"expect": {"heard": "Hello"}}, "expect.heard: must be a list"),
         ({"hooks": {"a": {"answer": {"status": "200"}}}}, "hooks.a.answer.status: must be a whole number"),
         ({"model": {"rules": [{"match": "("}]}}, "model.rules[0].match: is not a pattern of Python's re"),

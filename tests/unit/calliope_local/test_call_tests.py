@@ -68,7 +68,7 @@ def test_how_many_at_once_is_bounded(wrong: str, capsys: pytest.CaptureFixture[s
 def test_the_report_says_what_ci_systems_read(tmp_path: Path) -> None:
     results = [
         Result(tmp_path / "a.json", 1.5, talk=("  0.10 s  assistant  ¡Hola! <b>",)),
-        Result(tmp_path / "b.json", 2.25, failures=("the end reason idle, not busy", 'to hear "\x00"')),
+        Result(tmp_path / "b.json", 2.25, failures=("it ended with busy, not with idle", 'to hear "\x00"')),
     ]
 
     write_report(results, tmp_path / "try.xml")
@@ -85,8 +85,8 @@ def test_the_report_says_what_ci_systems_read(tmp_path: Path) -> None:
     assert ok.find("failure") is None
     failure = failed.find("failure")
     assert failure is not None
-    assert failure.get("message") == "the end reason idle, not busy"
-    assert failure.text == 'the end reason idle, not busy\nto hear "�"'
+    assert failure.get("message") == "it ended with busy, not with idle"
+    assert failure.text == 'it ended with busy, not with idle\nto hear "�"'
 
 
 def test_a_report_without_cases_is_valid() -> None:

@@ -1,10 +1,10 @@
-"""What a played call lacks is said in words, with the reason where somebody knows it."""
+"""What is wrong with a played call is said in words, with the reason where somebody knows it."""
 
 from typing import Any
 
 import pytest
 
-from calliope_local.checks import missing, webhook_problems
+from calliope_local.checks import failures, webhook_problems
 from calliope_local.scenario import Scenario
 
 Json = dict[str, Any]
@@ -40,51 +40,55 @@ def a_call(**changes: Any) -> Json:
 
 def test_a_whole_call_lacks_nothing() -> None:
     scenario = Scenario({}, TALK, ended_reason="assistant_ended", heard=("Anna", "Bye"))
-    assert missing(a_call(), a_record(), scenario) == []
+    assert failures(a_call(), a_record(), scenario) == []
 
 
 @pytest.mark.parametrize(
     ("scenario", "words"),
     [
-        ({"ended_reason": "idle"}, "the end reason idle, not assistant_ended"),
-        ({"events": ("tool_started",)}, "an event call.tool_started"),
-        ({"heard": ("Bye", "Anna")}, "the caller to hear “Anna”, in its turn"),
-        ({"structured_data": {"booked": True}}, "booked of the structured data to be True, not None"),
+        ({"ended_reason": "idle"}, "it ended with assistant_ended, not with idle"),
+        ({"events": ("tool_started",)}, "there is no event call.tool_started"),
+        ({"heard": ("Bye", "Anna")}, "the caller did not hear “Anna”, or not in its turn"),
+        ({"structured_data": {"booked": True}}, "the structured data has no booked"),
     ],
 )
 def test_what_was_expected_and_did_not_come_is_named(scenario: Json, words: str) -> None:
-    assert missing(a_call(), a_record(), Scenario({}, TALK, **scenario)) == [words]
+    assert failures(a_call(), a_record(), Scenario({}, TALK, **scenario)) == [words]
+
+
+def test_data_of_another_value_is_told_as_json() -> None:
+    record = a_record(structured_data={"name": "Zoë", "booked": False})
+    scenario = Scenario({}, TALK, structured_data={"name": "Zoë", "booked": True})
+    assert failures(a_call(), record, scenario) == ["booked of the structured data is false, not true"]
 
 
 def test_an_interruption_that_did_not_happen_is_missed() -> None:
     caller = [{"interrupt": {"after_words": 1, "say": "Goodbye"}}]
-    assert missing(a_call(), a_record(), Scenario({}, caller)) == ["1 interruption(s), not 0"]
+    assert failures(a_call(), a_record(), Scenario({}, caller)) == ["the assistant was interrupted 0 times, not 1 time"]
 
 
 def test_a_record_that_is_not_what_was_heard_is_told_with_both() -> None:
     heard = [{"text": word} for word in ("Something", "else", "entirely")]
-    (words,) = missing(a_call(heard_words=heard), a_record(), Scenario({}, TALK))
-    assert "“Something else entirely”, not “Hello, this is Anna. Bye then.”" in words
+    (words,) = failures(a_call(heard_words=heard), a_record(), Scenario({}, TALK))
+    assert "heard “Something else entirely”, the transcript says “Hello, this is Anna. Bye then.”" in words
 
 
 def test_a_hole_in_the_events_is_missed() -> None:
     events = [event(sequence, name) for sequence, name in zip((1, 2, 3, 5, 6), NAMES, strict=True)]
-    assert missing(a_call(), a_record(events=events), Scenario({}, TALK)) == [
-        "events without holes, not [1, 2, 3, 5, 6]"
-    ]
+    assert failures(a_call(), a_record(events=events), Scenario({}, TALK)) == ["its events have holes: 1, 2, 3, 5, 6"]
 
 
 def test_a_caller_who_failed_and_a_record_that_never_came_are_both_told() -> None:
-    assert missing(a_call(failed="application error: 503"), None, Scenario({}, TALK)) == [
+    assert failures(a_call(failed="application error: 503"), None, Scenario({}, TALK)) == [
         "the caller's script failed: application error: 503",
-        "a record of the call",
+        "there is no record of the call",
     ]
 
 
 def test_a_caller_who_says_nothing_is_not_expected_to_have_turns() -> None:
     record = a_record(events=[event(1, "started"), event(2, "answered"), event(3, "ended")], transcript=[])
     call = a_call(heard_words=[], lines=[])
-    assert missing(call, record, Scenario({}, [{"hang_up": True}])) == []
+    assert failures(call, record, Scenario({}, [{"hang_up": True}])) == []
 
 
 def attempt(webhook_id: str, *, why: str = "") -> Json:

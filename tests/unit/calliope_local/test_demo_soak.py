@@ -22,20 +22,20 @@ def test_a_soak_in_which_all_succeed_leaves_no_logs(tmp_path: Path, capsys: pyte
 def test_failures_are_counted_with_their_reasons_and_their_output_is_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert soak(2, tmp_path, printing("MISSING: an event call.ended", 1)) == 1
+    assert soak(2, tmp_path, printing("FAILED: there is no event call.ended", 1)) == 1
 
     told = capsys.readouterr().out
     assert "0 of 2 demonstrations succeeded" in told
-    assert told.count("an event call.ended") == 2
+    assert told.count("there is no event call.ended") == 2
     assert sorted(file.name for file in tmp_path.iterdir()) == ["001.log", "002.log"]
 
 
-def test_reasons_are_what_is_missing_each_once_with_why_a_webhook_is() -> None:
+def test_reasons_are_what_the_demonstration_says_each_once() -> None:
     text = (
         "   4  calliope.call.ended.v1   MISSING: arrived 1 time, not verified: no secret registered\n"
-        "MISSING: 1 of 4 events verified\nMISSING: 1 of 4 events verified\n"
+        "FAILED: 1 of 4 events were not verified\nFAILED: 1 of 4 events were not verified\n"
     )
-    assert why(text, 1) == ("arrived 1 time, not verified: no secret registered", "1 of 4 events verified")
+    assert why(text, 1) == ("arrived 1 time, not verified: no secret registered", "1 of 4 events were not verified")
 
 
 def test_without_them_the_last_lines_are_told() -> None:

@@ -109,19 +109,19 @@ def play_all(
 def play(file: Path, played: PlayedCall) -> Result:
     """Play one call and check it. Raises nothing: what goes wrong is a failure of the file."""
     began = time.monotonic()
-    failures, call = [], None
+    failures, call = list[str](), None
     try:
         assistant_id = played.create(played.register())["id"]
         played.assign(assistant_id)
         sid = played.place()
         call = played.seen(sid)
         record = played.record(assistant_id, sid)
-        failures = checks.missing(call, record, played.scenario)
+        failures += checks.failures(call, record, played.scenario)
         if record is not None:
             failures += [f"{event}: webhook {why}" for event, why in played.webhook_problems(record).items()]
         played.remove(assistant_id)
     except HttpError as exc:
-        failures.append(exc.sentences())
+        failures += exc.sentences().splitlines()
     talk = [] if call is None else sorted(call["lines"], key=lambda line: line["start_ms"])
     said = tuple(text for line in talk if (text := live_line(line)) is not None)
     return Result(file, time.monotonic() - began, tuple(failures), said)

@@ -1,5 +1,6 @@
-"""What is missing of a call that was played: against its own record, and against what its scenario expects. Pure."""
+"""What is wrong with a call that was played: by its own record, and by what its scenario expects. Pure."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -11,32 +12,32 @@ CUT_WORDS: Final = 2
 """So many words of the record may be missing in the ear where the caller interrupted: one was cut in half."""
 
 
-def missing(call: Json, record: Json | None, scenario: Scenario) -> list[str]:
-    """Everything that should hold of the call and does not, in words.
+def failures(call: Json, record: Json | None, scenario: Scenario) -> list[str]:
+    """Everything that should hold of the call and does not, a sentence each.
 
     `call` is what the caller saw (`/sandbox/twilio/calls/{sid}`), `record` what the API says; None: there is none.
     """
     found = [f"the caller's script failed: {call['failed']}"] if call["failed"] else []
     if record is None:
-        return [*found, "a record of the call"]
+        return [*found, "there is no record of the call"]
     return [*found, *_events(record, scenario), *_transcript(call, record), *_expected(call, record, scenario)]
 
 
 def _events(record: Json, scenario: Scenario) -> Iterator[str]:
     if record["status"] != "ended":
-        yield f"the record to say that the call has ended, not {record['status']}"
+        yield f"the record says {record['status']}, not ended"
     sequences = [event["sequence"] for event in record["events"]]
     if sequences != list(range(1, len(sequences) + 1)):
-        yield f"events without holes, not {sequences}"
+        yield f"its events have holes: {', '.join(map(str, sequences))}"
     names = [event["type"].split(".")[2] for event in record["events"]]
     for name in scenario.all_events:
         if name not in names:
-            yield f"an event call.{name}"
+            yield f"there is no event call.{name}"
     if (interruptions := names.count("interrupted")) < scenario.interruptions:
-        yield f"{scenario.interruptions} interruption(s), not {interruptions}"
+        yield f"the assistant was interrupted {_times(interruptions)}, not {_times(scenario.interruptions)}"
     reason = record["ended_reason"]
     if scenario.ended_reason not in (None, reason):
-        yield f"the end reason {scenario.ended_reason}, not {reason}"
+        yield f"it ended with {reason}, not with {scenario.ended_reason}"
 
 
 def _transcript(call: Json, record: Json) -> Iterator[str]:
@@ -44,11 +45,11 @@ def _transcript(call: Json, record: Json) -> Iterator[str]:
     heard = " ".join(word["text"] for word in call["heard_words"]).split()
     written = _said(record, "assistant").split()
     if not _nearly(heard, written):
-        yield f"the transcript to be what the caller heard, “{' '.join(heard)}”, not “{' '.join(written)}”"
+        yield f"the caller heard “{' '.join(heard)}”, the transcript says “{' '.join(written)}”"
     said = " ".join(line["text"] for line in call["lines"] if line["side"] == "caller").split()
     understood = _said(record, "user").split()
     if said != understood:
-        yield f"the transcript to be what the caller said, “{' '.join(said)}”, not “{' '.join(understood)}”"
+        yield f"the caller said “{' '.join(said)}”, the transcript says “{' '.join(understood)}”"
 
 
 def _expected(call: Json, record: Json, scenario: Scenario) -> Iterator[str]:
@@ -57,12 +58,14 @@ def _expected(call: Json, record: Json, scenario: Scenario) -> Iterator[str]:
     for text in scenario.heard:
         _, found, after = left.partition(text)
         if not found:
-            yield f"the caller to hear “{text}”, in its turn"
+            yield f"the caller did not hear “{text}”, or not in its turn"
         left = after if found else left
     data = record["structured_data"] or {}
     for name, value in scenario.structured_data.items():
-        if name not in data or data[name] != value:
-            yield f"{name} of the structured data to be {value!r}, not {data.get(name)!r}"
+        if name not in data:
+            yield f"the structured data has no {name}"
+        elif data[name] != value:
+            yield f"{name} of the structured data is {_json(data[name])}, not {_json(value)}"
 
 
 def _said(record: Json, role: str) -> str:
@@ -101,6 +104,10 @@ def _why_missing(event_id: str, attempts: Sequence[Json], delivery: Json | None)
     last = delivery["log"][-1] if delivery["log"] else None
     said = "" if last is None else f", the last answered {last['status'] or last['error']}"
     return f"{delivery['state']} after {_times(delivery['attempts'], 'attempt')}{said} ({delivery['url']})"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _times(count: int, noun: str = "time") -> str:

@@ -19,12 +19,12 @@ LIVE_S: Final = 5.0
 
 
 def play(stack: LocalStack, file: Path, wav: Path | None = None, *, number: str = LINE) -> int:
-    """Exit status 0, when nothing was missing. Several may play on one stack, each with a number of its own."""
+    """Exit status 0, when nothing was wrong. Several may play on one stack, each with a number of its own."""
     return play_and_tell(PlayedCall(stack, load(file, stack.address("sandbox")), number), file, wav)
 
 
 def play_and_tell(played: PlayedCall, file: Path, wav: Path | None = None) -> int:
-    """Play a call that was not begun, printing what happens; exit status 0, when nothing was missing."""
+    """Play a call that was not begun, printing what happens; exit status 0, when nothing was wrong."""
     began = time.monotonic()
     heading("1. An assistant is one JSON document")
     assistant = _create(played, file)
@@ -37,12 +37,12 @@ def play_and_tell(played: PlayedCall, file: Path, wav: Path | None = None) -> in
     call = played.seen(sid)
     told.join(timeout=LIVE_S)
     record = played.record(assistant["id"], sid)
-    missing = checks.missing(call, record, played.scenario)
+    failures = checks.failures(call, record, played.scenario)
     if record is not None:
-        missing += _tell_record(played, record)
+        failures += _tell_record(played, record)
     if wav is not None:
         say(f"\n6. To listen to\n   {wav}: {voice_over.write(call['lines'], wav):.1f} s, caller left, assistant right")
-    return _summary(record, missing, time.monotonic() - began)
+    return _summary(record, failures, time.monotonic() - began)
 
 
 def _create(played: PlayedCall, file: Path) -> dict[str, Any]:
@@ -65,26 +65,28 @@ def _tell_live(played: PlayedCall, sid: str) -> None:
 
 
 def _tell_record(played: PlayedCall, record: dict[str, Any]) -> list[str]:
-    """Print what the call left behind; what is missing of it."""
-    missing = []
+    """Print what the call left behind; what is wrong with it."""
+    failures = []
     heading("3. What each answer waited for")
     if print_turns(record) < MIN_TURNS and not played.scenario.has_own_call:
-        missing.append(f"at least {MIN_TURNS} answered turns with timings")
+        failures.append(f"fewer than {MIN_TURNS} answered turns have times")
     heading("4. The call's events, in order")
     print_events(record)
     heading("5. Webhooks, verified by their receiver with the standardwebhooks library")
     problems = played.webhook_problems(record)
     print_webhooks(record["events"], problems)
     if problems:
-        missing.append(f"{len(problems)} of {len(record['events'])} events verified by their receiver (5. says why)")
-    return missing
+        failures.append(
+            f"{len(problems)} of {len(record['events'])} events were not verified by their receiver, see 5."
+        )
+    return failures
 
 
-def _summary(record: dict[str, Any] | None, missing: list[str], seconds: float) -> int:
+def _summary(record: dict[str, Any] | None, failures: list[str], seconds: float) -> int:
     say()
-    if missing or record is None:
-        for what in missing:
-            say(f"MISSING: {what}")
+    if failures or record is None:
+        for failure in failures:
+            say(f"FAILED: {failure}")
         return 1
     turns = sum(event["type"].endswith("turn_committed.v1") for event in record["events"])
     say(

@@ -23,7 +23,7 @@ DEMO_S: Final = 240.0
 STOP_S: Final = 30.0
 LOGS: Final = Path(".calliope/demo-soak")
 DEMO: Final = (sys.executable, "-m", "calliope_local", "demo")
-_MISSING: Final = re.compile(r"\bMISSING: (.*)")
+_REASON: Final = re.compile(r"\b(?:MISSING|FAILED): (.*)")
 _LAST_LINES: Final = 3
 
 
@@ -77,9 +77,9 @@ def play(command: Sequence[str], log: Path) -> Outcome:
 
 
 def why(text: str, status: int | None) -> tuple[str, ...]:
-    """Reasons of a failure: what the demonstration says is missing; else its exit status and its last lines."""
-    if status is not None and (missing := tuple(dict.fromkeys(_MISSING.findall(text)))):
-        return missing
+    """Reasons of a failure: what the demonstration says is wrong; else its exit status and its last lines."""
+    if status is not None and (said := tuple(dict.fromkeys(_REASON.findall(text)))):
+        return said
     ended = f"did not end within {DEMO_S:g} s" if status is None else f"ended with status {status}"
     return (f"{ended}; its last lines:", *text.splitlines()[-_LAST_LINES:])
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 from pydantic import SecretStr, ValidationError
 
-from calliope.contracts.assistants import SealedSecret, secret_context
+from calliope.contracts.assistants import AssistantRequest, SealedSecret, secret_context
 from calliope.contracts.document.spec import SECRET_PATHS, URL_PATHS, AssistantSpec
 from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.documents import PathPattern, merge_patch, places
@@ -49,7 +49,7 @@ def stored_form(document: Document, owner: Owner, rules: Rules, *, before: Docum
     try:
         spec = AssistantSpec.model_validate(document)
     except ValidationError as exc:
-        problems = field_problems(exc, AssistantSpec)
+        problems = field_problems(exc, AssistantRequest)
         raise invalid("the assistant document was refused", *problems) from exc
     plain: Document = spec.model_dump(mode="json")
     problems = _refused_urls(plain, rules.egress)

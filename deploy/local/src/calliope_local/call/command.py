@@ -13,7 +13,7 @@ from calliope_local.call import typed
 from calliope_local.call.numbers import Line, check_account, choose
 from calliope_local.call.report import find_record, print_answered, print_unanswered
 from calliope_local.call_report import print_live, say
-from calliope_local.checks import missing
+from calliope_local.checks import failures
 from calliope_local.http import HttpError, lines, quoted
 from calliope_local.running import Json, RunningStack
 from calliope_local.scenario import Scenario, load_call
@@ -114,10 +114,10 @@ def main(arguments: list[str], file: Path) -> int:
     if chosen.voice:
         wav = file.parent / WAV
         say(f"   To listen to: {wav}, {voice_over.write(call['lines'], wav):.1f} s; caller left, assistant right")
-    lacks = [] if scenario is None else missing(call, record, scenario)
-    for what in lacks:
-        say(f"MISSING: {what}")
-    return 1 if lacks else 0
+    found = [] if scenario is None else failures(call, record, scenario)
+    for failure in found:
+        say(f"FAILED: {failure}")
+    return 1 if found else 0
 
 
 @dataclass(frozen=True, slots=True)
