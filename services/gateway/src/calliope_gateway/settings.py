@@ -1,5 +1,7 @@
 """Settings of the gateway."""
 
+from ipaddress import IPv4Network, IPv6Network
+
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from calliope.settings import HttpSettings, Part, ServiceSettings
@@ -25,8 +27,12 @@ class LimitSettings(Part):
     )
     unknown_keys_per_s: PositiveFloat = Field(
         default=20.0,
-        description="Requests per second from one client address with API keys that are unknown, expired or "
-        "revoked. Behind a proxy all clients have its address.",
+        description="Requests per second from one client address with API keys that are unknown, expired or revoked.",
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),
+        description="Networks of the proxies in front: from them a client's address is the last one in "
+        '`X-Forwarded-For`. Such as `["10.0.0.0/8"]`.',
     )
     unknown_keys_burst: PositiveInt = Field(
         default=200, description="Such requests from one address at once, beyond the average."

@@ -15,6 +15,7 @@ from calliope.errors import CommandError
 from calliope.rate import RateLimit
 from calliope.settings import Environment
 from calliope_gateway.http import api_keys, assistants, calls, docs, openapi
+from calliope_gateway.http.client_address import client_address
 from calliope_gateway.http.errors import Handler, problems
 from calliope_gateway.http.reading import read_bearer
 from calliope_gateway.http.routes import Asked, Route
@@ -85,7 +86,9 @@ async def _guard(_request: web.Request, response: web.StreamResponse) -> None:
 def _authenticated(route: Route, commands: Commands, settings: GatewaySettings, keys: Keys, rate: RateLimit) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         now = time.monotonic()
-        principal = await keys.principal(read_bearer(request), client=request.remote or "", now=now)
+        forwarded = ", ".join(request.headers.getall("X-Forwarded-For", [])) or None
+        client = client_address(request.remote, forwarded, settings.limits.trusted_proxies)
+        principal = await keys.principal(read_bearer(request), client=client, now=now)
         if route.scope is not None and not (route.own_key and request.match_info.get("key_id") == principal.key_id):
             check_scope(principal, route.scope)
         if wait_s := rate.wait_s(principal.key_id, now):
