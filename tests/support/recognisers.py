@@ -17,6 +17,11 @@ class Connection:
         self.refuse_audio: ProviderError | None = None
         self._events: asyncio.Queue[SttEvent | ProviderError] = asyncio.Queue()
 
+    @property
+    def idle(self) -> bool:
+        """Whether everything said was taken by the listener."""
+        return self._events.empty()
+
     def hears(self, *events: SttEvent | ProviderError) -> None:
         """Events for the listener; an error ends the stream."""
         for event in events:

@@ -9,9 +9,10 @@ class Talk:
     """One call; `at` is the time of the last input, every method returns what was decided."""
 
     def __init__(self, settings: TurnSettings | None = None, *, prepare: bool = False) -> None:
-        self.machine = TurnMachine(
-            settings or TurnSettings(prepare_after_s=0.25 if prepare else None, unfinished_wait_s=0.0)
+        by_count = TurnSettings(
+            prepare_after_s=0.25 if prepare else None, unfinished_wait_s=0.0, interrupt_phrases=(), ignore_phrases=()
         )
+        self.machine = TurnMachine(settings or by_count)
         self.at = 0.0
         self.decided: list[ev.Decision] = []
         self.window_ms = 0.0

@@ -14,6 +14,8 @@ _WORDS: Final = f"{_WISHES}::test_words_to_listen_for_are_told_to_older_models_w
 _HEARD: Final = "tests/contract/providers/test_stt.py::test_a_document_is_asked_for_as_it_is_and_taken"
 _REPLAYED: Final = "tests/e2e/test_hearing.py::test_a_call_is_heard_answered_recorded_and_decided_the_same_again"
 _TURNS: Final = f"{_WISHES}::test_turn_taking_follows_the_document"
+_PHRASES: Final = "tests/unit/calliope_call_worker/test_spoken_phrases.py"
+_OWN_PHRASES: Final = f"{_PHRASES}::test_a_document_brings_its_own_phrases_and_an_empty_list_means_none"
 _BARGE_IN: Final = "tests/unit/calliope_call_worker/test_barge_in.py"
 _ASKED: Final = "tests/e2e/test_vendor_failover.py::test_voices_are_asked_as_the_document_says_each_with_its_own_key"
 _STOOD_IN: Final = (
@@ -90,6 +92,8 @@ PROOFS: Final[dict[str, tuple[str, ...]]] = {
         _TURNS,
         f"{_BARGE_IN}::test_a_threshold_of_zero_or_one_needs_one_word",
     ),
+    "interruption_settings.interrupt_phrases": (_TURNS, _OWN_PHRASES),
+    "interruption_settings.ignore_phrases": (_TURNS, _OWN_PHRASES),
     "interruption_settings.min_speaking_time": (
         _TURNS,
         f"{_BARGE_IN}::test_words_interrupt_as_soon_as_the_assistant_was_audible_long_enough",

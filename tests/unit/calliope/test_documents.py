@@ -74,6 +74,7 @@ NO_KEY = {"fallbacks": [{"provider": "groq"}]}
         ({"rag_settings": {"enabled": True}}, "rag_settings.enabled"),
         ({"llm_settings": {"temperature": 99}}, "llm_settings.temperature"),
         ({"idle_timeout": 0}, "idle_timeout"),
+        ({"interruption_settings": {"ignore_phrases": ["uh huh", "…"]}}, "interruption_settings.ignore_phrases"),
         ({"webhook_url": "file:///etc/passwd"}, "webhook_url"),
     ],
 )  # fmt: skip

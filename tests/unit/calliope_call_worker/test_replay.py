@@ -14,7 +14,7 @@ from calliope_call_worker.replay_command import replay_command
 
 
 def _recording() -> list[str]:
-    settings = TurnSettings(prepare_after_s=None)
+    settings = TurnSettings(prepare_after_s=None, interrupt_phrases=(), ignore_phrases=())
     machine = TurnMachine(settings)
     lines = [json.dumps(settings_record(settings))]
     for now, event in (

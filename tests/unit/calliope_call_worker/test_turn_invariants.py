@@ -44,6 +44,8 @@ SETTINGS = st.builds(
     unfinished_wait_s=st.sampled_from([0.0, 0.6]),
     eager_recogniser=st.booleans(),
     language=st.sampled_from(["", "en"]),
+    interrupt_phrases=st.sampled_from([None, (), ("w3",), ("w2 w3",)]),
+    ignore_phrases=st.sampled_from([None, (), ("w1", "w4", "w5 w6")]),
     max_call_s=st.sampled_from([None, 20.0, 3_600.0]),
 )
 

@@ -111,12 +111,15 @@ async def test_words_to_listen_for_are_told_to_older_models_with_their_weight() 
         ({"interruption_settings": {"interruption_threshold": 7}}, "interruption_threshold", 7),
         ({"interruption_settings": {"min_speaking_time": 1.5}}, "min_speaking_time_s", 1.5),
         ({"interruption_settings": {"interruption_cooldown": 4}}, "interruption_cooldown_s", 4),
+        ({"interruption_settings": {"interrupt_phrases": ["halt"]}}, "interrupt_phrases", ("halt",)),
+        ({"interruption_settings": {"ignore_phrases": []}}, "ignore_phrases", ()),
+        ({"stt_settings": {"language": "de"}}, "language", "de"),
         ({"idle_timeout": 9}, "idle_timeout_s", 9),
         ({"max_idle_messages": 5}, "max_idle_messages", 5),
         ({"max_call_duration": 120}, "max_call_s", 120),
     ],
 )
-def test_turn_taking_follows_the_document(wishes: dict[str, Any], name: str, value: float) -> None:
+def test_turn_taking_follows_the_document(wishes: dict[str, Any], name: str, value: object) -> None:
     assert getattr(turn_settings(a_spec(**wishes), CallSettings()), name) == value
 
 

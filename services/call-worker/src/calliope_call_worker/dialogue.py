@@ -179,11 +179,14 @@ class Dialogue:
                 self._commit_turn(decision, now)
             case ev.Discard(reply_id) | ev.Withdraw(reply_id):
                 self._drop(reply_id)
-            case ev.Interrupt(reply_id):
-                self._interrupt(reply_id, now)
+            case ev.Interrupt(reply_id, cause):
+                self._interrupt(reply_id, cause, now)
             case ev.EndCall(reason, unanswered):
                 self._unanswered = unanswered
                 self._end(EndReason(reason), "")
+            case ev.Note("backchannel", text):
+                for reply, _, _ in self._replies.values():
+                    reply.backchannel.append(text)
             case ev.Note():
                 pass
 
@@ -251,7 +254,7 @@ class Dialogue:
             self._speaker.cut(reply_id)
             self._discarded.append(entry[0])
 
-    def _interrupt(self, reply_id: str, now: float) -> None:
+    def _interrupt(self, reply_id: str, cause: str, now: float) -> None:
         if reply_id not in self._replies or self._speaker is None:
             return
         reply, _, task = self._replies[reply_id]
@@ -264,6 +267,7 @@ class Dialogue:
                 reaction_ms=round((self._loop.time() - now) * 1_000, 3),
                 words=len(self._machine.waiting_text.split()),
                 heard_text=heard.text.strip(),
+                cause=cause,
             )
         )
         self._commit(reply_id, interrupted=heard.outcome != "all", heard=heard.text)
@@ -315,6 +319,8 @@ def turn_settings(spec: AssistantSpec, settings: CallSettings) -> TurnSettings:
         ceiling_s = max(ceiling_s, (spec.stt_settings.eot_timeout_ms or FLUX_TURN_MS) / 1_000 + FLUX_GRACE_S)
     return TurnSettings(
         interruption_threshold=spec.interruption_settings.interruption_threshold,
+        interrupt_phrases=spec.interruption_settings.interrupt_phrases,
+        ignore_phrases=spec.interruption_settings.ignore_phrases,
         min_speaking_time_s=spec.interruption_settings.min_speaking_time,
         interruption_cooldown_s=spec.interruption_settings.interruption_cooldown,
         idle_timeout_s=float(spec.idle_timeout) if spec.idle_timeout else None,

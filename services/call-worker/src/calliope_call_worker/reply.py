@@ -106,6 +106,7 @@ class Reply:
     moments: Moments = field(default_factory=Moments)
     usage: Usage = field(default_factory=Usage)
     rounds: list[Round] = field(default_factory=lambda: [Round()])
+    backchannel: list[str] = field(default_factory=list)
 
     def resume(self, done: Sequence[tuple[ToolCall, ToolResult]]) -> None:
         """Another worker began this turn: the model goes on behind what its tools had done there."""
@@ -149,6 +150,7 @@ class Reply:
             user_text=self.user_text,
             assistant_text=heard.strip(),
             interrupted=interrupted,
+            backchannel=tuple(self.backchannel),
             timings=self.moments.timings(ms),
             usage=self.usage.contract(),
             messages=tuple(to_json(message) for message in self.messages(heard, outcome)),

@@ -119,6 +119,11 @@ class Interrupted(Message):
     reaction_ms: NonNegativeFloat
     words: NonNegativeInt
     heard_text: str
+    cause: str = Field(
+        default="words",
+        description="`words`: enough of them; `phrase`: one that stops, however few; `dtmf`: a key; `superseded`: the "
+        "next turn; `stalled`, `max_duration`: Calliope itself.",
+    )
 
 
 class ToolStarted(Message):
@@ -266,6 +271,11 @@ class TurnCommitted(Message):
     user_text: str = ""
     assistant_text: str = ""
     interrupted: bool = False
+    backchannel: tuple[str, ...] = Field(
+        default=(),
+        description="What the caller said while the assistant was heard, that neither interrupted nor was answered on "
+        "its own; it stands in front of the caller's next turn.",
+    )
     timings: TurnTimings = TurnTimings()
     usage: TurnUsage = TurnUsage()
     messages: tuple[dict[str, JsonValue], ...] = Field(

@@ -208,7 +208,7 @@ class Interrupt:
     """Stop this reply: model, voice, then the carrier's buffer; what was heard of it stays history."""
 
     reply_id: str
-    cause: Literal["words", "dtmf", "superseded", "stalled", "max_duration"]
+    cause: Literal["words", "phrase", "dtmf", "superseded", "stalled", "max_duration"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,13 +72,17 @@ def changed(settings: TurnSettings, overrides: Mapping[str, Any]) -> TurnSetting
         if name not in {field.name for field in fields(TurnSettings)}:
             raise ValueError(f"unknown setting {name!r}")
         default = getattr(TurnSettings(), name)
-        if isinstance(default, bool | str):
+        if name.endswith("_phrases"):
+            texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+            fits, wanted = value is None or texts, "a list of texts or null"
+        elif isinstance(default, bool | str):
             fits, wanted = type(value) is type(default), "true or false" if isinstance(default, bool) else "a text"
         else:
             fits = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
             wanted = "a number or null"
         if not fits:
             raise ValueError(f"{name}: {wanted}, not {value!r}")
+    overrides = {name: tuple(value) if isinstance(value, list) else value for name, value in overrides.items()}
     return replace(settings, **overrides)
 
 

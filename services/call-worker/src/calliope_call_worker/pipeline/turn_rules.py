@@ -104,7 +104,7 @@ def barge_in_due(s: TurnState) -> float | None:
 def barge_in(s: TurnState) -> None:
     """Cut it short; the words wait for the end of the caller's turn."""
     if s.live is not None:
-        s.cut(s.live, "words")
+        s.cut(s.live, "phrase" if s.barge.by_phrase else "words")
 
 
 def commit_due(s: TurnState) -> float | None:

@@ -9,6 +9,10 @@ class TurnSettings:
 
     interruption_threshold: int = 3
     """Words of the caller that interrupt."""
+    interrupt_phrases: tuple[str, ...] | None = None
+    """Interrupt whatever their number of words; None: those of `language`."""
+    ignore_phrases: tuple[str, ...] | None = None
+    """Never interrupt, and are not answered on their own; None: those of `language`."""
     min_speaking_time_s: float = 0.5
     interruption_cooldown_s: float = 2.0
     idle_timeout_s: float | None = None

@@ -6,10 +6,11 @@ from typing import Literal
 from calliope_call_worker.pipeline import events as ev
 from calliope_call_worker.pipeline.barge_in import BargeIn
 from calliope_call_worker.pipeline.hearing import Ear, Piece, count_words, join
+from calliope_call_worker.pipeline.spoken_phrases import SpokenPhrases
 from calliope_call_worker.pipeline.turn_settings import TurnSettings
 
 ReplyKind = Literal["welcome", "reply", "idle", "goodbye"]
-InterruptCause = Literal["words", "dtmf", "superseded", "stalled", "max_duration"]
+InterruptCause = Literal["words", "phrase", "dtmf", "superseded", "stalled", "max_duration"]
 
 
 @dataclass(slots=True)
@@ -99,6 +100,7 @@ class TurnState:
             threshold_words=settings.interruption_threshold,
             min_speaking_s=settings.min_speaking_time_s,
             cooldown_s=settings.interruption_cooldown_s,
+            phrases=SpokenPhrases(settings.language, settings.interrupt_phrases, settings.ignore_phrases),
         )
         return cls(settings, Ear(), barge)
 

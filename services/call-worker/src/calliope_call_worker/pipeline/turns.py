@@ -6,7 +6,7 @@ An input changes the state; then every rule whose time has come fires, in order,
 from collections.abc import Sequence
 
 from calliope_call_worker.pipeline import events as ev
-from calliope_call_worker.pipeline.hearing import Piece, count_words, join, same_words
+from calliope_call_worker.pipeline.hearing import Piece, count_words, join, keys, same_words
 from calliope_call_worker.pipeline.turn_rules import RULES
 from calliope_call_worker.pipeline.turn_settings import TurnSettings
 from calliope_call_worker.pipeline.turn_state import Closing, Reply, TurnState
@@ -123,7 +123,7 @@ def _on_interim(s: TurnState, event: ev.Interim) -> None:
     s.eager, s.transcribed_ms = event.eager, event.end_ms
     if standing is not None:
         words = count_words(standing.text)
-        s.barge.heard_interim(words, _began(s, event, words))
+        s.barge.heard_interim(words, _began(s, event, words), keys(standing.text))
     if changed:
         s.heard_at = s.now
         _words_changed(s)
@@ -135,7 +135,8 @@ def _on_final(s: TurnState, event: ev.Final) -> None:
     s.eager, s.transcribed_ms = False, event.end_ms
     if changed or s.open:
         words = count_words(added)
-        s.barge.heard_final(words, _began(s, event, words), count_words(standing.text) if standing else 0)
+        left = count_words(standing.text) if standing else 0
+        s.barge.heard_final(words, _began(s, event, words), left, keys(added))
     if changed:
         _words_changed(s)
     if added and s.open:

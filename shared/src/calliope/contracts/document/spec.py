@@ -13,7 +13,7 @@ from calliope.contracts.document.llm import LlmFallbacks, LlmProvider, LlmProvid
 from calliope.contracts.document.stt import SttSettings
 from calliope.contracts.document.tools import ToolsSettings
 from calliope.contracts.document.tts import TtsSettings
-from calliope.contracts.document.types import MAX_PROMPT, Line, Name, Url
+from calliope.contracts.document.types import MAX_PROMPT, Line, Name, Phrases, Url
 from calliope.contracts.forms import Boolean, Form, Integer, Number
 from calliope.contracts.schemas import a_schema
 
@@ -28,6 +28,16 @@ class InterruptionSettings(Request):
         description="Words that the caller must speak, while the assistant is heard, to interrupt it. 0 means 1: a "
         "noise without a word never interrupts. Fewer words are kept and answered with the next turn.",
     )
+    interrupt_phrases: Phrases | None = Field(
+        default=None,
+        description="What a caller says to stop the assistant, such as `stop` or `hold on`: interrupts at once when an "
+        "utterance begins with it, whatever the threshold. Left out: the usual phrases of `stt_settings.language`.",
+    )
+    ignore_phrases: Phrases | None = Field(
+        default=None,
+        description="What a caller says to show attention, such as `uh huh` or `okay`: while the assistant is heard it "
+        "neither interrupts nor is answered on its own. Left out: the usual phrases of `stt_settings.language`.",
+    )
     min_speaking_time: Number = Field(
         default=0.5,
         ge=0,
@@ -38,8 +48,16 @@ class InterruptionSettings(Request):
         default=2.0,
         ge=0,
         le=60,
-        description="Seconds after an interruption in which the assistant cannot be interrupted again.",
+        description="Seconds after an interruption in which the assistant cannot be interrupted again, except by a "
+        "phrase that stops it.",
     )
+
+    @field_validator("interrupt_phrases", "ignore_phrases")
+    @classmethod
+    def _are_words(cls, phrases: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if any(not any(character.isalnum() for character in phrase) for phrase in phrases or ()):
+            raise ValueError('a phrase needs a word that can be heard, such as "hold on"')
+        return phrases
 
 
 class CustomSettings(Request):

@@ -15,4 +15,5 @@ Url = Annotated[
     StringConstraints(pattern=r"^https?://[^\s\x00-\x1f\x7f]+$", max_length=2_048),
     Form("a web address without blanks, of at most 2048 characters", "https://example.com/path"),
 ]
+Phrases = Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...], Field(max_length=100)]
 Scenarios = Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=500)], ...], Field(max_length=50)]
