@@ -94,6 +94,10 @@ PROOFS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "interruption_settings.interrupt_phrases": (_TURNS, _OWN_PHRASES),
     "interruption_settings.ignore_phrases": (_TURNS, _OWN_PHRASES),
+    "interruption_settings.resume_after_false_interruption": (
+        _TURNS,
+        "tests/unit/calliope_call_worker/test_false_interruption.py::test_words_that_are_taken_back_were_no_interruption",
+    ),
     "interruption_settings.min_speaking_time": (
         _TURNS,
         f"{_BARGE_IN}::test_words_interrupt_as_soon_as_the_assistant_was_audible_long_enough",

@@ -37,6 +37,7 @@ SETTINGS = st.builds(
     interruption_threshold=st.integers(0, 4),
     min_speaking_time_s=st.sampled_from([0.0, 0.5, 3.0]),
     interruption_cooldown_s=st.sampled_from([0.0, 2.0]),
+    false_interruption_s=st.sampled_from([None, 1.5]),
     idle_timeout_s=st.sampled_from([None, 0.0, 5.0]),
     max_idle_messages=st.sampled_from([None, 0, 1, 3]),
     prepare_after_s=st.sampled_from([None, 0.0, 0.25]),
@@ -184,6 +185,10 @@ class World:
                 self.prepared = None
                 self.live = decision.reply_id
                 self.turns[decision.reply_id] = decision.text
+            case ev.GoOn():
+                assert not self.live
+                assert self.last_cut is not None
+                self.live = decision.reply_id
             case ev.SayWelcome() | ev.SayIdle() | ev.SayGoodbye():
                 assert not self.live
                 self.live = decision.reply_id
@@ -208,12 +213,13 @@ class World:
 
     def _check_interrupt(self, decision: ev.Interrupt) -> None:
         assert decision.reply_id == self.live
-        if decision.cause in ("words", "dtmf"):
+        if decision.cause in ("words", "phrase", "dtmf"):
             assert self.audible_since is not None
             assert not self.tools
-        if decision.cause == "words":
+        if decision.cause in ("words", "phrase"):
             assert self.audible_since is not None
             assert self.now >= self.audible_since + self.settings.min_speaking_time_s
+        if decision.cause == "words":
             assert self.last_cut is None or self.now >= self.last_cut + self.settings.interruption_cooldown_s
         if self.audible_since is not None:
             self.last_cut = self.now

@@ -113,6 +113,8 @@ async def test_words_to_listen_for_are_told_to_older_models_with_their_weight() 
         ({"interruption_settings": {"interruption_cooldown": 4}}, "interruption_cooldown_s", 4),
         ({"interruption_settings": {"interrupt_phrases": ["halt"]}}, "interrupt_phrases", ("halt",)),
         ({"interruption_settings": {"ignore_phrases": []}}, "ignore_phrases", ()),
+        ({"interruption_settings": {"resume_after_false_interruption": False}}, "false_interruption_s", None),
+        ({}, "false_interruption_s", 1.5),
         ({"stt_settings": {"language": "de"}}, "language", "de"),
         ({"idle_timeout": 9}, "idle_timeout_s", 9),
         ({"max_idle_messages": 5}, "max_idle_messages", 5),

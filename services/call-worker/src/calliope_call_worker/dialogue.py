@@ -13,6 +13,7 @@ from calliope_call_worker.conversation import Conversation
 from calliope_call_worker.errors import JournalFullError
 from calliope_call_worker.pipeline import events as ev
 from calliope_call_worker.pipeline.replay import record, settings_record
+from calliope_call_worker.pipeline.sentences import rest_from_sentence
 from calliope_call_worker.pipeline.turn_settings import TurnSettings
 from calliope_call_worker.pipeline.turns import TurnMachine
 from calliope_call_worker.pipeline.unfinished import language_of
@@ -57,6 +58,7 @@ class Dialogue:
             recorder.record(settings_record(limits))
         self._replies: dict[str, tuple[Reply, asyncio.Event, asyncio.Task[None]]] = {}
         self._discarded: list[Reply] = []
+        self._cut_short: tuple[Reply, str] | None = None
         self._spawn: Spawn | None = None
         self._speaker: Speaker | None = None
         self._answerer: Answerer | None = None
@@ -179,6 +181,8 @@ class Dialogue:
                 self._commit_turn(decision, now)
             case ev.Discard(reply_id) | ev.Withdraw(reply_id):
                 self._drop(reply_id)
+            case ev.GoOn(reply_id):
+                self._go_on(reply_id)
             case ev.Interrupt(reply_id, cause):
                 self._interrupt(reply_id, cause, now)
             case ev.EndCall(reason, unanswered):
@@ -270,7 +274,14 @@ class Dialogue:
                 cause=cause,
             )
         )
+        self._cut_short = (reply, heard.text)
         self._commit(reply_id, interrupted=heard.outcome != "all", heard=heard.text)
+
+    def _go_on(self, reply_id: str) -> None:
+        """Say what the last interruption kept the caller from hearing."""
+        if self._cut_short is not None:
+            reply, heard = self._cut_short
+            self._say(reply_id, TurnKind.RESUME, rest_from_sentence(reply.said, heard))
 
     def _commit(self, reply_id: str, *, interrupted: bool, heard: str | None = None) -> None:
         """A reply is over: what was heard of it becomes history, and a fact."""
@@ -323,6 +334,9 @@ def turn_settings(spec: AssistantSpec, settings: CallSettings) -> TurnSettings:
         ignore_phrases=spec.interruption_settings.ignore_phrases,
         min_speaking_time_s=spec.interruption_settings.min_speaking_time,
         interruption_cooldown_s=spec.interruption_settings.interruption_cooldown,
+        false_interruption_s=(
+            settings.false_interruption_s if spec.interruption_settings.resume_after_false_interruption else None
+        ),
         idle_timeout_s=float(spec.idle_timeout) if spec.idle_timeout else None,
         max_idle_messages=spec.max_idle_messages,
         end_of_turn_s=settings.end_of_turn_s,

@@ -60,6 +60,11 @@ class CallSettings(Part):
         description="Seconds that an answer waits for more when the caller's last words lead on to others (`and`, "
         "`my`, `um`), in languages where such words are known; 0: not at all.",
     )
+    false_interruption_s: PositiveFloat = Field(
+        default=1.5,
+        description="Seconds after an interruption of which no words are left, until the assistant goes on with the "
+        "sentence that was cut.",
+    )
     tool_rounds: PositiveInt = Field(
         default=6, description="How often the model may use tools in one turn before it has to speak."
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from calliope_call_worker.pipeline.hearing import keys
 from calliope_call_worker.pipeline.spoken_phrases import SpokenPhrases, Verdict
 
 Utterance = Literal["backchannel", "answer_due"]
@@ -48,6 +49,10 @@ class BargeIn:
     def by_phrase(self) -> bool:
         """Whether a phrase that stops was heard, so that the number of words does not matter."""
         return self._verdict == "interrupt"
+
+    def shows_attention(self, words: str) -> bool:
+        """Whether these words ask for nothing, said while the assistant spoke."""
+        return self._phrases.judge(keys(words)) == "ignore"
 
     def audible(self, now: float, words_standing: int, words_unconfirmed: int) -> None:
         """The assistant begins to be heard; words standing by then do not count against it."""

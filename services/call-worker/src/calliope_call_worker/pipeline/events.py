@@ -212,6 +212,14 @@ class Interrupt:
 
 
 @dataclass(frozen=True, slots=True)
+class GoOn:
+    """The interruption of `cut_reply_id` was none: say that reply again, from the sentence in which it was cut."""
+
+    reply_id: str
+    cut_reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SayIdle:
     """Ask whether the caller is still there, for the n-th time in a row."""
 
@@ -243,4 +251,4 @@ class Note:
     text: str
 
 
-Decision = SayWelcome | Prepare | Discard | Commit | Withdraw | Interrupt | SayIdle | SayGoodbye | EndCall | Note
+Decision = SayWelcome | Prepare | Discard | Commit | Withdraw | Interrupt | GoOn | SayIdle | SayGoodbye | EndCall | Note

@@ -24,6 +24,7 @@ _CLAUSE = ",;:،؛—–"
 _CLAUSE_ALWAYS = "，；：、"
 _CLOSERS = "\"')]}”’»」』）】"
 _BREAK = re.compile("[" + re.escape(_ENDS_WORD + _ENDS_ALWAYS + _ELLIPSIS + _CLAUSE + _CLAUSE_ALWAYS) + "\n]")
+_SENTENCE_END = re.compile(rf"[{_ENDS_WORD}{_ELLIPSIS}][{re.escape(_CLOSERS)}]*\s+|[{_ENDS_ALWAYS}]\s*")
 _SOFT = re.compile(r"[,;:،؛—–，；：、]\s*|\s")
 _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘«]+$")
 _DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]")
@@ -46,6 +47,12 @@ _MAY_END = frozenset(_MAY_END_WORDS.split())
 def has_speech(text: str) -> bool:
     """Whether a voice can make sound of it: a piece of mere punctuation may give no audio at all."""
     return _LETTER_OR_DIGIT.search(text) is not None
+
+
+def rest_from_sentence(said: str, heard: str) -> str:
+    """What is left of a text of which the caller heard the beginning, from the sentence in which it was cut."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(said) if match.end() <= len(heard) + 1]
+    return said[ends[-1] if ends else 0 :].strip()
 
 
 class Splitter:

@@ -182,6 +182,23 @@ def prepare(s: TurnState) -> None:
     s.out.append(s.prepared)
 
 
+def go_on_due(s: TurnState) -> float | None:
+    """Of the words that interrupted the assistant nothing is left: they were a noise, or were only attention."""
+    after_s, nothing_left = s.settings.false_interruption_s, not s.ear.text if s.open else not s.owed
+    busy = s.live is not None or s.closing is not None or s.digit_at is not None
+    if s.cut_short is None or after_s is None or busy or not nothing_left:
+        return None
+    return s.cut_short.at + after_s
+
+
+def go_on(s: TurnState) -> None:
+    """Say the rest, from the sentence that was cut."""
+    if s.cut_short is not None:
+        cut = s.cut_short
+        s.open = False
+        s.out.append(ev.GoOn(s.start_reply("resume").id, cut.reply_id))
+
+
 def idle_due(s: TurnState) -> float | None:
     """Nobody speaks, thinks or types."""
     busy = s.live is not None or s.closing is not None or s.caller_goes_on
@@ -210,6 +227,7 @@ RULES = (
     Rule(commit_due, commit),
     Rule(stalled_due, give_up_reply),
     Rule(prepare_due, prepare),
+    Rule(go_on_due, go_on),
     Rule(idle_due, ask_idle),
 )
 """In the order in which they are asked."""

@@ -15,6 +15,8 @@ class TurnSettings:
     """Never interrupt, and are not answered on their own; None: those of `language`."""
     min_speaking_time_s: float = 0.5
     interruption_cooldown_s: float = 2.0
+    false_interruption_s: float | None = 1.5
+    """An interruption of which no words are left by then was none, and the assistant goes on; None: it does not."""
     idle_timeout_s: float | None = None
     """Silence before an idle message; None or 0: never."""
     max_idle_messages: int | None = 3

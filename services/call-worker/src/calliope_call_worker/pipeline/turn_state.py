@@ -9,7 +9,7 @@ from calliope_call_worker.pipeline.hearing import Ear, Piece, count_words, join
 from calliope_call_worker.pipeline.spoken_phrases import SpokenPhrases
 from calliope_call_worker.pipeline.turn_settings import TurnSettings
 
-ReplyKind = Literal["welcome", "reply", "idle", "goodbye"]
+ReplyKind = Literal["welcome", "reply", "resume", "idle", "goodbye"]
 InterruptCause = Literal["words", "phrase", "dtmf", "superseded", "stalled", "max_duration"]
 
 
@@ -46,6 +46,14 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class CutShort:
+    """A reply that words of the caller interrupted, and when."""
+
+    reply_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Closing:
     """Why the call is to end, and how: `urgent` does not let the assistant finish."""
 
@@ -67,6 +75,7 @@ class TurnState:
 
     live: Reply | None = None
     prepared: ev.Prepare | None = None
+    cut_short: CutShort | None = None  # until the caller's words are a turn, or something else is said
     preparations: int = 0
     replies: int = 0
     turns: int = 0
@@ -113,6 +122,7 @@ class TurnState:
 
     def start_reply(self, kind: ReplyKind, *, reply_id: str | None = None, pieces: tuple[Piece, ...] = ()) -> Reply:
         """A reply begins: thought about, not heard yet."""
+        self.cut_short = None
         self.live = Reply(reply_id or self.next_id(), kind, since=self.now, quiet_since=self.now, pieces=pieces)
         return self.live
 
@@ -125,6 +135,7 @@ class TurnState:
     def cut(self, live: Reply, cause: InterruptCause) -> None:
         """Stop the reply; what was heard of it stays."""
         self.out.append(ev.Interrupt(live.id, cause))
+        self.cut_short = CutShort(live.id, self.now) if cause in {"words", "phrase"} else None
         if live.speaking:
             self.barge.cut(self.now)
         self.fall_silent(live)
@@ -182,7 +193,10 @@ class TurnState:
     def _answer_due(self, words: str) -> bool:
         live = self.live
         if live is None:
-            return True
+            if self.cut_short is None or not self.barge.shows_attention(words):
+                return True
+            self.out.append(ev.Note("backchannel", words))
+            return False
         if live.speaking:
             due = self.barge.utterance_over() == "answer_due"
         else:

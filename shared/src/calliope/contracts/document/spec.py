@@ -52,6 +52,12 @@ class InterruptionSettings(Request):
         "phrase that stops it.",
     )
 
+    resume_after_false_interruption: Boolean = Field(
+        default=True,
+        description="Whether the assistant goes on with the sentence that was cut, when 1.5 seconds later nothing is "
+        "left of the words that interrupted it: a noise, or words that only show attention.",
+    )
+
     @field_validator("interrupt_phrases", "ignore_phrases")
     @classmethod
     def _are_words(cls, phrases: tuple[str, ...] | None) -> tuple[str, ...] | None:
