@@ -130,8 +130,28 @@ def test_an_assistant_that_is_not_active_answers_nobody_and_that_is_said(stack: 
     status, told = run(folder, "call", "--number", "+15557770003", "--text", "hello")
 
     assert status == 1
-    assert "Nobody answered" in told
-    assert "active" in told
+    assert "Nobody answered: the assistant is switched off: set its is_active to true." in told
+
+
+def test_a_wrong_key_is_a_problem_of_the_call_and_a_failure_of_the_command(folder: Path) -> None:
+    wrong = PRACTICE | {"name": "Wrong key", "llm_provider_config": {"api_key": "bad", "model": "gpt-4o-mini"}}
+    (folder / "wrong.json").write_text(json.dumps(wrong))
+    run(folder, "assistant", "--file", "wrong.json", "--number", "+15557770004")
+
+    status, told = run(folder, "call", "--number", "+15557770004", "--text", "hello there")
+
+    assert status == 1, told
+    assert order_of(told, "Ended: provider_failed", "Problem: llm openai: key."), told
+
+
+def test_who_reads_only_the_beginning_sees_no_traceback(folder: Path, practice: str) -> None:
+    command = f"{sys.executable} -m calliope_local call --number {practice} --text hello | head -1"
+    piped = subprocess.run(  # noqa: S602 - what is tested is a pipe of the shell
+        command, shell=True, cwd=folder, capture_output=True, text=True, timeout=LONGEST_S
+    )
+
+    assert "Doctor Keller" in piped.stdout
+    assert "Traceback" not in piped.stderr
 
 
 def test_a_number_that_nobody_answers_lists_those_that_somebody_does(folder: Path, practice: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from calliope_local.call.report import print_answered, why_unanswered
+from calliope_local.call.report import broke, print_answered, why_unanswered
 from support.running import answering
 
 ASSISTANT: dict[str, Any] = {"name": "Practice", "is_active": True}
@@ -57,6 +57,22 @@ def test_the_end_of_a_call_tells_reason_problems_data_and_where_to_read_on(
     assert '   Data:    {"booked": false}\n' in told
     assert f"   Record:  {record}\n" in told
     assert f"   curl -s {record} -H" in told
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_broken"),
+    [("caller_hung_up", False), ("assistant_ended", False), ("transferred", False), ("provider_failed", True)],
+)
+def test_a_call_broke_when_neither_side_ended_it(reason: str, is_broken: bool) -> None:
+    assert broke(RECORD | {"ended_reason": reason}) is is_broken
+
+
+def test_a_summary_that_could_not_be_had_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = RECORD | {"summary": None, "analysis_error": "openai: key"}
+    with answering() as answers:
+        print_answered(answers.stack, {"problems": []}, failed)
+
+    assert "   Summary: none, openai: key\n" in capsys.readouterr().out
 
 
 def test_a_call_without_a_record_says_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:

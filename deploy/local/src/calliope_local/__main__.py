@@ -36,6 +36,8 @@ LOCAL: Final = "local.json"
 WAV: Final = FOLDER / "demo.wav"
 DOWN_S: Final = 30.0
 WATCH_S: Final = 0.5
+BROKEN_PIPE: Final = 141
+"""As a shell reports that who read our output has gone, `| head` for example."""
 _WRONG_INPUT: Final = (ScenarioError, VoiceOverError, PortError, EnvFileError, PublicUrlError, ModelServerError)
 _WRONG_CALL: Final = (NotUpError, NumberError, AssistantFileError)
 OWN_ARGUMENTS: Final[Mapping[str, Callable[[list[str]], int]]] = {
@@ -79,6 +81,9 @@ def main(arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter tries again at its end
+        return BROKEN_PIPE
 
 
 def up(options: UpOptions) -> int:

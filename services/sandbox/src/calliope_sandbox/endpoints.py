@@ -20,7 +20,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Endpoint:
     """One endpoint. `at`, `query`, `headers` and `body` make an example that works as it stands.
 
-    Without a handler it is only listed: a vendor serves that path already.
+    Without a handler it is only listed: a vendor serves that path already. `streams`: the answer comes bit by bit.
     """
 
     group: str
@@ -32,6 +32,7 @@ class Endpoint:
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
+    streams: bool = False
 
     def address(self, base: str) -> str:
         """The URL of the example."""
@@ -43,7 +44,12 @@ class Endpoint:
     def curl(self, base: str) -> str:
         """The example, to paste into a shell."""
         method = self.method if self.body is None or self.method != "POST" else ""
-        words = ["curl", "-s", *(["-X", method] if method not in {"", "GET"} else []), self.address(base)]
+        words = [
+            "curl",
+            "-sN" if self.streams else "-s",
+            *(["-X", method] if method not in {"", "GET"} else []),
+            self.address(base),
+        ]
         for name, value in self.headers.items():
             words += ["-H", f"{name}: {value}"]
         if self.body is not None:

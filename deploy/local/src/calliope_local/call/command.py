@@ -11,7 +11,7 @@ from typing import Final
 from calliope_local import voice_over
 from calliope_local.call import typed
 from calliope_local.call.numbers import Line, check_account, choose
-from calliope_local.call.report import find_record, print_answered, print_unanswered
+from calliope_local.call.report import broke, find_record, print_answered, print_unanswered
 from calliope_local.call_report import print_live, say
 from calliope_local.checks import failures
 from calliope_local.http import HttpError, lines, quoted
@@ -52,6 +52,8 @@ class LiveCall:
         """Print the talk until it ends; for a thread."""
         try:
             print_live(_announced(lines(f"{self.stack.sandbox}/sandbox{self.path}/live", timeout_s=QUIET_S)))
+        except BrokenPipeError:
+            return  # nobody reads what is printed; whoever prints next, notices
         except OSError as exc:
             say(f"   The sandbox tells no more of this call: {exc}")
         finally:
@@ -89,7 +91,7 @@ def _announced(events: Iterable[Json]) -> Iterator[Json]:
 
 
 def main(arguments: list[str], file: Path) -> int:
-    """Exit status 0 when somebody answered and nothing that the script expects is missing.
+    """Exit status 0 when somebody answered, nothing broke, and nothing that the script expects is missing.
 
     `file` is the `local.json` of the stack. Raises: HttpError, ScenarioError, VoiceOverError, NotUpError, NumberError.
     """
@@ -114,7 +116,9 @@ def main(arguments: list[str], file: Path) -> int:
     if chosen.voice:
         wav = file.parent / WAV
         say(f"   To listen to: {wav}, {voice_over.write(call['lines'], wav):.1f} s; caller left, assistant right")
-    found = [] if scenario is None else failures(call, record, scenario)
+    if scenario is None:
+        return 1 if broke(record) else 0
+    found = failures(call, record, scenario)
     for failure in found:
         say(f"FAILED: {failure}")
     return 1 if found else 0

@@ -20,6 +20,7 @@ _HINTS: Final = {
     "provider_failed": "a vendor failed, see the problems",
 }
 """Reasons that do not speak for themselves, in words."""
+_BROKEN: Final = frozenset({"provider_failed", "carrier_failed", "no_media", "worker_lost", "shutdown", "failed"})
 
 
 def find_record(stack: RunningStack, sid: str, *, answered: bool, analyzed: bool = False) -> Json | None:
@@ -46,7 +47,7 @@ def print_answered(stack: RunningStack, call: Json, record: Json | None) -> None
     heading(f"Ended: {ended}{_hint(ended)}, after {duration_ms / 1_000:.1f} s")
     _print_problems(call, record)
     if record["analysis_status"]:
-        say(f"   Summary: {record['summary'] or record['analysis_error']}")
+        say(f"   Summary: {record['summary'] or 'none, ' + str(record['analysis_error'])}")
         if record["structured_data"] is not None:
             say(f"   Data:    {json.dumps(record['structured_data'], ensure_ascii=False)}")
     say(f"   Record:  {stack.gateway}/api/v1/calls/{record['id']}")
@@ -57,7 +58,13 @@ def print_unanswered(stack: RunningStack, assistant: Json, call: Json, record: J
     """Nobody answered: why, as far as anybody knows."""
     heading(f"Nobody answered: {why_unanswered(assistant, call, record)}")
     if record is not None:
+        say(f"   Record:  {stack.gateway}/api/v1/calls/{record['id']}")
         say(f"   {stack.curl('/calls/' + record['id'])}")
+
+
+def broke(record: Json | None) -> bool:
+    """Whether the call did not end because one of its sides wanted it to."""
+    return record is None or record["ended_reason"] in _BROKEN
 
 
 def why_unanswered(assistant: Json, call: Json, record: Json | None) -> str:

@@ -81,7 +81,7 @@ class Switchboard(ABC, Generic[OneCall, OneNumber]):
             Endpoint(group, "POST", f"{controls}/calls", "Somebody calls a number and follows a script.", self.place,
                      body={"to": "+15550002222", "script": EXAMPLE}),
             Endpoint(group, "GET", f"{call}/live", "The talk as it is heard, line by line, until the call ends.",
-                     self.live, at=latest),
+                     self.live, at=latest, streams=True),
             Endpoint(group, "POST", f"{call}/steps", "More for the caller to do while the call goes on.",
                      self.add_steps, at=latest, body={"script": [{"say": "One more question"}]}),
             Endpoint(group, "DELETE", call, "The caller puts the phone down.", self.put_down, at=latest),
