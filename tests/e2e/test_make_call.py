@@ -55,6 +55,7 @@ def run(folder: Path, *arguments: str, typed: str = "") -> tuple[int, str]:
 def practice(folder: Path) -> str:
     status, told = run(folder, "assistant", "--file", "practice.json", "--number", NUMBER)
     assert status == 0, told
+    assert "Warning" not in told
     return NUMBER
 
 

@@ -46,13 +46,31 @@ def test_the_assistant_of_this_name_is_replaced_and_keeps_its_number_and_carrier
 ) -> None:
     own = LINE | {"number": "+15550004444", "carrier": "telnyx"}
     with answering([own]) as answers:
-        answers.say("PUT /api/v1/assistants/asst_1", ASSISTANT | {"revision": 4})
+        answers.say("PUT /api/v1/assistants/asst_1", ASSISTANT | {"revision": 4, "webhook_secret": "••••3f9a"})
         answers.say("PUT /api/v1/phone-numbers/+15550004444", {})
 
         assert run(answers, tmp_path, {"name": "Practice"}) == 0
 
     assert answers.bodies("PUT /api/v1/phone-numbers/+15550004444") == [{"assistant_id": "asst_1", "carrier": "telnyx"}]
-    assert "Replaced “Practice”, revision 4: asst_1" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "Replaced “Practice”, revision 4: asst_1" in told
+    assert "3f9a" not in told
+
+
+def test_what_the_api_warns_of_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = {"path": "llm_provider_config.model", "message": "not known at openai", "hint": "did you mean gpt-4o?"}
+    account = {"path": "twilio_config", "message": "there is no account", "hint": None}
+    asleep = {"path": "is_active", "message": "the assistant is switched off", "hint": None}
+    with answering() as answers:
+        answers.say("PUT /api/v1/assistants/asst_1", ASSISTANT | {"warnings": [model]})
+        answers.say("PUT /api/v1/phone-numbers/+15550002222", {"warnings": [account, asleep]})
+
+        assert run(answers, tmp_path, {"name": "Practice"}) == 0
+
+    told = capsys.readouterr().out
+    assert "  Warning: llm_provider_config.model: not known at openai (did you mean gpt-4o?)\n" in told
+    assert "  Warning: is_active: the assistant is switched off\n" in told
+    assert "twilio_config" not in told  # a local stack has an account of its own at each carrier
 
 
 def test_a_number_that_is_named_is_assigned(tmp_path: Path) -> None:

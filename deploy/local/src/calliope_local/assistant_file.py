@@ -6,11 +6,12 @@ from typing import Final
 
 from calliope_local.call.numbers import EXAMPLE_NUMBER, tidy
 from calliope_local.call_report import say
-from calliope_local.http import HttpError
+from calliope_local.http import HttpError, field_line
 from calliope_local.running import Json, RunningStack
 from calliope_local.scenario import SANDBOX, read_object
 
 CARRIERS: Final = ("twilio", "telnyx")
+MASK: Final = "••••"
 MOST_NUMBERS: Final = 9_000
 
 
@@ -49,9 +50,8 @@ def _write(stack: RunningStack, file: Path, document: Json) -> Json:
     written: Json = stack.api(method, path, document)
     what = "Created" if known is None else "Replaced"
     say(f"{what} “{written['name']}”, revision {written['revision']}: {written['id']}")
-    for warning in written.get("warnings") or ():
-        say(f"  Warning: {warning.get('path', '')}: {warning.get('message', warning)}")
-    if written.get("webhook_secret"):
+    _warn(written)
+    if not str(written.get("webhook_secret") or MASK).startswith(MASK):
         say(f"  Its webhooks are signed with {written['webhook_secret']}, which is shown only now.")
     if stack.sandbox != SANDBOX and SANDBOX in file.read_text(encoding="utf-8"):
         say(f"  {SANDBOX} in {file} was read as {stack.sandbox}, where the sandbox is.")
@@ -66,10 +66,18 @@ def _assign(stack: RunningStack, assistant: Json, wanted: str | None, carrier: s
     number = tidy(wanted) if wanted else own[0] if own else _free(set(assigned))
     before = assigned.get(number, {}).get("carrier")
     data: Json = {"assistant_id": assistant["id"], "carrier": carrier or before or CARRIERS[0]}
-    stack.api("PUT", f"/phone-numbers/{number}", data)
+    answer = stack.api("PUT", f"/phone-numbers/{number}", data)
     say(f"It answers {number} ({data['carrier']}).")
     say(f"  {stack.curl(f'/phone-numbers/{number}', method='PUT', body=data)}")
+    _warn(answer, but=f"{data['carrier']}_config")  # an account that the assistant lacks, this stack has
     return number
+
+
+def _warn(answer: Json, *, but: str = "") -> None:
+    """What was accepted and will not do as it is meant."""
+    for warning in answer.get("warnings") or ():
+        if warning["path"] != but:
+            say(f"  Warning:{field_line(warning)[1:]}")
 
 
 def _free(taken: set[str]) -> str:

@@ -20,15 +20,16 @@ class HttpError(RuntimeError):
         """What the server said for people: its sentence, then a line for each field that is to blame."""
         try:
             problem = json.loads(self.body)
-            fields = [f"  {one['path']}: {one['message']}{_hint(one)}" for one in problem.get("errors", ())]
+            fields = [field_line(one) for one in problem.get("errors", ())]
             return "\n".join([str(problem.get("detail") or problem["error"]), *fields])
         except (ValueError, KeyError, TypeError, AttributeError):
             return str(self)
 
 
-def _hint(field: dict[str, Any]) -> str:
+def field_line(field: dict[str, Any]) -> str:
+    """What the API says of one field of a document, as a line."""
     hint = field.get("hint")
-    return f" ({hint})" if hint else ""
+    return f"  {field['path']}: {field['message']}" + (f" ({hint})" if hint else "")
 
 
 def request(method: str, url: str, body: object = None, *, key: str | None = None, timeout_s: float = 15.0) -> Any:
