@@ -46,3 +46,30 @@ async def test_whose_numbers_is_asked_where_nobody_said(nats_server: NatsServer,
     said = await admin("numbers", "list", "--nats", nats_server.url, cwd=tmp_path)
     assert said.status == 2
     assert "--organization" in said.err
+
+
+async def test_an_unknown_number_is_told_with_the_next_step(
+    asking: Asking, nats_server: NatsServer, tmp_path: Path
+) -> None:
+    said = await admin("numbers", "check", "+15559990000", "--nats", nats_server.url, cwd=tmp_path)
+    assert said.status == 1
+    assert "No organization of this installation has +15559990000." in said.out
+    assert "PUT /api/v1/phone-numbers/+15559990000" in said.out
+
+
+async def test_all_reasons_of_a_number_are_told(asking: Asking, nats_server: NatsServer, tmp_path: Path) -> None:
+    made = await asking.create(is_active=False)
+    await asking.ask(Command.PHONE_NUMBERS_ASSIGN, {"number": "+15551230002", "spec": {"assistant_id": made.id}})
+    said = await admin("numbers", "check", "+1 (555) 123-0002", "--json", "--nats", nats_server.url, cwd=tmp_path)
+    assert said.status == 1
+    told = " ".join(reason["sentence"] for reason in said.json["reasons"])
+    assert "switched off" in told
+    assert "no Twilio account" in told
+    assert "No call-worker answers" in told
+    assert said.json["assistant_id"] == made.id
+
+
+async def test_what_is_no_number_is_said_in_words(tmp_path: Path) -> None:
+    said = await admin("numbers", "check", "hello", cwd=tmp_path)
+    assert said.status == 2
+    assert "hello is not a telephone number in international form, such as +15550002222" in said.err

@@ -53,7 +53,7 @@ async def _reached(what: str, shown: str, url: str, service: str) -> Finding:
         return wrong(
             About.ADDRESSES, f"{named} redirects ({status}).", "name the address that answers: carriers do not follow"
         )
-    inside = " It names this machine or its network: only the sandbox reaches it." if _is_inside(url) else ""
+    inside = " Nobody outside this network reaches it." if _is_inside(url) else ""
     return well(About.ADDRESSES, f"{named} answers.{inside}")
 
 
