@@ -6,7 +6,7 @@ import time
 import structlog
 
 from calliope.contracts.assistants import PinnedAssistant
-from calliope.contracts.calls import CallStarted, CarrierRequest, Direction
+from calliope.contracts.calls import CallStarted, CarrierRequest
 from calliope.ids import derived_id
 from calliope.secrets import Opener
 from calliope_call_worker.plan import CallPlan, account_for, open_spec
@@ -29,15 +29,13 @@ class Admission:
     ) -> CallPlan:
         """A new call, or with its `first` fact one that has begun. Raises: PermanentError."""
         spec = open_spec(pinned, self._opener)
-        outbound = hook.our_number == hook.from_number
-        direction = Direction.OUTBOUND if outbound else Direction.INBOUND
         return CallPlan(
             call_id=call_id_of(pinned.organization_id, carrier, hook),
             organization_id=pinned.organization_id,
             assistant_id=pinned.id,
             assistant_revision=pinned.revision,
             spec=spec,
-            direction=direction if first is None else first.direction,
+            direction=hook.direction if first is None else first.direction,
             from_number=hook.from_number if first is None else first.from_number,
             to_number=hook.to_number if first is None else first.to_number,
             carrier=carrier,

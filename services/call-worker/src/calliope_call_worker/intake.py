@@ -95,7 +95,7 @@ class Intake:
         except ValueError as exc:
             return CarrierResponse(status=400, content_type="text/plain", body=str(exc))
         if hook.kind is HookKind.OTHER:
-            return carrier.leave().response
+            return carrier.noted().response
         try:
             if hook.kind is HookKind.CALL:
                 return await self._accept_new(carrier, hook, request)
@@ -204,24 +204,24 @@ class Intake:
     async def _go_on(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
         """News of a call that has begun, here or elsewhere."""
         facts, _ = await self._journals.read(await self._begun(carrier, hook))
-        if not facts:
-            return carrier.end().response
+        if not facts:  # never begun, also one that was refused: of its end there is nothing to say
+            return carrier.noted().response if hook.kind is HookKind.CALL_ENDED else carrier.end().response
         first = CallStarted.model_validate(facts[0].data)
         pinned = await self._directory.pin(facts[0].organization, first.assistant_id)
         if pinned is None:
-            return carrier.end().response
+            return carrier.noted().response if hook.kind is HookKind.CALL_ENDED else carrier.end().response
         plan = self._admission.plan(carrier, hook, pinned, first)
         if first.carrier_call_id != hook.carrier_call_id or not self._admission.trusts(
             carrier, request, hook, plan.account
         ):
             return FORBIDDEN
         if hook.kind is HookKind.FOLLOW_UP:
-            return self._orders.follow(plan, CarrierAnswer(carrier.leave().response, hook.then))
+            return self._orders.follow(plan, CarrierAnswer(carrier.noted().response, hook.then))
         if hook.kind is HookKind.CALL_ENDED:
             own = self._live.get(plan.call_id)
             if own is not None and not own.ending:
                 own.line_ended(hook.ended, hook.detail)
-            return carrier.leave().response
+            return carrier.noted().response
         lives = not _over(self._live.get(plan.call_id), facts)
         if lives and (outdated(facts, hook.at) or not await self._orders.still_up(plan)):
             return carrier.leave().response

@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 
 from calliope.contracts.assistants import PinnedAssistant
-from calliope.contracts.calls import CallRefused, Direction, Refusal
+from calliope.contracts.calls import CallRefused, Refusal
 from calliope.errors import TransientError
 from calliope.ids import derived_id
 from calliope.observability import metrics
@@ -78,7 +78,7 @@ class Refusals:
             code=refused.code.value,
             detail=refused.detail[:500],
             genuine=refused.genuine,
-            direction=Direction.OUTBOUND if hook.our_number == hook.from_number else Direction.INBOUND,
+            direction=hook.direction,
             from_number=hook.from_number[:_SHOWN],
             to_number=hook.to_number[:_SHOWN],
             assistant_id=pinned.id,

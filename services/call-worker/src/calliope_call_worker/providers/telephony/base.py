@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-from calliope.contracts.calls import CarrierRequest, CarrierResponse, EndReason
+from calliope.contracts.calls import CarrierRequest, CarrierResponse, Direction, EndReason
 from calliope_call_worker.providers.probe import Findings
 
 VOICE_HOOK: Final = "/telephony/{carrier}/voice"
@@ -67,6 +67,8 @@ class VoiceHook:
     our_number: str
     status: str
     kind: HookKind = HookKind.CALL
+    direction: Direction = Direction.INBOUND
+    """As the carrier states it; the numbers do not tell, a caller may have ours."""
     call_id: str = ""
     """Ours, as we had told it to the carrier; trusted only with the signature. Empty before we could tell it."""
     transfer_failed: bool = False
@@ -164,8 +166,11 @@ class Carrier(Protocol):
     def refuse(self, reason: str) -> CarrierAnswer:
         """Do not take the call: `busy` or `rejected`."""
 
+    def noted(self) -> CarrierAnswer:
+        """The hook told something and asked nothing."""
+
     def leave(self) -> CarrierAnswer:
-        """Another worker has the call, or nothing is wanted: what says least at this carrier."""
+        """Another worker has the call: what says least at this carrier."""
 
     def end(self) -> CarrierAnswer:
         """Nothing more to do: hang up."""

@@ -15,7 +15,7 @@ import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from calliope.contracts.calls import CarrierRequest, CarrierResponse, EndReason
+from calliope.contracts.calls import CarrierRequest, CarrierResponse, Direction, EndReason
 from calliope_call_worker.providers.telephony.base import (
     CarrierAccount,
     CarrierAction,
@@ -64,6 +64,8 @@ class Telnyx:
 
     def read_voice_hook(self, request: CarrierRequest) -> VoiceHook:
         """What an event tells. Raises: ValueError, when it is none, or one that matters lacks a field."""
+        if request.method != "POST":
+            raise ValueError("Telnyx tells its events by POST")
         event, at, payload = _event(request.body)
         told = _state(payload.get("client_state"))
         then = _then(event, payload, told)
@@ -111,6 +113,10 @@ class Telnyx:
         """Neither answered nor billed."""
         return CarrierAnswer(_OK, command("reject", {"cause": _REJECT.get(reason, "CALL_REJECTED")}))
 
+    def noted(self) -> CarrierAnswer:
+        """Nothing."""
+        return CarrierAnswer(_OK)
+
     def leave(self) -> CarrierAnswer:
         """Nothing."""
         return CarrierAnswer(_OK)
@@ -149,6 +155,7 @@ def _hook(event: str, kind: HookKind, payload: Mapping[str, Any], told: Mapping[
         our_number=caller if outgoing else called,
         status=event,
         kind=kind,
+        direction=Direction.OUTBOUND if outgoing else Direction.INBOUND,
         call_id=str(told.get("call_id", "")),
         transfer_failed=kind is HookKind.TRANSFER_ENDED and cause != "normal_clearing",
         ended=ended,

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 from xml.sax.saxutils import escape, quoteattr
 
 import aiohttp
@@ -16,11 +16,10 @@ import orjson
 
 from calliope.contracts.calls import CarrierRequest, CarrierResponse
 from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
+from calliope_call_worker.providers.telephony import twilio_hooks
 from calliope_call_worker.providers.telephony.base import (
-    RESUME,
     CarrierAccount,
     CarrierAnswer,
-    HookKind,
     MediaAnswer,
     MediaDtmf,
     MediaEvent,
@@ -44,32 +43,17 @@ class Twilio:
     name = NAME
 
     def read_voice_hook(self, request: CarrierRequest) -> VoiceHook:
-        """Fields of a voice hook. Raises: ValueError, when one is missing."""
-        form = dict(_form(request))
-        missing = [name for name in ("CallSid", "AccountSid", "To") if not form.get(name)]
-        if missing:
-            raise ValueError(f"a Twilio voice hook has no {', '.join(missing)}")
-        path = request.path_and_query.partition("?")[0]
-        outbound = form.get("Direction", "inbound").startswith("outbound")
-        return VoiceHook(
-            carrier_call_id=form["CallSid"],
-            account_id=form["AccountSid"],
-            from_number=form.get("From", ""),
-            to_number=form["To"],
-            our_number=form.get("From", "") if outbound else form["To"],
-            status=form.get("CallStatus", ""),
-            kind=_kind(path, form),
-            call_id=path.rpartition(RESUME)[2] if RESUME in path else "",
-            transfer_failed=form.get("DialCallStatus", "completed") not in {"completed", "answered"},
-        )
+        """See `twilio_hooks`. Raises: ValueError, when a field is missing."""
+        return twilio_hooks.read(request)
 
     def verify(self, request: CarrierRequest, account: CarrierAccount, public_url: str, now: float) -> bool:
-        """HMAC-SHA1 over URL and sorted parameters, with or without the port of an https URL."""
+        """HMAC-SHA1 over URL and, by POST, sorted parameters; with or without the port of an https URL."""
         given = _header(request, SIGNATURE)
         if given is None:
             return False
         url = public_url.rstrip("/") + request.path_and_query
-        fields = "".join(name + value for name, value in sorted(set(_form(request))))
+        form = twilio_hooks.fields(request) if request.method == "POST" else []  # by GET the URL holds them already
+        fields = "".join(name + value for name, value in sorted(set(form)))
         return any(_same(given, _sign(variant + fields, account.secret)) for variant in _ports(url))
 
     def verify_media(self, headers: Mapping[str, str], account: CarrierAccount, media_url: str) -> bool:
@@ -93,8 +77,12 @@ class Twilio:
         """`<Reject>` is neither answered nor billed; it knows only two reasons."""
         return _twiml(f'<Reject reason="{"busy" if reason == "busy" else "rejected"}"/>')
 
+    def noted(self) -> CarrierAnswer:
+        """Nothing to do."""
+        return _twiml("")
+
     def leave(self) -> CarrierAnswer:
-        """Every hook must be told something; a caller whom another worker has hears nothing of this one."""
+        """Every question must be told something; a caller whom another worker has hears nothing of this one."""
         return self.refuse("busy")
 
     def end(self) -> CarrierAnswer:
@@ -229,19 +217,6 @@ def _json_object(body: bytes) -> dict[str, Any]:
 def _twiml(verbs: str) -> CarrierAnswer:
     body = f"{_XML}<Response>{verbs}</Response>"
     return CarrierAnswer(CarrierResponse(status=200, content_type="application/xml", body=body))
-
-
-def _kind(path: str, form: Mapping[str, str]) -> HookKind:
-    """A new call is asked for at our voice address; what follows it, at one that we named ourselves."""
-    if "DialCallStatus" in form:
-        return HookKind.TRANSFER_ENDED
-    return HookKind.MEDIA_ENDED if RESUME in path else HookKind.CALL
-
-
-def _form(request: CarrierRequest) -> list[tuple[str, str]]:
-    if request.method != "POST":
-        return []
-    return parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True)
 
 
 def _header(request: CarrierRequest, name: str) -> str | None:

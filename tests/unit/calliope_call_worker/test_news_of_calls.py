@@ -1,0 +1,251 @@
+"""News at the voice address: the end of a call that runs here, and nothing at all of one that never began."""
+
+import base64
+import hashlib
+import hmac
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import orjson
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from calliope.contracts.assistants import PinnedAssistant, ResolvedNumber
+from calliope.contracts.base import Event, Message
+from calliope.contracts.calls import CallRefused, CallStarted, CarrierRequest, Direction, EndReason
+from calliope.errors import TransientError
+from calliope.secrets import Opener
+from calliope_call_worker.intake import Intake
+from calliope_call_worker.orders import CarrierOrders
+from calliope_call_worker.plan import CallPlan
+from calliope_call_worker.providers.telephony.telnyx import Telnyx
+from calliope_call_worker.providers.telephony.twilio import Twilio
+from calliope_call_worker.refusals import Refusals
+from calliope_call_worker.registry import LiveCalls
+from calliope_call_worker.settings import WorkerSettings
+
+SID, TOKEN = "AC" + "2" * 32, "0" * 32
+KEY: Final = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+OURS, CALLER = "+15550100170", "+15550100177"
+NOTED = (200, '<?xml version="1.0" encoding="UTF-8"?><Response></Response>')
+CARRIERS = pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
+DOCUMENT: Final = {
+    "name": "Ann",
+    "llm_provider_config": {"api_key": "k"},
+    "twilio_config": {"account_sid": SID, "auth_token": TOKEN},
+    "telnyx_config": {
+        "connection_id": "7",
+        "api_key": "KEY1",
+        "public_key": base64.b64encode(KEY.public_key().public_bytes_raw()).decode(),
+    },
+}
+
+
+class Running:
+    """A call that runs here, and how the carrier said that it ended."""
+
+    ending = False
+
+    def __init__(self, plan: CallPlan) -> None:
+        self.plan = plan
+        self.ends: list[tuple[EndReason, str]] = []
+
+    def line_ended(self, reason: EndReason, detail: str) -> None:
+        self.ends.append((reason, detail))
+        self.ending = True
+
+    async def abandon(self) -> None:
+        raise AssertionError("nobody goes on with it")
+
+
+class World:
+    """What intake needs of others; the assistant of every number but one of nobody."""
+
+    def __init__(self, carrier: str, **changes: Any) -> None:
+        self.carrier = carrier
+        document = DOCUMENT | changes
+        self.pinned = PinnedAssistant(id="asst_1", organization_id="org_1", revision=1, document=document)
+        self.live = LiveCalls(3, lambda: None)
+        self.journals: dict[str, Message] = {}
+        self.tasks: list[Coroutine[Any, Any, Any]] = []
+        around: Any = self
+        self.intake = Intake(
+            settings=WorkerSettings(public_url="https://voice.example.test"),
+            worker_id="w1",
+            carriers={"twilio": Twilio(), "telnyx": Telnyx()},
+            orders=CarrierOrders({"telnyx": around}, self.spawn),
+            directory=around,
+            journals=around,
+            leases=around,
+            open_calls=around,
+            opener=Opener([]),
+            live=self.live,
+            refusals=Refusals(around, self.spawn, worker_id="w1", unsigned_per_minute=5),
+            start=self.start,
+            media_url=lambda: "wss://worker/media",
+        )
+
+    def spawn(self, work: Coroutine[Any, Any, Any], _: str) -> None:
+        self.tasks.append(work)
+
+    async def resolve(self, number: str) -> ResolvedNumber | None:
+        if number != OURS:
+            return None
+        return ResolvedNumber(number=number, carrier=self.carrier, assistant=self.pinned)
+
+    async def pin(self, *_: str) -> PinnedAssistant:
+        return self.pinned
+
+    async def create(self, _: str, call_id: str, first: Message) -> None:
+        self.journals[call_id] = first
+
+    async def read(self, call_id: str) -> tuple[tuple[Event, ...], int]:
+        first = self.journals.get(call_id)
+        if first is None:
+            return (), 0
+        fact = Event(
+            id="evt_1",
+            type="calliope.call.started.v1",
+            source="/test",
+            subject=f"call/{call_id}",
+            time=datetime.now(UTC),
+            organization="org_1",
+            sequence=1,
+            data=first.model_dump(mode="json"),
+        )
+        return (fact,), 1
+
+    async def note(self, _: str) -> None:
+        """See `OpenCalls`."""
+
+    async def take(self, *_: str) -> None:
+        """See `Leases`."""
+
+    async def perform(self, *_: Any) -> None:
+        """See `CarrierCommands`."""
+
+    async def start(self, plan: CallPlan, _: Any) -> None:
+        self.live.register(Running(plan))
+
+    async def hears(self, **about: str) -> tuple[int, str]:
+        """What a hook about a call is answered; what it leads to has happened."""
+        request = of_twilio(**about) if self.carrier == "twilio" else of_telnyx(**about)
+        answer = await self.intake.accept(request)
+        while self.tasks:
+            await self.tasks.pop(0)
+        return answer.status, answer.body
+
+    async def rings(self, **about: str) -> Running:
+        """A call begins here."""
+        await self.hears(**RINGS[self.carrier], **about)
+        (call,) = self.live
+        assert isinstance(call, Running)
+        return call
+
+
+RINGS: Final = {"twilio": {"CallStatus": "ringing"}, "telnyx": {"event": "call.initiated"}}
+ENDS: Final = {"twilio": {"CallStatus": "completed"}, "telnyx": {"event": "call.hangup"}}
+
+
+def of_twilio(token: str = TOKEN, **fields: str) -> CarrierRequest:
+    form = {"CallSid": "CA7", "AccountSid": SID, "From": CALLER, "To": OURS, "Direction": "inbound"} | fields
+    text = "https://voice.example.test/telephony/twilio/voice" + "".join(name + form[name] for name in sorted(form))
+    signature = base64.b64encode(hmac.digest(token.encode(), text.encode(), hashlib.sha1)).decode()
+    return CarrierRequest(
+        carrier="twilio",
+        method="POST",
+        path_and_query="/telephony/twilio/voice",
+        headers=(("X-Twilio-Signature", signature),),
+        body=base64.b64encode(urlencode(form).encode()),
+    )
+
+
+def of_telnyx(event: str, **payload: str) -> CarrierRequest:
+    leg = {"call_control_id": "v3:a", "connection_id": "7", "from": CALLER, "to": OURS, "direction": "incoming"}
+    ended = {"hangup_cause": "normal_clearing"} if event == "call.hangup" else {}
+    data = {"event_type": event, "occurred_at": datetime.now(UTC).isoformat(), "payload": leg | ended | payload}
+    body, at = orjson.dumps({"data": data}), str(int(time.time()))
+    signature = base64.b64encode(KEY.sign(f"{at}|".encode() + body)).decode()
+    return CarrierRequest(
+        carrier="telnyx",
+        method="POST",
+        path_and_query="/telephony/telnyx/voice",
+        headers=(("telnyx-signature-ed25519", signature), ("telnyx-timestamp", at)),
+        body=base64.b64encode(body),
+    )
+
+
+@pytest.mark.parametrize(
+    ("carrier", "news"),
+    [
+        *[("twilio", {"CallStatus": status}) for status in ("completed", "busy", "failed", "no-answer", "canceled")],
+        ("twilio", {"CallStatus": "completed", "To": "+15550100199"}),
+        ("twilio", {"CallStatus": "in-progress", "CallbackSource": "call-progress-events"}),
+        *[("telnyx", {"event": event}) for event in ("call.hangup", "call.answered", "streaming.stopped")],
+        ("telnyx", {"event": "call.hangup", "to": "+15550100199"}),
+    ],
+)
+async def test_news_of_a_call_that_never_began_are_taken_and_begin_none(carrier: str, news: dict[str, str]) -> None:
+    world = World(carrier)
+    status, body = await world.hears(**news)
+    assert (status, len(world.live), world.journals) == (200, 0, {})
+    assert (status, body) == NOTED or carrier == "telnyx"
+
+
+@CARRIERS
+async def test_the_end_of_a_call_that_runs_here_ends_it_once(carrier: str) -> None:
+    world = World(carrier)
+    call = await world.rings()
+    for _ in range(2):
+        assert (await world.hears(**ENDS[carrier]))[0] == 200
+    assert call.ends == [(EndReason.CALLER_HUNG_UP, "")]
+    assert len(world.journals) == 1
+
+
+async def test_why_the_carrier_ended_it_is_told() -> None:
+    world = World("twilio")
+    call = await world.rings()
+    await world.hears(CallStatus="failed")
+    assert call.ends == [(EndReason.CARRIER_FAILED, "the carrier ended the call: failed")]
+
+
+async def test_a_stranger_ends_no_call() -> None:
+    world = World("twilio")
+    call = await world.rings()
+    assert (await world.hears(CallStatus="completed", token="f" * 32))[0] == 403
+    assert call.ends == []
+
+
+@CARRIERS
+async def test_the_end_of_a_refused_call_leaves_no_second_record(carrier: str) -> None:
+    world = World(carrier, is_active=False)
+    await world.hears(**RINGS[carrier])
+    before = dict(world.journals)
+    assert (await world.hears(**ENDS[carrier]))[0] == 200
+    assert world.journals == before
+    assert [type(first) for first in before.values()] == [CallRefused]
+
+
+@pytest.mark.parametrize(("carrier", "caller"), [("twilio", "From"), ("telnyx", "from")])
+@pytest.mark.parametrize("active", [True, False], ids=["taken", "refused"])
+async def test_who_calls_with_the_called_number_as_their_own_still_calls(
+    carrier: str, caller: str, active: bool
+) -> None:
+    world = World(carrier, is_active=active)
+    await world.hears(**RINGS[carrier], **{caller: OURS})
+    (first,) = world.journals.values()
+    assert isinstance(first, CallStarted | CallRefused)
+    assert (first.direction, first.from_number) == (Direction.INBOUND, OURS)
+
+
+async def test_a_full_worker_takes_news_although_it_takes_no_call() -> None:
+    world = World("twilio")
+    for number in range(3):
+        await world.hears(CallSid=f"CA{number}", CallStatus="ringing")
+    with pytest.raises(TransientError, match="no free slot"):
+        await world.hears(CallSid="CA9", CallStatus="ringing")
+    assert await world.hears(CallSid="CA9", CallStatus="busy") == NOTED
+    assert len(world.live) == 3
