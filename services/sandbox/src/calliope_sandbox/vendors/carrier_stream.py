@@ -32,6 +32,7 @@ class CarrierStream(ABC):
     url: str
     sid: str
     trouble: Callable[[int], Trouble | None]
+    early_frames: int = 0  # of silence, which overtake `start`
     buffer: CarrierBuffer = field(default_factory=CarrierBuffer)
     on_clear: Callable[[], None] = lambda: None
     on_audio: Callable[[], None] = lambda: None
@@ -50,7 +51,7 @@ class CarrierStream(ABC):
 
     @abstractmethod
     def hello(self) -> list[str]:
-        """The first messages."""
+        """The first messages; the last of them is `start`."""
 
     @abstractmethod
     def said(self, sequence: int, chunk: int, payload: str) -> list[str]:
@@ -78,13 +79,21 @@ class CarrierStream(ABC):
                 compress=0,
                 autoping=True,
             )
-            for message in self.hello():
+            *first, start = self.hello()
+            for message in (*first, *self._early(), start):
                 await self._socket.send_str(message)
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
             self.problems.append(f"the stream was not taken: {exc}")
             return False
         self._began_s = time.monotonic()
         return True
+
+    def _early(self) -> list[str]:
+        early: list[str] = []
+        for _ in range(self.early_frames):
+            self._chunk += 1
+            early += self.said(self._next(), self._chunk, _QUIET)
+        return early
 
     async def read(self) -> None:
         """Take what the product sends, until it closes the socket."""

@@ -6,6 +6,8 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 MAX_NUMBERS: Final = 10_000
 """Registered numbers kept; the oldest is forgotten beyond it."""
+MOST_EARLY: Final = 1_000
+"""Frames that a number may have sent before `start`."""
 
 
 class NumberError(ValueError):
@@ -72,6 +74,14 @@ def needed(document: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
     if missing := [name for name in names if not document.get(name)]:
         raise NumberError(f"{', '.join(missing)} needed")
     return {name: str(document[name]) for name in names}
+
+
+def whole(document: Mapping[str, Any], name: str, *, most: int) -> int:
+    """This field as a whole number; without it 0. Raises: NumberError."""
+    value = document.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise NumberError(f"{name} must be a whole number from 0 to {most}")
+    return value
 
 
 def _shown(owned: OwnedNumber) -> dict[str, str]:

@@ -11,7 +11,7 @@ from calliope_sandbox.json_http import as_json, json_object
 from calliope_sandbox.person import Person
 from calliope_sandbox.vendors import telnyx_words as words
 from calliope_sandbox.vendors.host import DroppedError, Host, Trouble, refused
-from calliope_sandbox.vendors.numbers import needed
+from calliope_sandbox.vendors.numbers import MOST_EARLY, needed, whole
 from calliope_sandbox.vendors.rest import answered
 from calliope_sandbox.vendors.switchboard import Switchboard
 from calliope_sandbox.vendors.telnyx_call import VENDOR, Number, TelnyxCall
@@ -42,9 +42,15 @@ class Exchanges(Switchboard[TelnyxCall, Number]):
     }
 
     def read_number(self, number: str, document: Mapping[str, Any]) -> Number:
-        """{connection_id, api_key, signing_key, webhook_url, restless?, active?}. See `Switchboard`."""
-        restless, active = bool(document.get("restless", False)), bool(document.get("active", True))
-        return Number(number, **needed(document, _ACCOUNT), restless=restless, active=active)
+        """{connection_id, api_key, signing_key, webhook_url} and options of `Number`. See `Switchboard`."""
+        return Number(
+            number,
+            **needed(document, _ACCOUNT),
+            restless=bool(document.get("restless", False)),
+            active=bool(document.get("active", True)),
+            end_first=bool(document.get("end_first", False)),
+            early_frames=whole(document, "early_frames", most=MOST_EARLY),
+        )
 
     def ring(self, called: str, caller: str, person: Person, ring_ms: float) -> TelnyxCall | None:
         """See `Switchboard`."""

@@ -30,7 +30,11 @@ _RETRIED: Final = frozenset({408, 429})
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A phone number at Telnyx; hooks go where its application says. `restless`: hooks come twice, frames shuffled."""
+    """A phone number at Telnyx; hooks go where its application says. `restless`: hooks come twice, frames shuffled.
+
+    `early_frames` of each call's audio overtake the stream's `start`. `end_first`: callers give up at once, and the
+    hook of the end overtakes the one of the beginning.
+    """
 
     number: str
     connection_id: str
@@ -39,6 +43,8 @@ class Number:
     webhook_url: str
     restless: bool = False
     active: bool = True  # its application
+    early_frames: int = 0
+    end_first: bool = False
 
     @property
     def account(self) -> str:
@@ -77,6 +83,9 @@ class TelnyxCall(CallerSide):
         async with asyncio.TaskGroup() as self._tasks:
             clock = self._tasks.create_task(self.clock(), name="telnyx.clock")
             try:
+                if self.number.end_first:
+                    self._ended("caller", "canceled", "originator_cancel")
+                    await self._deliver("call.hangup", self.payload() | self._end())
                 if await self._deliver("call.initiated", self.payload() | {"state": "parked"}):
                     await self._obey()
                 else:
@@ -87,10 +96,13 @@ class TelnyxCall(CallerSide):
             stream = self.stream
             if stream is not None:
                 await stream.stop()
-            source = {"caller": "caller", "product": "callee"}.get(self.ended_by or "", "unknown")
-            ended = {"hangup_cause": self.cause, "hangup_source": source, "sip_hangup_cause": "200"}
-            self.hook("call.hangup", ended)
+            if not self.number.end_first:
+                self.hook("call.hangup", self._end())
         self.end()
+
+    def _end(self) -> dict[str, str]:
+        source = {"caller": "caller", "product": "callee"}.get(self.ended_by or "", "unknown")
+        return {"hangup_cause": self.cause, "hangup_source": source, "sip_hangup_cause": "200"}
 
     def command(self, name: str, body: Mapping[str, Any]) -> None:
         """A command that was taken."""
@@ -173,6 +185,7 @@ class TelnyxCall(CallerSide):
             payload=self.payload(),
             wishes=wishes,
             restless=self.number.restless,
+            early_frames=self.number.early_frames,
         )
         self._tasks.create_task(self._streaming(stream), name="telnyx.stream")
 

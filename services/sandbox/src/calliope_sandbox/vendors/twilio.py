@@ -11,13 +11,13 @@ from calliope_sandbox.json_http import as_json
 from calliope_sandbox.person import Person
 from calliope_sandbox.vendors import twilio_words as words
 from calliope_sandbox.vendors.host import DroppedError, Host, Trouble, refused
-from calliope_sandbox.vendors.numbers import needed
+from calliope_sandbox.vendors.numbers import MOST_EARLY, needed, whole
 from calliope_sandbox.vendors.rest import answered
 from calliope_sandbox.vendors.switchboard import Switchboard
 from calliope_sandbox.vendors.twilio_call import VENDOR, Number, PhoneCall
 
 _ACCOUNT: Final = ("account_sid", "auth_token", "voice_url")
-_OPTIONS: Final = ("voice_application_sid", "status")
+_OPTIONS: Final = ("voice_application_sid", "status", "voice_method", "status_callback")
 
 
 class Exchanges(Switchboard[PhoneCall, Number]):
@@ -31,9 +31,10 @@ class Exchanges(Switchboard[PhoneCall, Number]):
     }
 
     def read_number(self, number: str, document: Mapping[str, Any]) -> Number:
-        """{account_sid, auth_token, voice_url, voice_application_sid?, status?}. See `Switchboard`."""
+        """{account_sid, auth_token, voice_url} and options of `Number`. See `Switchboard`."""
         more = {name: str(document[name]) for name in _OPTIONS if name in document}
-        return Number(number, **needed(document, _ACCOUNT), **more)
+        early_frames = whole(document, "early_frames", most=MOST_EARLY)
+        return Number(number, **needed(document, _ACCOUNT), **more, early_frames=early_frames)
 
     def ring(self, called: str, caller: str, person: Person, ring_ms: float) -> PhoneCall | None:
         """See `Switchboard`."""

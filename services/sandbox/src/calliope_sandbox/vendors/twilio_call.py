@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 import aiohttp
+from yarl import URL
 
 from calliope_sandbox.person import FRAME_MS
 from calliope_sandbox.tone_speech import speak
@@ -27,7 +28,10 @@ _ANSWERING: Final = frozenset({"Connect", "Say", "Pause", "Dial"})
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A phone number at Twilio and where its calls are asked for."""
+    """A phone number at Twilio, where its calls are asked for, and where their end is told.
+
+    `early_frames` of each call's audio overtake the stream's `start`.
+    """
 
     number: str
     account_sid: str
@@ -35,6 +39,9 @@ class Number:
     voice_url: str
     voice_application_sid: str = ""  # when set, the URL counts for nothing
     status: str = "active"  # of the account
+    voice_method: str = "POST"  # or GET
+    status_callback: str = ""
+    early_frames: int = 0
 
     @property
     def account(self) -> str:
@@ -75,6 +82,8 @@ class PhoneCall(CallerSide):
                     clock.cancel()
         except* (HookFailedError, words.TwimlError) as group:
             self.status, self.failed = "failed", f"application error: {group.exceptions[0]}"
+        if self.number.status_callback:
+            await self._tell_the_end(session)
         self.end()
 
     def update(self, verbs: list[words.Verb] | None, *, ended_by: str | None = None) -> None:
@@ -93,7 +102,7 @@ class PhoneCall(CallerSide):
     # What the product wants
 
     async def _play(self, session: aiohttp.ClientSession) -> None:
-        verbs = await self._ask(session, self.number.voice_url, {})
+        verbs = await self._ask(session, self.number.voice_url, {}, self.number.voice_method)
         while verbs and not self.over:
             verb, *verbs = verbs
             if verb.name in _ANSWERING and self.answered_at_s is None:
@@ -139,6 +148,7 @@ class PhoneCall(CallerSide):
             url=verb.attributes["url"],
             parameters=dict(verb.parameters),
             trouble=lambda sent: self.host.trouble(VENDOR, call=self.sid, key=self.number.account_sid, sent=sent),
+            early_frames=self.number.early_frames,
             on_clear=self.cleared,
             on_audio=self.audible,
         )
@@ -195,29 +205,47 @@ class PhoneCall(CallerSide):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
 
-    async def _ask(self, session: aiohttp.ClientSession, url: str, more: Mapping[str, str]) -> list[words.Verb]:
+    async def _ask(
+        self, session: aiohttp.ClientSession, url: str, more: Mapping[str, str], method: str = "POST"
+    ) -> list[words.Verb]:
         """Fetch TwiML. Raises: HookFailedError, TwimlError."""
         url = self._document_url = urljoin(self._document_url or self.number.voice_url, url)
-        form = self._parameters() | dict(more)
-        headers = {
-            "X-Twilio-Signature": words.sign(url, form, self.number.auth_token),
-            "User-Agent": "TwilioProxy/1.1",
-            "I-Twilio-Idempotency-Token": secrets.token_hex(16),
-        }
-        document = await self._post(session, url, form, headers)
+        document = await self._request(session, method, url, self._parameters() | dict(more))
         self.twiml.append(document)
         if len(self.twiml) > MAX_DOCUMENTS:
             raise HookFailedError(f"more than {MAX_DOCUMENTS} documents in one call")
         return words.parse(document)
 
-    async def _post(
-        self, session: aiohttp.ClientSession, url: str, form: Mapping[str, str], headers: Mapping[str, str]
-    ) -> str:
+    async def _tell_the_end(self, session: aiohttp.ClientSession) -> None:
+        """The status callback. Its answer is not played; one that is none of a callback is a problem."""
+        told = {"CallbackSource": "call-progress-events", "SequenceNumber": "0"}
+        told["CallDuration"] = str(round(self.now_ms / 1_000))
+        try:
+            document = await self._request(
+                session, self.number.voice_method, self.number.status_callback, self._parameters() | told
+            )
+            if verbs := words.parse(document):
+                self.problems.append(f"the status callback was answered with <{verbs[0].name}>")
+        except (HookFailedError, words.TwimlError) as exc:
+            self.problems.append(f"the status callback failed: {exc}")
+
+    async def _request(self, session: aiohttp.ClientSession, method: str, url: str, form: Mapping[str, str]) -> str:
+        """A signed hook and its answer. Raises: HookFailedError."""
         why = ""
+        sent: Mapping[str, str] | None = form
+        if method == "GET":
+            url, form, sent = f"{url}{'&' if '?' in url else '?'}{urlencode(form)}", {}, None
+        headers = {
+            "X-Twilio-Signature": words.sign(url, form, self.number.auth_token),
+            "User-Agent": "TwilioProxy/1.1",
+            "I-Twilio-Idempotency-Token": secrets.token_hex(16),
+        }
         for _ in range(HOOK_TRIES):
             try:
                 timeout = aiohttp.ClientTimeout(total=HOOK_S)
-                async with session.post(url, data=form, headers=headers, timeout=timeout) as answer:
+                async with session.request(
+                    method, URL(url, encoded=True), data=sent, headers=headers, timeout=timeout
+                ) as answer:
                     text = await answer.text()
             except TimeoutError as exc:
                 raise HookFailedError(f"{url} did not answer within {HOOK_S:g} s") from exc

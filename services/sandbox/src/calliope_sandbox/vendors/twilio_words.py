@@ -30,6 +30,10 @@ class IncomingNumber(Protocol):
     @property
     def voice_url(self) -> str: ...
     @property
+    def voice_method(self) -> str: ...
+    @property
+    def status_callback(self) -> str: ...
+    @property
     def voice_application_sid(self) -> str: ...
 
 
@@ -180,7 +184,8 @@ def incoming(number: IncomingNumber) -> dict[str, Any]:
         "friendly_name": number.number,
         "capabilities": {"voice": True, "sms": True, "mms": False, "fax": False},
         "voice_url": number.voice_url,
-        "voice_method": "POST",
+        "voice_method": number.voice_method,
+        "status_callback": number.status_callback,
         "voice_application_sid": number.voice_application_sid or None,
         "trunk_sid": None,
         "status": "in-use",
