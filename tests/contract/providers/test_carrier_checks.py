@@ -39,8 +39,9 @@ async def own(world: CheckedWorld, carrier: str, number: str = DESK, **changes: 
     assert answer == 200
 
 
-async def test_a_twilio_number_whose_calls_come_to_us_is_good(world: CheckedWorld) -> None:
-    await own(world, "twilio")
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_a_twilio_number_whose_calls_come_to_us_is_good(world: CheckedWorld, method: str) -> None:
+    await own(world, "twilio", voice_method=method)
     world.numbers.append(a_number(DESK))
     check = await world.check({"twilio_config": TWILIO})
     assert check.ok

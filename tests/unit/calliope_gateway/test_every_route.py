@@ -20,8 +20,7 @@ UNDOCUMENTED = {
     ("GET", "/openapi.json"),
     ("GET", "/asyncapi.json"),
     ("GET", "/docs"),
-    ("POST", VOICE),
-    ("POST", RESUME),
+    *((method, path) for method in ("POST", "GET") for path in (VOICE, RESUME)),
 }
 """Served, and no part of the API."""
 HOOKS = ["/telephony/twilio/voice", "/telephony/telnyx/voice", "/telephony/twilio/resume/call_1"]

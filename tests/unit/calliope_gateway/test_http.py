@@ -161,6 +161,19 @@ async def test_a_carrier_hook_is_passed_on_raw(client: Client, bus: FakeBus) -> 
     assert ("X-Twilio-Signature", "sig") in hook.headers
 
 
+@pytest.mark.parametrize(
+    "path", ["/telephony/twilio/voice", "/telephony/twilio/resume/call_1", "/telephony/telnyx/voice"]
+)
+async def test_a_hook_by_get_is_passed_on_with_its_query(client: Client, bus: FakeBus, path: str) -> None:
+    bus.answers[Command.CALLS_ACCEPT] = CarrierResponse(status=200, body="<Response/>")
+    answer = await client.get(f"{path}?CallSid=CA1&From=%2B1&Empty=", headers={"X-Twilio-Signature": "sig"})
+    assert (answer.status, await answer.text()) == (200, "<Response/>")
+    assert answer.headers["Cache-Control"] == "no-store"
+    hook = bus.last(Command.CALLS_ACCEPT)[1]
+    assert (hook.method, hook.path_and_query) == ("GET", f"{path}?CallSid=CA1&From=%2B1&Empty=")
+    assert (hook.body, ("X-Twilio-Signature", "sig") in hook.headers) == (b"", True)
+
+
 @pytest.mark.parametrize("path", ["/api/v1/assistants", "/telephony/twilio/voice"])
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 async def test_a_body_that_is_not_encoded_as_it_says_is_a_bad_request(client: Client, path: str, encoding: str) -> None:

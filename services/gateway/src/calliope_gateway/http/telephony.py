@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 
 import structlog
 from aiohttp import web
+from aiohttp.hdrs import METH_GET, METH_POST
 
 from calliope.contracts.calls import CarrierRequest, CarrierResponse
 from calliope.contracts.errors import ErrorCode
@@ -49,8 +50,8 @@ class CarrierHooks:
         self._settings = settings
 
     def routes(self) -> list[web.RouteDef]:
-        """A call comes in; a call's media ended."""
-        return [web.post(VOICE, self._handle), web.post(RESUME, self._handle)]
+        """A call comes in; a call's media ended. Twilio asks by POST or by GET, as its number is configured."""
+        return [web.route(method, path, self._handle) for path in (VOICE, RESUME) for method in (METH_POST, METH_GET)]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         limits = self._settings.limits

@@ -18,6 +18,7 @@ from calliope_call_worker.providers.telephony.twilio import NAME, authorization
 from calliope_call_worker.providers.wire import get_json, retry_after_s
 
 ACCOUNT, NUMBER = CheckedPart.ACCOUNT, CheckedPart.NUMBER
+_METHODS: Final = {"POST", "GET"}
 _OVERRULES: Final = {"voice_application_sid": "a TwiML application", "trunk_sid": "a SIP trunk"}
 
 
@@ -82,7 +83,7 @@ def _wrong(number: Mapping[str, Any], hook_url: str) -> str | None:
     for name, what in _OVERRULES.items():
         if number.get(name):
             return f"its calls go to {what} ({number[name]}), so its voice URL counts for nothing"
-    voice_url, method = str(number.get("voice_url") or ""), str(number.get("voice_method") or "POST")
+    voice_url, method = str(number.get("voice_url") or ""), str(number.get("voice_method") or "POST").upper()
     if not same_address(voice_url, hook_url):
         return f"its voice URL is {shown(voice_url)}, not {hook_url}"
-    return None if method.upper() == "POST" else f"its voice URL is asked with {method}; it has to be POST"
+    return None if method in _METHODS else f"its voice URL is asked with {method}; it has to be POST or GET"
