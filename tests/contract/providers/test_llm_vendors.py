@@ -16,6 +16,7 @@ from calliope_call_worker.providers.llm.base import (
     ToolSpec,
     UserMessage,
 )
+from calliope_sandbox.answers import SHAPES
 from support.model_vendors import VENDORS, Bench, Vendor, answer_of, calls_of, sandboxed, text_of
 from support.waiting import until
 
@@ -181,6 +182,34 @@ async def test_a_wrong_key_is_no_use_trying_again(bench: Bench, vendor: Vendor) 
 async def test_a_model_that_does_not_exist_is_refused(bench: Bench, vendor: Vendor) -> None:
     bench.script({"fail": {"status": 404}})
     assert (await failure_of(bench, vendor)).failure is Failure.REFUSED
+
+
+@every_vendor
+@pytest.mark.parametrize("shape", [None, *sorted(SHAPES)])
+async def test_the_vendors_words_are_told_in_whatever_shape_they_come(
+    bench: Bench, vendor: Vendor, shape: str | None
+) -> None:
+    bench.script({"fail": {"status": 400, "code": "odd", "message": "No soup today.", "shape": shape}})
+    error = await failure_of(bench, vendor)
+    assert (error.failure, error.fatal) == (Failure.REQUEST, False)
+    assert error.detail.endswith("No soup today.")
+
+
+@every_vendor
+@pytest.mark.parametrize("shape", [None, *sorted(SHAPES)])
+async def test_a_wrong_key_is_known_by_what_is_said_of_it(bench: Bench, vendor: Vendor, shape: str | None) -> None:
+    message = "Incorrect API key provided: te***ey"
+    bench.script({"fail": {"status": 400, "code": "odd", "message": message, "shape": shape}})
+    error = await failure_of(bench, vendor)
+    assert (error.failure, error.fatal) == (Failure.KEY, True)
+    assert "***" not in error.detail
+
+
+@every_vendor
+async def test_a_refused_tool_call_is_no_verdict_on_the_model(bench: Bench, vendor: Vendor) -> None:
+    bench.script({"fail": {"status": 400, "code": "odd", "message": "Failed to call a function."}})
+    error = await failure_of(bench, vendor)
+    assert (error.failure, error.fatal) == (Failure.BAD_CALL, False)
 
 
 QUOTA = {"anthropic": {"status": 429, "code": "enforced_spend_limit_reached"}}

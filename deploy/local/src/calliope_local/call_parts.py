@@ -84,6 +84,10 @@ class Failure(Part):
     type: str | None = None
     after_tokens: Count | None = Field(default=None, description="Say so many tokens first, then break off.")
     retry_after_s: Duration | None = None
+    param: str | None = Field(default=None, description="The parameter that the refusal names, where its body has one.")
+    shape: Literal["text", "list", "detail", "details", "message"] | None = Field(
+        default=None, description="How the body of the refusal is built; unsaid, as its vendor does."
+    )
 
 
 class Rule(Part):

@@ -347,7 +347,7 @@ class Call:
             ProviderFailed(
                 stage=stage,
                 provider=error.provider,
-                reason=error.failure.value,
+                reason=error.reason,
                 detail=error.detail,
                 action=action[:100],
                 turn=self._dialogue.live_turn,

@@ -187,7 +187,7 @@ class Intake:
             failed = ProviderFailed(
                 stage=exc.stage,
                 provider=exc.provider,
-                reason=exc.failure.value,
+                reason=exc.reason,
                 detail=exc.detail,
                 action="the call was ended",
             )

@@ -1,6 +1,8 @@
 """What a scripted model is to answer: words, tool calls, a failure, and how fast. Pure."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from calliope_sandbox.conversations import Conversation
 
@@ -15,7 +17,11 @@ class CallTool:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """A refusal. With `after_tokens` the stream opens, says that many tokens, and breaks with an error object."""
+    """A refusal. With `after_tokens` the stream opens, says that many tokens, and breaks with an error object.
+
+    `param` is the parameter that it names, where its vendor has a place for one. `shape`: how the body of the error is
+    built, one of `SHAPES`; unsaid, as its vendor does.
+    """
 
     status: int = 500
     code: str | None = None
@@ -23,6 +29,23 @@ class Fail:
     type: str | None = None
     after_tokens: int | None = None
     retry_after_s: float | None = None
+    param: str | None = None
+    shape: str | None = None
+
+    def body(self) -> Any:
+        """The body in its own shape. Raises: KeyError, when it has none."""
+        return _BODIES[self.shape or ""](self)
+
+
+_BODIES: Mapping[str, Callable[[Fail], Any]] = {
+    "text": lambda fail: {"code": fail.code or "The request could not be served", "error": fail.message},
+    "list": lambda fail: [{"error": {"message": fail.message, "code": fail.code, "param": fail.param}}],
+    "detail": lambda fail: {"detail": fail.message},
+    "details": lambda fail: {"detail": [{"loc": ["body", fail.param or "?"], "msg": fail.message, "type": fail.code}]},
+    "message": lambda fail: {"object": "error", "message": fail.message, "type": fail.type, "param": fail.param},
+}
+SHAPES = frozenset(_BODIES)
+"""`text` is xAI's, `detail` and `details` are those of FastAPI, `message` is that of older vLLM."""
 
 
 @dataclass(frozen=True, slots=True)

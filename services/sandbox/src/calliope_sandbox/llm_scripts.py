@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from calliope_sandbox import receptionist
-from calliope_sandbox.answers import Answer, CallTool, Fail
+from calliope_sandbox.answers import SHAPES, Answer, CallTool, Fail
 from calliope_sandbox.conversations import Conversation, Json
 
 MAX_SCRIPTS = 1_000
@@ -167,7 +167,10 @@ def _answer(raw: Mapping[str, Any], where: str) -> Answer:
         raise ScriptError(f"{where}.tool_calls: each needs a name")
     fail = raw.get("fail")
     if fail is not None:
-        _only(fail, {"status", "code", "message", "type", "after_tokens", "retry_after_s"}, f"{where}.fail")
+        known = {"status", "code", "message", "type", "after_tokens", "retry_after_s", "param", "shape"}
+        _only(fail, known, f"{where}.fail")
+        if fail.get("shape") not in {None, *SHAPES}:
+            raise ScriptError(f"{where}.fail.shape: one of {', '.join(sorted(SHAPES))} is needed")
     return Answer(
         say=str(raw["say"]) if "say" in raw else json.dumps(raw["json"]) if "json" in raw else "",
         tool_calls=tuple(CallTool(call["name"], _arguments(call.get("arguments", {}))) for call in calls),

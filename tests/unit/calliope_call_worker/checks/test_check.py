@@ -111,10 +111,11 @@ async def test_a_secret_that_a_vendor_repeats_is_hidden() -> None:
 async def test_every_problem_says_what_to_do() -> None:
     for failure in Failure:
         for part in (KEY, MODEL, CheckedPart.VENDOR):
-            if (failure is Failure.KEY) == (part is MODEL) or failure is Failure.DECLINED:
+            if (failure is Failure.KEY) == (part is MODEL) or failure in {Failure.DECLINED, Failure.BAD_CALL}:
                 continue
-            check = await checked(says(Finding(part, ProviderError("v0", failure, "no"))))
-            assert check.problems[0].hint or (failure is Failure.REFUSED and part is not MODEL), (failure, part)
+            error = ProviderError("v0", failure, "no")
+            check = await checked(says(Finding(part, error)))
+            assert check.problems[0].hint or (error.reason == "refused" and part is not MODEL), (failure, part)
 
 
 async def test_an_assistant_of_somebody_else_is_not_found() -> None:

@@ -144,10 +144,21 @@ def test_an_event_that_cannot_be_read_is_malformed(event: Any) -> None:
 @pytest.mark.parametrize(
     ("status", "error", "failure"),
     [
-        (400, {"type": "invalid_request_error", "message": "max_tokens: Field required"}, Failure.REFUSED),
+        (400, {"type": "invalid_request_error", "message": "max_tokens: Field required"}, Failure.REQUEST),
         (401, {"type": "authentication_error"}, Failure.KEY),
         (402, {"type": "billing_error"}, Failure.QUOTA),
-        (413, {"type": "request_too_large"}, Failure.REFUSED),
+        (
+            400,
+            {"type": "invalid_request_error", "message": "Your credit balance is too low to access it."},
+            Failure.QUOTA,
+        ),
+        (
+            400,
+            {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8 maximum"},
+            Failure.TOO_LONG,
+        ),
+        (404, {"type": "not_found_error", "message": "model: claude-9"}, Failure.REFUSED),
+        (413, {"type": "request_too_large"}, Failure.TOO_LONG),
         (429, {"type": "rate_limit_error"}, Failure.RATE_LIMITED),
         (429, {"type": "rate_limit_error", "details": {"error_code": "enforced_spend_limit_reached"}}, Failure.QUOTA),
         (500, {"type": "api_error"}, Failure.ERROR),
@@ -160,7 +171,7 @@ def test_refusals_are_classified(status: int, error: Any, failure: Failure) -> N
     assert refusal("anthropic", status, {"type": "error", "error": error}, None).failure is failure
 
 
-def test_only_our_own_mistakes_are_quoted() -> None:
+def test_a_key_that_is_quoted_is_hidden() -> None:
     said = {"type": "authentication_error", "message": "invalid x-api-key sk-ant-1"}
     assert "sk-ant" not in refusal("anthropic", 401, {"error": said}, None).detail
     ours = {"type": "invalid_request_error", "message": "max_tokens: Field required"}

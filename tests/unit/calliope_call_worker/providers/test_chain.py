@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.errors import OF_ONE_REQUEST, Failure, ProviderError
 from calliope_call_worker.providers.llm.base import (
     Asked,
     AssistantMessage,
@@ -93,6 +93,42 @@ async def test_a_model_that_declined_answers_the_next_turns_and_stays_in_good_he
         assert await chain.ask() == "No."
     assert await chain.ask() == "Sure."
     assert chain.chain.used == ("a", "a-1")
+
+
+ONE_REQUEST = pytest.mark.parametrize("failure", sorted(OF_ONE_REQUEST))
+
+
+@ONE_REQUEST
+async def test_a_request_that_is_refused_is_asked_once_more(failure: Failure) -> None:
+    model = ScriptedModel("a", [failure], says("Sure."))
+    chain = Chain(model)
+    assert await chain.ask() == "Sure."
+    assert chain.reports == [("a", failure, "asks a a-1")]
+
+
+@ONE_REQUEST
+async def test_a_request_that_is_refused_for_good_says_nothing_of_the_next(failure: Failure) -> None:
+    chain = Chain(ScriptedModel("a", *[[failure]] * 8, says("Sure.")))
+    for _ in range(4):
+        with pytest.raises(ProviderError):
+            await chain.ask()
+    assert not chain.chain.hopeless
+    assert chain.links[0].breaker.closed
+    assert await chain.ask() == "Sure."
+
+
+@ONE_REQUEST
+async def test_with_a_fallback_the_primary_is_asked_again_in_the_next_turn(failure: Failure) -> None:
+    first = ScriptedModel("a", [failure], says("Sure."))
+    chain = Chain(first, ScriptedModel("b", says("Gladly.")))
+    assert [await chain.ask(), await chain.ask()] == ["Gladly.", "Sure."]
+
+
+async def test_a_conversation_that_is_too_long_is_asked_about_without_its_older_half() -> None:
+    said = tuple(UserMessage(str(number)) if number % 2 == 0 else AssistantMessage("Yes.") for number in range(9))
+    model = ScriptedModel("a", [Failure.TOO_LONG], says("Sure."))
+    assert await Chain(model).ask(LlmRequest("Be brief.", said)) == "Sure."
+    assert [request.messages for request in model.requests] == [said, said[4:]]
 
 
 @pytest.mark.promise("P5")

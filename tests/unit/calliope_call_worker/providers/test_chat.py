@@ -136,7 +136,7 @@ def test_content_in_parts_and_whole_messages_are_read() -> None:
         (401, {"code": "invalid_api_key"}, Failure.KEY),
         (429, {"code": "insufficient_quota", "type": "insufficient_quota"}, Failure.QUOTA),
         (429, {"code": "rate_limit_exceeded", "type": "tokens"}, Failure.RATE_LIMITED),
-        (400, {"code": None, "type": "invalid_request_error"}, Failure.REFUSED),
+        (400, {"code": None, "type": "invalid_request_error"}, Failure.REQUEST),
         (404, {"code": "model_not_found"}, Failure.REFUSED),
         (500, {"type": "server_error"}, Failure.ERROR),
         (529, {}, Failure.ERROR),
@@ -149,7 +149,7 @@ def test_refusals_are_classified(status: int, error: Any, failure: Failure) -> N
     assert refusal("x", status, None, None).failure is not None
 
 
-def test_a_message_that_may_quote_the_key_is_left_out() -> None:
+def test_a_key_that_is_quoted_is_hidden() -> None:
     error = {"code": "invalid_api_key", "message": "Incorrect API key provided: sk-123"}
     assert "sk-123" not in refusal("x", 401, {"error": error}, None).detail
 

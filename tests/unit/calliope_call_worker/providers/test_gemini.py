@@ -141,8 +141,10 @@ PER_MINUTE = {"violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPer
 @pytest.mark.parametrize(
     ("status", "error", "failure"),
     [
-        (400, {"status": "INVALID_ARGUMENT", "message": "bad"}, Failure.REFUSED),
+        (400, {"status": "INVALID_ARGUMENT", "message": "bad"}, Failure.REQUEST),
         (400, {"status": "INVALID_ARGUMENT", "details": [{"reason": "API_KEY_INVALID"}]}, Failure.KEY),
+        (400, {"status": "FAILED_PRECONDITION", "message": "User location is not supported"}, Failure.REFUSED),
+        (400, {"status": "INVALID_ARGUMENT", "message": "The input token count exceeds the maximum"}, Failure.TOO_LONG),
         (403, {"status": "PERMISSION_DENIED"}, Failure.KEY),
         (404, {"status": "NOT_FOUND"}, Failure.REFUSED),
         (429, {"status": "RESOURCE_EXHAUSTED", "details": [PER_MINUTE]}, Failure.RATE_LIMITED),

@@ -53,7 +53,8 @@ class Findings:
         try:
             return await work
         except ProviderError as exc:
-            if not exc.fatal and not self.last_try:
+            lasting = exc.fatal or exc.failure in {Failure.REQUEST, Failure.TOO_LONG}  # it would be the same request
+            if not lasting and not self.last_try:
                 raise TransientError(f"{what}: {exc}", retry_after_s=exc.retry_after_s) from exc
             self.problems.append(f"{what}: {exc}")
         except (WrongAnswerError, UnusableSchemaError) as exc:
@@ -119,7 +120,7 @@ class Analyst:
         try:
             return await _ask(self._chains(spec), question), question.schema is not None
         except ProviderError as exc:
-            if exc.failure is not Failure.REFUSED or question.schema is None:
+            if exc.failure not in {Failure.REFUSED, Failure.REQUEST} or question.schema is None:
                 raise
             return await _ask(self._chains(spec), replace(question, schema=None)), False
 

@@ -130,7 +130,7 @@ def _told(probe: Probe, finding: Finding, duration_ms: float) -> VendorCheck:
         return check.model_copy(update={"hint": finding.hint})
     said = {
         "outcome": CheckOutcome.FAILED,
-        "reason": finding.error.failure.value,
+        "reason": finding.error.reason,
         "detail": _without(probe.secrets, finding.error.detail),
         "hint": finding.hint or hint_for(finding.what, finding.error, path, own_key=probe.own_key),
     }

@@ -28,5 +28,5 @@ def hint_for(part: CheckedPart, error: ProviderError, field: str, *, own_key: bo
         if own_key:
             return f"copy the key again from {error.provider}'s console, whole, to {field}"
         return f"it is the key of this installation: tell whoever runs it, or set {field} to a key of your own"
-    words = _BY_PART.get(part) if error.failure is Failure.REFUSED else _BY_FAILURE.get(error.failure)
+    words = _BY_PART.get(part) if error.reason == Failure.REFUSED else _BY_FAILURE.get(error.failure)
     return (words or "").format(field=field, provider=error.provider)

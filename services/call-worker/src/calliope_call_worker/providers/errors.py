@@ -8,12 +8,18 @@ from calliope.errors import CalliopeError
 class Failure(StrEnum):
     """What to do follows from the class: `FATAL` ones are not tried again in this call.
 
-    `REFUSED`: the vendor takes no such request. `DECLINED`: the model will not answer this one; it is in good health.
+    `REFUSED`: the vendor has no such model, voice or address, or takes no request as ours. The others that are a
+    refusal speak of one request of a model that is in good health. `REQUEST`: the vendor does not take this one.
+    `TOO_LONG`: this conversation is too long for it. `BAD_CALL`: the model wrote a tool call that its own vendor cannot
+    read. `DECLINED`: the model or its vendor does not answer to what was said.
     """
 
     KEY = "key"
     QUOTA = "quota"
     REFUSED = "refused"
+    REQUEST = "request"
+    TOO_LONG = "too_long"
+    BAD_CALL = "bad_call"
     DECLINED = "declined"
     RATE_LIMITED = "rate_limited"
     DEADLINE = "deadline"
@@ -23,6 +29,9 @@ class Failure(StrEnum):
 
 
 FATAL = frozenset({Failure.KEY, Failure.QUOTA, Failure.REFUSED})
+OF_ONE_REQUEST = frozenset({Failure.REQUEST, Failure.TOO_LONG, Failure.BAD_CALL, Failure.DECLINED})
+"""Say nothing of the next request."""
+_REASONS = {Failure.REQUEST: Failure.REFUSED, Failure.TOO_LONG: Failure.REFUSED, Failure.BAD_CALL: Failure.MALFORMED}
 
 
 class ProviderError(CalliopeError):
@@ -39,6 +48,11 @@ class ProviderError(CalliopeError):
     def fatal(self) -> bool:
         """Whether trying the same provider again in this call is pointless."""
         return self.failure in FATAL
+
+    @property
+    def reason(self) -> str:
+        """The class in the words of `call.provider_failed`, which tells less of refusals."""
+        return _REASONS.get(self.failure, self.failure).value
 
 
 def failure_of_status(status: int) -> Failure:

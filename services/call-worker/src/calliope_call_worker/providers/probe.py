@@ -86,7 +86,7 @@ def refused(error: ProviderError, about: CheckedPart) -> Findings:
             return (Finding(CheckedPart.KEY, error),)
         case Failure.QUOTA:
             return (*good(CheckedPart.KEY), Finding(CheckedPart.ACCOUNT, error))
-        case Failure.REFUSED:
+        case Failure.REFUSED | Failure.REQUEST | Failure.TOO_LONG:
             return (*good(CheckedPart.KEY), Finding(about, error))
         case _:
             raise error

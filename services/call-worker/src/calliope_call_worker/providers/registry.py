@@ -280,7 +280,7 @@ def _those_to_be_had(
 
 def _note(stage: Stage, error: ProviderError, action: str) -> None:
     """Failures after the call are no facts of the call: its journal has been closed."""
-    log.warning("analysis.provider_failed", provider=error.provider, reason=error.failure.value, action=action)
+    log.warning("analysis.provider_failed", provider=error.provider, reason=error.reason, action=action)
 
 
 def _custom(request_format: LlmRequestFormat, facts: CallFacts) -> MakeModel:

@@ -165,7 +165,7 @@ def _failed(turn: int, answer: ToolAnswer, problem: ProviderError) -> ProviderFa
     return ProviderFailed(
         stage=Stage.TOOL,
         provider=problem.provider,
-        reason=problem.failure.value,
+        reason=problem.reason,
         detail=problem.detail,
         action="passed on as text" if answer.ok else "the model was told",
         turn=turn,

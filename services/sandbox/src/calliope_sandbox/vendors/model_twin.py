@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
@@ -134,7 +134,8 @@ class ModelTwin:
         if answer.fail is not None and answer.fail.after_tokens is None:
             await _until(when.first_at_s)
             entry["status"] = answer.fail.status
-            return error(dialect.failure(answer.fail), headers)
+            refusal = dialect.failure(answer.fail)
+            return error(refusal if answer.fail.shape is None else replace(refusal, body=answer.fail.body()), headers)
         if dialect.streams(request, body):
             return await self._stream(request, body, reply, when, knobs, entry)
         await _until(when.of(len(reply.pieces)))

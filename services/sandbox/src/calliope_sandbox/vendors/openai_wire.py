@@ -195,4 +195,4 @@ def failed_body(fail: Fail) -> _Json:
     """The error object of a scripted failure."""
     code = fail.code or _CODES.get(fail.status)
     kind = fail.type or ("insufficient_quota" if code == "insufficient_quota" else None)
-    return error_body(fail.message, kind or _KINDS.get(fail.status, "server_error"), code=code)
+    return error_body(fail.message, kind or _KINDS.get(fail.status, "server_error"), code=code, param=fail.param)

@@ -18,7 +18,7 @@ class Refusal:
     """An HTTP error of a vendor."""
 
     status: int
-    body: dict[str, Any]
+    body: Any
     headers: dict[str, str] = field(default_factory=dict)
 
 

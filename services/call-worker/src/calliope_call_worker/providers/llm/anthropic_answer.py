@@ -5,9 +5,10 @@ from typing import Any, Final
 
 import orjson
 
-from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
+from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.anthropic_body import ANSWER_TOOL
 from calliope_call_worker.providers.llm.base import Finished, LlmEvent, Progress, TextDelta, ToolCall
+from calliope_call_worker.providers.llm.refusals import provider_error, read_refusal
 
 _REASONS: Final = {
     "end_turn": "stop",
@@ -16,17 +17,6 @@ _REASONS: Final = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
 }
-_FAILURES: Final = {
-    "authentication_error": Failure.KEY,
-    "permission_error": Failure.KEY,
-    "billing_error": Failure.QUOTA,
-    "rate_limit_error": Failure.RATE_LIMITED,
-    "timeout_error": Failure.DEADLINE,
-    "invalid_request_error": Failure.REFUSED,
-    "not_found_error": Failure.REFUSED,
-    "request_too_large": Failure.REFUSED,
-}
-_SPEND_LIMIT: Final = "enforced_spend_limit_reached"
 
 
 @dataclass(slots=True)
@@ -80,7 +70,7 @@ class MessagesAnswer:
             case "message_stop":
                 self.over = True
             case "error":
-                raise _error(self._provider, event.get("error"), None, None)
+                raise provider_error(self._provider, read_refusal(event.get("error")), None, None)
         return None
 
     def _start(self, index: int, block: dict[str, Any]) -> LlmEvent | None:
@@ -123,19 +113,5 @@ class MessagesAnswer:
 
 
 def refusal(provider: str, status: int, body: Any, retry_after_s: float | None) -> ProviderError:
-    """An HTTP error. `body` is its JSON, or None."""
-    return _error(provider, body.get("error") if isinstance(body, dict) else None, status, retry_after_s)
-
-
-def _error(provider: str, error: Any, status: int | None, retry_after_s: float | None) -> ProviderError:
-    known = error if isinstance(error, dict) else {}
-    kind, details = str(known.get("type") or ""), known.get("details")
-    code = str(details.get("error_code") or "") if isinstance(details, dict) else ""
-    if code == _SPEND_LIMIT:
-        failure = Failure.QUOTA
-    else:
-        failure = _FAILURES.get(kind) or (failure_of_status(status) if status is not None else Failure.ERROR)
-    detail = " ".join(part for part in (str(status or ""), kind, code) if part)
-    if failure is Failure.REFUSED and isinstance(known.get("message"), str):
-        detail += f": {known['message'][:300]}"  # our own mistake; other messages may quote the caller or the key
-    return ProviderError(provider, failure, detail or "an error without words", retry_after_s=retry_after_s)
+    """An HTTP error. `body` is its JSON, its text, or None."""
+    return provider_error(provider, read_refusal(body), status, retry_after_s)

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.errors import OF_ONE_REQUEST, Failure, ProviderError
 from calliope_call_worker.providers.llm.base import (
     Asked,
     Finished,
@@ -19,12 +19,13 @@ from calliope_call_worker.providers.llm.base import (
     UserMessage,
 )
 from calliope_call_worker.providers.llm.breaker import Breaker
+from calliope_call_worker.providers.llm.history import newer_half
 from calliope_call_worker.providers.llm.seam import Seam, continuing, open_thought, without_thoughts
 from calliope_call_worker.providers.settings import ThinkingSettings
 
 OnFailure = Callable[[ProviderError, str], None]
 """Told of every failure and what is done about it."""
-_QUICK: Final = frozenset({Failure.DROPPED, Failure.ERROR, Failure.MALFORMED})
+_AGAIN: Final = OF_ONE_REQUEST | {Failure.DROPPED, Failure.ERROR, Failure.MALFORMED}
 
 
 @dataclass(slots=True, eq=False)
@@ -109,6 +110,8 @@ class LlmChain:
                 if following is None:
                     self._on_failure(exc, "gives up")
                     raise
+                if exc.failure is Failure.TOO_LONG:
+                    request = replace(request, messages=newer_half(request.messages))
                 said = f" after {len(spoken())} characters were said" if answer.useful else ""
                 self._on_failure(exc, f"asks {following.model.name} {following.model.model}{said}")
                 if tag := open_thought(answer.so_far):
@@ -235,17 +238,17 @@ class LlmChain:
         return next((link for link in hopeful if link.breaker.allows(now)), hopeful[0])
 
     def _next(self, tried: list[Link], exc: ProviderError) -> Link | None:
-        """Who is asked after that failure; the last one once more if it failed quickly, for nobody else is left."""
+        """Who is asked after that failure; the last one once more if it failed quickly or refused only this request."""
         now = self._now()
         for link in self._links:
             if link not in tried and not link.hopeless and link.breaker.allows(now):
                 return link
         last = tried[-1]
-        return last if exc.failure in _QUICK and last not in tried[:-1] else None
+        return last if exc.failure in _AGAIN and last not in tried[:-1] else None
 
     def _note(self, link: Link, exc: ProviderError) -> None:
         link.hopeless = link.hopeless or exc.fatal
-        if exc.failure in {Failure.REFUSED, Failure.DECLINED}:
-            link.breaker.undecided()  # this request was refused; others may be fine
+        if exc.failure is Failure.REFUSED or exc.failure in OF_ONE_REQUEST:
+            link.breaker.undecided()  # what was asked is refused; others may be fine
         else:
             link.breaker.failed(self._now(), retry_after_s=exc.retry_after_s)

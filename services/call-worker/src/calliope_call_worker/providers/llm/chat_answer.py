@@ -1,30 +1,11 @@
 """Reads the chunks of a streamed chat completion into our events, and its errors into our classes. Pure."""
 
-from typing import Any, Final
+from typing import Any
 
-from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
+from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import Finished, LlmEvent, Progress, TextDelta
+from calliope_call_worker.providers.llm.refusals import provider_error, read_refusal
 from calliope_call_worker.providers.llm.toolcalls import ToolCallAccumulator
-
-_OVERRULES_STATUS: Final = {
-    "invalid_api_key": Failure.KEY,
-    "insufficient_quota": Failure.QUOTA,
-    "billing_hard_limit_reached": Failure.QUOTA,
-    "billing_not_active": Failure.QUOTA,
-    "enforced_spend_limit_reached": Failure.QUOTA,
-}
-_IN_STREAM: Final = {
-    **_OVERRULES_STATUS,
-    "authentication_error": Failure.KEY,
-    "permission_error": Failure.KEY,
-    "rate_limit_exceeded": Failure.RATE_LIMITED,
-    "rate_limit_error": Failure.RATE_LIMITED,
-    "tokens": Failure.RATE_LIMITED,
-    "requests": Failure.RATE_LIMITED,
-    "context_length_exceeded": Failure.REFUSED,
-    "model_not_found": Failure.REFUSED,
-    "invalid_request_error": Failure.REFUSED,
-}
 
 
 class ChatAnswer:
@@ -81,29 +62,12 @@ class ChatAnswer:
 
 def stream_error(provider: str, error: Any) -> ProviderError:
     """An error inside a stream that began well."""
-    return _error(provider, error, None, None)
+    return provider_error(provider, read_refusal(error), None, None)
 
 
 def refusal(provider: str, status: int, body: Any, retry_after_s: float | None) -> ProviderError:
-    """An HTTP error. `body` is its JSON, or None."""
-    if isinstance(body, list) and body:
-        body = body[0]
-    error = body.get("error", body) if isinstance(body, dict) else None
-    return _error(provider, error, status, retry_after_s)
-
-
-def _error(provider: str, error: Any, status: int | None, retry_after_s: float | None) -> ProviderError:
-    known = error if isinstance(error, dict) else {}
-    code, kind = str(known.get("code") or ""), str(known.get("type") or "")
-    if status is None:
-        failure = _IN_STREAM.get(code) or _IN_STREAM.get(kind)
-        failure = failure or (failure_of_status(int(code)) if code.isdigit() else Failure.ERROR)
-    else:
-        failure = _OVERRULES_STATUS.get(code) or _OVERRULES_STATUS.get(kind) or failure_of_status(status)
-    detail = " ".join(part for part in (str(status or ""), code, kind, str(known.get("param") or "")) if part)
-    if failure is Failure.REFUSED and isinstance(known.get("message"), str):
-        detail += f": {known['message'][:300]}"  # our own mistake; other messages may quote the caller or the key
-    return ProviderError(provider, failure, detail or "an error without words", retry_after_s=retry_after_s)
+    """An HTTP error. `body` is its JSON, its text, or None."""
+    return provider_error(provider, read_refusal(body), status, retry_after_s)
 
 
 def _joined(parts: Any) -> str:

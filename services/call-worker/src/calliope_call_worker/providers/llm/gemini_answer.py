@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import orjson
 
-from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
+from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import Finished, LlmEvent, Progress, TextDelta, ToolCall
+from calliope_call_worker.providers.llm.refusals import provider_error, read_refusal
 
 _DECLINED: Final = frozenset(
     {"SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "ESCALATION"}
@@ -27,7 +28,6 @@ _FAILURES: Final = {
     "PERMISSION_DENIED": Failure.KEY,
     "RESOURCE_EXHAUSTED": Failure.RATE_LIMITED,
     "DEADLINE_EXCEEDED": Failure.DEADLINE,
-    "INVALID_ARGUMENT": Failure.REFUSED,
     "FAILED_PRECONDITION": Failure.REFUSED,
     "NOT_FOUND": Failure.REFUSED,
 }
@@ -104,28 +104,23 @@ def _tool_call(call: dict[str, Any], signature: str | None) -> ToolCall:
 
 
 def refusal(provider: str, status: int, body: Any, retry_after_s: float | None) -> ProviderError:
-    """An HTTP error. `body` is its JSON, or None; when a list streams, its error is in one."""
+    """An HTTP error. `body` is its JSON, its text, or None; when a list streams, its error is in one."""
     if isinstance(body, list) and body:
         body = body[0]
-    return _error(provider, body.get("error") if isinstance(body, dict) else None, status, retry_after_s)
+    return _error(provider, body.get("error", body) if isinstance(body, dict) else body, status, retry_after_s)
 
 
 def _error(provider: str, error: Any, status: int | None, retry_after_s: float | None) -> ProviderError:
     known = error if isinstance(error, dict) else {}
-    name, code = str(known.get("status") or ""), known.get("code")
+    name = str(known.get("status") or "")
     details = [detail for detail in known.get("details") or () if isinstance(detail, dict)]
-    status = status or (code if isinstance(code, int) else None)
+    failure = _FAILURES.get(name)
     if any(detail.get("reason") == "API_KEY_INVALID" for detail in details):
         failure = Failure.KEY  # a wrong key is a 400 here
     elif name == "RESOURCE_EXHAUSTED" and _is_used_up(details):
         failure = Failure.QUOTA
-    else:
-        failure = _FAILURES.get(name) or (failure_of_status(status) if status is not None else Failure.ERROR)
-    detail = " ".join(part for part in (str(status or ""), name) if part)
-    if failure is Failure.REFUSED and isinstance(known.get("message"), str):
-        detail += f": {known['message'][:300]}"  # our own mistake; other messages may quote the caller or the key
     wait_s = retry_after_s if retry_after_s is not None else _retry_delay_s(details)
-    return ProviderError(provider, failure, detail or "an error without words", retry_after_s=wait_s)
+    return provider_error(provider, read_refusal(error), status, wait_s, failure)
 
 
 def _is_used_up(details: list[dict[str, Any]]) -> bool:

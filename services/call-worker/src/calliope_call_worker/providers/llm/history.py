@@ -30,6 +30,13 @@ def alternating(messages: Iterable[Message]) -> tuple[Message, ...]:
     return (*before, *said, *after)
 
 
+def newer_half(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The conversation from the middle on, beginning with words of the caller; the last of them are always in it."""
+    spoken = [number for number, message in enumerate(messages) if isinstance(message, UserMessage)]
+    start = next((number for number in spoken if number >= len(messages) // 2), spoken[-1] if spoken else 0)
+    return messages[start:]
+
+
 def arguments_of(call: ToolCall) -> dict[str, Any]:
     """The arguments as an object; what is none is kept under one key, for the model to see what it wrote."""
     try:

@@ -86,7 +86,7 @@ async def _answering(model: LanguageModel) -> Findings:
             async for _ in events:
                 break
     except ProviderError as exc:
-        if exc.failure is Failure.DECLINED:  # the model is well, it only does not like to be asked
+        if exc.failure in {Failure.DECLINED, Failure.BAD_CALL}:  # the model is well, it only does not like to be asked
             return good(KEY, MODEL)
         if is_blocked(exc):
             raise

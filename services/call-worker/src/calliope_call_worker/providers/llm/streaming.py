@@ -45,7 +45,7 @@ class Refusal(Protocol):
     """How one vendor's HTTP errors are read."""
 
     def __call__(self, provider: str, status: int, body: Any, retry_after_s: float | None) -> ProviderError:
-        """The error of a status that is not 200; `body` is its JSON, or None."""
+        """The error of a status that is not 200; `body` is its JSON, its text, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +166,14 @@ async def _to_the_end(response: ClientResponse) -> None:
 
 
 async def _refused(response: ClientResponse) -> Any:
+    """What it says: JSON, or a plain text. A page for a browser says nothing."""
     try:
         async with asyncio.timeout(REFUSAL_S):
-            return orjson.loads(await response.content.read(64 * 1024))
-    except (aiohttp.ClientError, OSError, ValueError):
+            body = await response.content.read(64 * 1024)
+    except (aiohttp.ClientError, OSError):
         return None
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        text = body.decode(errors="replace").strip()
+        return None if not text or text.startswith("<") else text
