@@ -12,7 +12,7 @@ from aiohttp import web
 
 from calliope.observability import metrics
 from calliope_call_worker.plan import CallPlan
-from calliope_call_worker.providers.telephony.base import MediaCodec, MediaEvent, MediaStarted
+from calliope_call_worker.providers.telephony.base import MediaCodec, MediaEvent, MediaFrame, MediaStarted
 from calliope_call_worker.settings import MediaSettings
 
 log = structlog.get_logger(__name__)
@@ -22,6 +22,9 @@ SEND_S: Final = 5.0
 CLOSE_S: Final = 1.0
 MAX_OUT: Final = 2_000  # messages; at 200 ms of audio each, far beyond the lead that a call allows itself
 POLICY_VIOLATION: Final = 1008
+EARLY_BYTES: Final = 8_000 * 5
+"""Of audio that overtook `start` so much is kept, the newest; an event of another kind counts like a frame."""
+_FRAME_BYTES: Final = 160
 _CLOSED: Final = {
     aiohttp.WSMsgType.CLOSE,
     aiohttp.WSMsgType.CLOSING,
@@ -43,6 +46,7 @@ class MediaSocket:
         self._codec = codec
         self._out: deque[str] = deque()
         self._wake = asyncio.Event()
+        self._early: deque[MediaEvent] = deque()
 
     def send_audio(self, payload: bytes) -> None:
         """Play after what was sent before. Raises: CarrierGoneError, when far too much waits."""
@@ -75,8 +79,24 @@ class MediaSocket:
             except (ConnectionError, TimeoutError, RuntimeError) as exc:
                 raise CarrierGoneError(f"writing to the carrier failed: {type(exc).__name__}") from exc
 
+    async def started(self) -> MediaStarted | None:
+        """The first event; None, when the socket is closed. What overtook it is received behind it."""
+        early: deque[MediaEvent] = deque()
+        waiting_bytes = 0
+        while (event := await self.receive()) is not None:
+            if isinstance(event, MediaStarted):
+                self._early = early
+                return event
+            early.append(event)
+            waiting_bytes += _weight(event)
+            while waiting_bytes > EARLY_BYTES:
+                waiting_bytes -= _weight(early.popleft())
+        return None
+
     async def receive(self) -> MediaEvent | None:
         """The next event; None, when the socket is closed. Malformed messages are skipped and counted."""
+        if self._early:
+            return self._early.popleft()
         while True:
             message = await self._socket.receive()
             if message.type is aiohttp.WSMsgType.TEXT:
@@ -146,7 +166,7 @@ class MediaEndpoint:
         )
         await socket.prepare(request)
         media = MediaSocket(socket, plan.carrier.codec())
-        started = await _first_event(media)
+        started = await _started(media)
         if started is None or not _may_enter(started, plan, request.match_info.get("token")):
             log.warning("media.refused", reason="no start" if started is None else "token", call_id=plan.call_id)
             await media.close(POLICY_VIOLATION)
@@ -159,13 +179,16 @@ class MediaEndpoint:
         return socket
 
 
-async def _first_event(media: MediaSocket) -> MediaStarted | None:
+async def _started(media: MediaSocket) -> MediaStarted | None:
     try:
         async with asyncio.timeout(START_S):
-            event = await media.receive()
+            return await media.started()
     except TimeoutError:
         return None
-    return event if isinstance(event, MediaStarted) else None
+
+
+def _weight(event: MediaEvent) -> int:
+    return len(event.audio) if isinstance(event, MediaFrame) else _FRAME_BYTES
 
 
 def _may_enter(started: MediaStarted, plan: CallPlan, in_path: str | None) -> bool:
