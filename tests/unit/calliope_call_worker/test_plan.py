@@ -17,12 +17,8 @@ from calliope_call_worker.settings import CarriersSettings, TelnyxSettings, Twil
 OURS, THEIRS = "+15550100", "+15550199"
 
 
-@pytest.mark.parametrize(
-    ("direction", "from_number", "to_number"),
-    [(Direction.INBOUND, THEIRS, OURS), (Direction.OUTBOUND, OURS, THEIRS)],
-)
-def test_a_model_is_told_whose_number_is_whose(direction: Direction, from_number: str, to_number: str) -> None:
-    plan = CallPlan(
+def a_plan(direction: Direction, from_number: str, to_number: str) -> CallPlan:
+    return CallPlan(
         call_id="call_1",
         organization_id="org_1",
         assistant_id="asst_1",
@@ -36,7 +32,36 @@ def test_a_model_is_told_whose_number_is_whose(direction: Direction, from_number
         carrier_call_id="CA1",
         token="t",
     )
+
+
+@pytest.mark.parametrize(
+    ("direction", "from_number", "to_number"),
+    [(Direction.INBOUND, THEIRS, OURS), (Direction.OUTBOUND, OURS, THEIRS)],
+)
+def test_a_model_is_told_whose_number_is_whose(direction: Direction, from_number: str, to_number: str) -> None:
+    plan = a_plan(direction, from_number, to_number)
     assert plan.facts == CallFacts("CA1", assistant_number=OURS, caller_number=THEIRS)
+
+
+@pytest.mark.parametrize(
+    ("direction", "from_number", "to_number", "shown"),
+    [
+        (Direction.INBOUND, "+15550100199", "+15550100100", None),
+        (Direction.INBOUND, "client:bob", "+15550100100", "+15550100100"),
+        (Direction.INBOUND, "sip:+15550100199@example.com", "+15550100100", "+15550100100"),
+        (Direction.INBOUND, "anonymous", "+15550100100", "+15550100100"),
+        (Direction.INBOUND, "+266696687", "+15550100100", "+15550100100"),
+        (Direction.INBOUND, "+7378742833", "+15550100100", "+15550100100"),
+        (Direction.INBOUND, "", "+15550100100", "+15550100100"),
+        (Direction.INBOUND, "client:bob", "sip:desk@example.com", None),
+        (Direction.OUTBOUND, "+15550100100", "+15550100199", "+15550100100"),
+        (Direction.OUTBOUND, "+15550100100", "client:bob", "+15550100100"),
+    ],
+)
+def test_who_is_connected_without_a_number_of_their_own_is_shown_with_ours(
+    direction: Direction, from_number: str, to_number: str, shown: str | None
+) -> None:
+    assert a_plan(direction, from_number, to_number).shown_number == shown
 
 
 @pytest.mark.parametrize("carrier", ["twilio", "telnyx"])

@@ -332,7 +332,7 @@ class Call:
                 plan.carrier_call_id,
                 to_number=destination,
                 after_url=self._parts.after_url,
-                caller_id=None,
+                caller_id=plan.shown_number,
             )
         except ProviderError as exc:
             self._transferring = False

@@ -15,6 +15,7 @@ from calliope.secrets import Opener
 from calliope_call_worker.conversation import Turn
 from calliope_call_worker.providers.llm.base import CallFacts, ToolCall, ToolResult
 from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount
+from calliope_call_worker.providers.telephony.caller_id import has_own_number
 from calliope_call_worker.settings import CarriersSettings
 
 
@@ -62,6 +63,17 @@ class CallPlan:
         numbers = (self.to_number, self.from_number)
         ours, theirs = numbers if self.direction is Direction.INBOUND else reversed(numbers)
         return CallFacts(self.carrier_call_id, assistant_number=ours, caller_number=theirs)
+
+    @property
+    def shown_number(self) -> str | None:
+        """Who is shown to those whom the caller is connected to; None: whom the carrier shows, which is the caller.
+
+        Ours for one without a telephone number, and for one whom we called: carriers refuse to show those.
+        """
+        facts = self.facts
+        if self.direction is Direction.INBOUND and has_own_number(facts.caller_number):
+            return None
+        return facts.assistant_number if has_own_number(facts.assistant_number) else None
 
     @property
     def tools_unknown(self) -> dict[tuple[int, str], str]:

@@ -46,6 +46,8 @@ class CallerSide(ABC):
     answered_at_s: float | None = None
     ended_at_s: float | None = None
     dials: list[dict[str, str]] = field(default_factory=list)
+    shown_numbers: list[str] = field(default_factory=list)
+    """Whom those saw calling who were dialled."""
     clears_ms: list[float] = field(default_factory=list)
     clears_at_s: list[float] = field(default_factory=list)
     exchanges: list[Exchange] = field(default_factory=list)
@@ -93,6 +95,7 @@ class CallerSide(ABC):
             "streams": self.streams,
             "first_audio_ms": self.first_audio_ms,
             "dials": self.dials,
+            "shown_numbers": self.shown_numbers,
             "steps": [asdict(step) for step in self.person.caller.outcomes],
             "lines": [line.told() for line in self.person.lines],
             "heard_words": [asdict(word) for word in self.person.heard],

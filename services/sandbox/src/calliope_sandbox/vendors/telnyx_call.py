@@ -207,6 +207,7 @@ class TelnyxCall(CallerSide):
         number = str(body["to"])
         outcome = self.dialled.get(number, "completed")
         self.dials.append({"number": number, "outcome": outcome})
+        self.shown_numbers.append(str(body.get("from", self.called_number)))
         self.tell({"type": "dial", "number": number, "outcome": outcome})
         leg = {
             "call_control_id": "v3:" + secrets.token_urlsafe(32),

@@ -170,6 +170,11 @@ class PhoneCall(CallerSide):
 
     async def _dial(self, session: aiohttp.ClientSession, verb: words.Verb) -> list[words.Verb] | None:
         outcome = self.dialled.get(verb.text, "completed")
+        shown = verb.attributes.get("callerId", self.caller_number)
+        self.shown_numbers.append(shown)
+        if not shown.startswith("+"):
+            self.problems.append(f"13214: {shown} is no caller ID")
+            outcome = "failed"
         self.dials.append({"number": verb.text, "outcome": outcome})
         self.tell({"type": "dial", "number": verb.text, "outcome": outcome})
         await self._pause(TALK_MS / 1_000)
