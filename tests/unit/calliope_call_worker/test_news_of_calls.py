@@ -124,8 +124,8 @@ class World:
     async def take(self, *_: str) -> None:
         """See `Leases`."""
 
-    async def perform(self, *_: Any) -> None:
-        """See `CarrierCommands`."""
+    async def perform(self, *_: Any) -> bool:
+        return True
 
     async def start(self, plan: CallPlan, _: Any) -> None:
         self.live.register(Running(plan))

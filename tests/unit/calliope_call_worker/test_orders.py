@@ -82,6 +82,8 @@ class Bench:
     up: bool = True
     start_fails: StageError | None = None
     order_fails: ProviderError | None = None
+    call_over: bool = False
+    ended: list[str] = field(default_factory=list)
     failed: list[tuple[str, Failure, str]] = field(default_factory=list)
     refused: list[CallRefused] = field(default_factory=list)
     facts: tuple[Event, ...] = ()
@@ -95,7 +97,9 @@ class Bench:
             settings=self.settings,
             worker_id="w1",
             carriers={"telnyx": Telnyx()},
-            orders=CarrierOrders({"telnyx": self}, lambda work, _: self._tasks.append(work), self.order_failed),
+            orders=CarrierOrders(
+                {"telnyx": self}, lambda work, _: self._tasks.append(work), self.order_failed, self.ended.append
+            ),
             directory=self,
             journals=self,
             leases=self,
@@ -181,12 +185,13 @@ class Bench:
     def drop(self, call_id: str) -> None:
         """See `Leases`."""
 
-    async def perform(self, account: CarrierAccount, carrier_call_id: str, action: CarrierAction) -> None:
+    async def perform(self, account: CarrierAccount, carrier_call_id: str, action: CarrierAction) -> bool:
         """See `CarrierCommands`."""
         assert (account.secret, carrier_call_id) == ("KEY1", "v3:a")
         if self.order_fails is not None:
             raise self.order_fails
         self.ordered.append(action)
+        return not self.call_over
 
     def order_failed(self, call_id: str, error: ProviderError, action: str) -> None:
         """See `orders.OnFailure`."""
@@ -214,6 +219,15 @@ async def test_a_command_that_the_carrier_refuses_is_a_problem_of_its_call() -> 
     await bench.hears(an_event("call.initiated"))
     (plan,) = bench.started
     assert bench.failed == [(plan.call_id, Failure.KEY, "the command 'answer' was not carried out")]
+
+
+async def test_a_call_whose_end_was_told_before_its_beginning_ends_when_it_is_answered() -> None:
+    bench = Bench(call_over=True)
+    assert await bench.hears(an_event("call.hangup", hangup_cause="originator_cancel")) == 200
+    assert (bench.names, bench.ended) == ([], [])
+    await bench.hears(an_event("call.initiated"))
+    (plan,) = bench.started
+    assert (bench.names, bench.ended, bench.failed) == (["answer"], [plan.call_id], [])
 
 
 async def test_a_repeated_hook_never_refuses_the_call_that_another_worker_answers() -> None:

@@ -61,12 +61,34 @@ async def test_a_command_that_was_not_taken_is_sent_again_as_it_was(trouble: int
     assert first["target_leg_client_state"] == state(call_id="call_1", transfer_of="v3:a")
 
 
+@pytest.mark.parametrize(("shown", "sent"), [(None, {}), ("+15550100170", {"from": "+15550100170"})])
+async def test_who_is_shown_is_said_where_it_is_not_the_carriers_choice(
+    shown: str | None, sent: dict[str, str]
+) -> None:
+    telnyx = FakeTelnyx((200, OK))
+    async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
+        await TelnyxApi(session, url).transfer(ACCOUNT, "v3:a", to_number="+1", after_url=AFTER, caller_id=shown)
+    assert {name: value for name, value in telnyx.bodies[0].items() if name == "from"} == sent
+
+
 @pytest.mark.parametrize(("status", "code"), [(422, "90018"), (422, "90015"), (404, "10005")])
 async def test_a_call_that_is_over_needs_no_hanging_up(status: int, code: str) -> None:
     telnyx = FakeTelnyx((status, refusal(code)))
     async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
         await TelnyxApi(session, url).hang_up(ACCOUNT, "v3:a")
     assert len(telnyx.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "done"),
+    [(200, OK, True), (422, refusal("90018"), False), (422, refusal("90015"), True), (404, refusal("10005"), True)],
+    ids=["done", "over", "unknown", "not found"],
+)
+async def test_only_a_call_that_telnyx_says_is_over_is_over(status: int, answer: dict[str, Any], done: bool) -> None:
+    """One that it does not know may be another account's: that is no end, and its media says so."""
+    telnyx = FakeTelnyx((status, answer))
+    async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
+        assert await TelnyxApi(session, url).perform(ACCOUNT, "v3:a", command("answer", {}, "token")) is done
 
 
 @pytest.mark.parametrize(

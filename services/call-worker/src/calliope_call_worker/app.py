@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from calliope import egress, garbage
-from calliope.contracts.calls import Stage
+from calliope.contracts.calls import EndReason, Stage
 from calliope.contracts.workers import WorkerDescription
 from calliope.ids import new_id
 from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
@@ -96,7 +96,7 @@ class Worker:
                 settings=settings,
                 worker_id=self.worker_id,
                 carriers={"twilio": Twilio(), "telnyx": Telnyx()},
-                orders=CarrierOrders({"telnyx": telnyx}, self._spawn, self._order_failed),
+                orders=CarrierOrders({"telnyx": telnyx}, self._spawn, self._order_failed, self._line_over),
                 directory=KeepingDirectory(directory, self.pins),
                 journals=journals,
                 leases=self.leases,
@@ -236,6 +236,11 @@ class Worker:
         call = self.live.get(call_id)
         if isinstance(call, Call) and not call.ending:
             call.provider_failed(Stage.CARRIER, error, action)
+
+    def _line_over(self, call_id: str) -> None:
+        call = self.live.get(call_id)
+        if call is not None and not call.ending:
+            call.line_ended(EndReason.CALLER_HUNG_UP, "")
 
     def _waiting(self, call_id: str) -> WaitingCall | None:
         call = self.live.get(call_id)

@@ -25,17 +25,24 @@ log = structlog.get_logger(__name__)
 Spawn = Callable[[Coroutine[Any, Any, Any], str], Any]
 OnFailure = Callable[[str, ProviderError, str], None]
 """Told the call's id, what failed, and what that means."""
+OnOver = Callable[[str], None]
+"""Told the id of a call that the carrier says is over: the news of its end came before its beginning, or never."""
 
 
 class CarrierOrders:
     """`commands` holds the carriers that act on commands; the others act on the answer itself."""
 
     def __init__(
-        self, commands: Mapping[str, CarrierCommands], spawn: Spawn, on_failure: OnFailure | None = None
+        self,
+        commands: Mapping[str, CarrierCommands],
+        spawn: Spawn,
+        on_failure: OnFailure | None = None,
+        on_over: OnOver | None = None,
     ) -> None:
         self._commands = commands
         self._spawn = spawn
         self._on_failure = on_failure
+        self._on_over = on_over
 
     def follow(self, plan: CallPlan, answer: CarrierAnswer) -> CarrierResponse:
         """The answer to a hook of this call; its action is on its way."""
@@ -77,7 +84,10 @@ class CarrierOrders:
     ) -> None:
         """A call whose answer fails gets no media, and ends so; its problems say why."""
         try:
-            await self._commands[carrier].perform(account, carrier_call_id, action)
+            if not await self._commands[carrier].perform(account, carrier_call_id, action) and call_id is not None:
+                log.info("carrier.call_over", carrier=carrier, order=action.name, call_id=call_id)
+                if self._on_over is not None:
+                    self._on_over(call_id)
         except ProviderError as exc:
             log.warning("carrier.order_failed", carrier=carrier, order=action.name, error=str(exc))
             if call_id is not None and self._on_failure is not None:

@@ -185,8 +185,8 @@ class Carrier(Protocol):
 class CarrierCommands(Protocol):
     """A carrier that acts on commands and not on answers. Every method has a deadline. Raises: ProviderError."""
 
-    async def perform(self, account: CarrierAccount, carrier_call_id: str, action: CarrierAction) -> None:
-        """Give the command; for a call that is over already nothing happens."""
+    async def perform(self, account: CarrierAccount, carrier_call_id: str, action: CarrierAction) -> bool:
+        """Give the command. False: nothing happened, as the call is over already."""
 
     async def still_up(self, account: CarrierAccount, carrier_call_id: str) -> bool:
         """Whether the call outlived its media; asked a moment later, as that news overtakes the one of its end."""

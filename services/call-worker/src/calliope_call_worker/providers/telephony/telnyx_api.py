@@ -20,7 +20,10 @@ NAME: Final = "telnyx"
 TRIES: Final = 2  # "resend the identical command"; `command_id` keeps it one
 SETTLE_S: Final = 0.25
 RING_S: Final = 30
-_GONE: Final = {"90018", "90015"}  # the call ended already; no such call
+_ENDED: Final = "90018"  # the call ended already
+_UNKNOWN: Final = "90015"  # no such call; also one of another account
+_OVER: Final[dict[str, Any]] = {}
+"""In the place of an answer about a call that ended."""
 _AGAIN: Final = {Failure.DEADLINE, Failure.DROPPED, Failure.ERROR, Failure.RATE_LIMITED}
 _COMMANDS: Final = uuid.UUID("6f1c3b8e-3f0e-4f0b-9a53-0d3c6f2b7a11")
 
@@ -60,10 +63,11 @@ class TelnyxApi:
             body["from"] = caller_id
         await self.perform(account, carrier_call_id, CarrierAction("transfer", body, str(uuid.uuid4())))
 
-    async def perform(self, account: CarrierAccount, carrier_call_id: str, action: CarrierAction) -> None:
+    async def perform(self, account: CarrierAccount, carrier_call_id: str, action: CarrierAction) -> bool:
         """See `CarrierCommands`."""
         path = f"{_call(carrier_call_id)}/actions/{action.name}"
-        await self._tried(account, "POST", path, {**action.body, "command_id": action.command_id})
+        answer = await self._tried(account, "POST", path, {**action.body, "command_id": action.command_id})
+        return answer is not _OVER
 
     async def still_up(self, account: CarrierAccount, carrier_call_id: str) -> bool:
         """See `CarrierCommands`."""
@@ -99,7 +103,10 @@ class TelnyxApi:
         if response.status < 300:
             return answer
         errors = [error for error in answer.get("errors") or () if isinstance(error, dict)]
-        if response.status == 404 or any(str(error.get("code")) in _GONE for error in errors):
+        codes = {str(error.get("code")) for error in errors}
+        if _ENDED in codes:
+            return _OVER
+        if response.status == 404 or _UNKNOWN in codes:
             return {}
         detail = ", ".join(f"{error.get('code')} {error.get('title', '')}" for error in errors)
         raise ProviderError(NAME, failure_of_status(response.status), f"{response.status} {detail}".strip())
