@@ -1,5 +1,7 @@
 """Arguments of tool calls: checked, or words for the model."""
 
+from typing import Any
+
 import pytest
 
 from calliope_call_worker.tools.arguments import parse
@@ -13,11 +15,33 @@ def test_good_arguments_are_an_object() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        ("null", {}),
+        ('""', {}),
+        ("  ", {}),
+        ('" "', {}),
+        ('"null"', {}),
+        ('"{\\"people\\": 2}"', {"people": 2}),
+        ('{"note": "two\nlines"}', {"note": "two\nlines"}),
+        ('{"note": "\\ud83d"}', {"note": "\ufffd"}),
+        ('{"note": "\\ud83d\\ude00"}', {"note": "😀"}),
+    ],
+)
+def test_what_can_mean_only_one_object_is_that(arguments: str, meant: dict[str, Any]) -> None:
+    assert parse(arguments, {"type": "object"}) == meant
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ("{", "not JSON"),
         ('{"people": "' + "2" * 20_000 + '"}', "longer than 16384"),
         ("[]", "must be a JSON object"),
+        ("7", "must be a JSON object"),
+        ('"[1]"', "must be a JSON object"),
+        ('"friday"', "not JSON"),
+        ('{"people": NaN}', "not JSON"),
         ("{}", "'people' is a required property"),
         ('{"people": "two"}', "people: 'two' is not of type 'integer'"),
     ],

@@ -91,3 +91,15 @@ def test_old_turns_are_forgotten_whole() -> None:
     assert isinstance(kept[0], UserMessage)
     assert kept[-2] == UserMessage("9 " * 10)
     assert sum(len(message.text) for message in kept if not isinstance(message, ToolResult)) <= 100
+
+
+def test_two_calls_never_share_an_id_whatever_the_model_gave_them() -> None:
+    """Effect, result and idempotency key are found by it."""
+    reply = a_reply()
+    ids = []
+    for written in ("t1", "t2", "t1", "", ""):
+        call = reply.with_own_id(ToolCall(written, "lookup", "{}"))
+        reply.rounds[-1].calls.append(call)
+        ids.append(call.id)
+    assert ids[1] == "t2"
+    assert len({CALL.id, *ids}) == 6

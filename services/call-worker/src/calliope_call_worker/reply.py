@@ -1,7 +1,7 @@
 """One reply of the assistant: what it answers, what was said of it, when; and the turn that it becomes. Pure."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from calliope.contracts.calls import TurnCommitted, TurnKind, TurnTimings, TurnUsage
@@ -111,6 +111,11 @@ class Reply:
     def resume(self, done: Sequence[tuple[ToolCall, ToolResult]]) -> None:
         """Another worker began this turn: the model goes on behind what its tools had done there."""
         self.rounds.insert(0, Round(calls=[call for call, _ in done], results=[result for _, result in done]))
+
+    def with_own_id(self, call: ToolCall) -> ToolCall:
+        """The call, with an id that no other of this reply has: its effect and its result are found by it."""
+        used = {other.id for part in self.rounds for other in part.calls}
+        return call if call.id and call.id not in used else replace(call, id=f"{call.id or 'call'}_{len(used) + 1}")
 
     @property
     def user_text(self) -> str:

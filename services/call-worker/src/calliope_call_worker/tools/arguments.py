@@ -2,10 +2,11 @@
 
 from typing import Any, Final
 
-import orjson
 from jsonschema.validators import validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
+
+from calliope_call_worker.providers.llm.lenient import read_arguments
 
 MAX_CHARACTERS: Final = 16_384  # checking and journalling them must not take long while callers wait
 
@@ -15,8 +16,8 @@ def parse(arguments: str, schema: dict[str, Any]) -> dict[str, Any]:
     if len(arguments) > MAX_CHARACTERS:
         raise ValueError(f"the arguments are longer than {MAX_CHARACTERS} characters")
     try:
-        value = orjson.loads(arguments or "{}")
-    except orjson.JSONDecodeError as exc:
+        value = read_arguments(arguments)
+    except ValueError as exc:
         raise ValueError("the arguments are not JSON") from exc
     if not isinstance(value, dict):
         raise ValueError("the arguments must be a JSON object")  # noqa: TRY004 - the model sent it, not our code

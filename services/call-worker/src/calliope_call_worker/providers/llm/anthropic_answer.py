@@ -33,8 +33,9 @@ class MessagesAnswer:
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
-        self._calls: dict[int, _Block] = {}
-        self._answered_by_tool: int | None = None
+        self._calls: list[_Block] = []
+        self._open: dict[int, _Block] = {}
+        self._answered_by_tool: _Block | None = None
         self._reason = ""
         self._usage: dict[str, Any] = {}
         self.over = False
@@ -43,15 +44,15 @@ class MessagesAnswer:
         """See `Answer`. Events of unknown types are skipped, as the vendor asks."""
         try:
             return self._read(chunk)
-        except (AttributeError, TypeError, KeyError, ValueError) as exc:
+        except (AttributeError, TypeError, LookupError, ValueError) as exc:
             raise ProviderError(self._provider, Failure.MALFORMED, "an event could not be read") from exc
 
     def ended(self) -> tuple[LlmEvent, ...]:
         """See `Answer`. Usage is cumulative: the last that was told."""
         calls = tuple(
             ToolCall(call.id, call.name, call.arguments.strip() or "{}")
-            for index, call in sorted(self._calls.items())
-            if index != self._answered_by_tool
+            for call in self._calls
+            if call is not self._answered_by_tool
         )
         reason = "tool_calls" if calls else "stop" if self._answered_by_tool is not None else self._reason
         return (*calls, Finished(reason or "stop", self._input_tokens(), self._count("output_tokens")))
@@ -76,9 +77,11 @@ class MessagesAnswer:
     def _start(self, index: int, block: dict[str, Any]) -> LlmEvent | None:
         if block["type"] == "tool_use":
             begun = block.get("input")
-            self._calls[index] = _Block(block["id"], block["name"], orjson.dumps(begun).decode() if begun else "")
-            if block["name"] == ANSWER_TOOL:
-                self._answered_by_tool = index
+            call = _Block(str(block["id"]), str(block["name"]), orjson.dumps(begun).decode() if begun else "")
+            self._calls.append(call)
+            self._open[index] = call  # some begin every block with the same index
+            if call.name == ANSWER_TOOL:
+                self._answered_by_tool = call
             return Progress()
         text = block.get("text") if block["type"] == "text" else None
         return TextDelta(text) if text else None
@@ -89,9 +92,10 @@ class MessagesAnswer:
         if delta["type"] != "input_json_delta":
             return None  # thinking, its signature, citations: never spoken
         more = delta["partial_json"]
-        if index == self._answered_by_tool:
+        call = self._open[index] if index in self._open else self._calls[-1]
+        if call is self._answered_by_tool:
             return TextDelta(more) if more else None
-        self._calls[index].arguments += more
+        call.arguments += more
         return Progress()
 
     def _stopped(self, delta: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Reads the chunks of Gemini's own API into our events, and its errors into our classes. Pure."""
 
+import json
 import re
 import uuid
 from typing import Any, Final
@@ -99,8 +100,8 @@ class ContentAnswer:
 
 def _tool_call(call: dict[str, Any], signature: str | None) -> ToolCall:
     opaque = orjson.dumps({"google": {"thought_signature": signature}}).decode() if signature else None
-    arguments = orjson.dumps(call.get("args") or {}).decode()
-    return ToolCall(call.get("id") or f"call_{uuid.uuid4().hex[:24]}", call["name"], arguments, opaque)
+    arguments = json.dumps(call.get("args") or {}, separators=(",", ":"), ensure_ascii=False)
+    return ToolCall(str(call.get("id") or f"call_{uuid.uuid4().hex[:24]}"), str(call["name"]), arguments, opaque)
 
 
 def refusal(provider: str, status: int, body: Any, retry_after_s: float | None) -> ProviderError:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-import orjson
+from calliope_call_worker.providers.llm.lenient import read_json
 
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 
@@ -59,8 +59,8 @@ class SseReader:
             if not self._joined and not line.startswith((b"{", b"[")):
                 return  # a comment, an event name, an id
         try:
-            values.append(orjson.loads(self._joined + line))
-        except orjson.JSONDecodeError:
+            values.append(read_json(self._joined + line))
+        except ValueError:
             self._joined += line + b"\n"
             if len(self._joined) > MAX_LINE_BYTES:
                 raise SseError("data that is not JSON") from None
