@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.llm.base import (
     AssistantMessage,
     LlmRequest,
@@ -137,7 +138,23 @@ async def test_no_history_of_a_real_call_is_refused(
     assert text_of(await answer_of(bench.model(vendor), ask(*messages))) == "Fine."
 
 
-@every_vendor
+@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
+@pytest.mark.parametrize(
+    "arguments", ['{"day": "fri', "null", '""', "[1]", "7", '"{\\"day\\": 1}"', '{"x": "\\ud83d"}', "\ud83d"]
+)
+@pytest.mark.parametrize(("name", "id_"), [("book", "c1"), ("book a table!", ""), ("9" * 200, "c 1/é"), ("", " ")])
+async def test_what_a_model_wrote_badly_is_taken_back_by_every_vendor(
+    bench: Bench, vendor: Vendor, arguments: str, name: str, id_: str
+) -> None:
+    bench.sandbox.knobs.turn({vendor.twin: {"reads_old_calls": True}})
+    bench.script({"say": "Once more, please."})
+    call = ToolCall(id_, name, arguments)
+    messages = (UserMessage("A table."), AssistantMessage("", (call, call)), ToolResult(id_, name, "not JSON"))
+    assert text_of(await answer_of(bench.model(vendor), LlmRequest("", messages))) == "Once more, please."
+    assert "not JSON" in json.dumps(bench.records()[-1]["request"])
+
+
+@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
 async def test_ids_that_servers_repeat_or_spell_in_their_own_way_are_taken(bench: Bench, vendor: Vendor) -> None:
     call, bad = ToolCall("functions.book:0", "book", '{"n": 1}'), ToolCall("functions.book:0", "book", "{not json")
     turn = (UserMessage("Book."), AssistantMessage("", (call, bad)), ToolResult(call.id, "book", "first"))
@@ -158,3 +175,24 @@ async def test_geminis_signature_comes_back_with_its_call_and_stands_in_for_othe
     assert own[0]["thoughtSignature"] not in {None, FOREIGN_CALL}
     assert foreign[0]["thoughtSignature"] == FOREIGN_CALL
     assert "thoughtSignature" not in own[1] | foreign[1]
+
+
+@every_vendor
+async def test_one_refused_tool_call_is_asked_once_more_and_the_next_turn_is_asked_too(
+    bench: Bench, vendor: Vendor
+) -> None:
+    refused = {"status": 400, "code": "tool_use_failed", "message": "Failed to call a function."}
+    bench.script({"fail": refused, "times": 3}, {"say": "For four, gladly."})
+    reports: list[str] = []
+    link = Link(bench.model(vendor), Breaker(3, 10.0))
+    chain = LlmChain([link], ThinkingSettings(), lambda error, _: reports.append(error.reason))
+
+    async def said() -> str:
+        async with chain.stream(ask(UserMessage("Four people.")), str) as events:
+            return text_of([event async for event in events])
+
+    with pytest.raises(ProviderError):
+        await said()
+    assert not chain.hopeless
+    assert await said() == "For four, gladly."
+    assert reports == ["malformed"] * 3

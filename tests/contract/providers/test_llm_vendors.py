@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,6 +54,31 @@ async def test_a_whole_answer_is_text_and_one_end_with_its_tokens(bench: Bench, 
 async def test_other_scripts_survive_writes_that_cut_characters(bench: Bench, vendor: Vendor, say: str) -> None:
     bench.script({"say": say, "variants": ["split_utf8", "crlf"]})
     assert text_of(await answer_of(bench.model(vendor), ASKED)) == say
+
+
+@every_vendor
+@pytest.mark.parametrize("say", ["Great 😀 see you at nine.", "😀👋🏽 hi", "Bye 👋"])
+async def test_half_a_character_a_piece_costs_nothing(bench: Bench, vendor: Vendor, say: str) -> None:
+    bench.script({"say": say, "variants": ["half_characters"]})
+    assert text_of(await answer_of(bench.model(vendor), ASKED)) == say
+
+
+REFUSED_OPTIONS = {"anthropic": ["stop_sequences", "thinking"], "gemini": ["temperature", "thinkingConfig"]}
+
+
+@every_vendor
+async def test_what_is_refused_by_name_is_left_out_and_remembered(bench: Bench, vendor: Vendor) -> None:
+    names = REFUSED_OPTIONS.get(vendor.twin, ["max_tokens", "temperature", "stream_options", "reasoning_effort"])
+    bench.sandbox.knobs.turn({vendor.twin: {"refused_options": names}})
+    bench.script({"say": "Hello."})
+    model = bench.model(vendor)
+    request = replace(ASKED, stop=("END",), temperature=0.4, tools=())
+    for _ in range(2):
+        assert text_of(await answer_of(model, request)) == "Hello."
+    first, second = (record["request"] for record in bench.records())
+    assert first == second
+    assert not {*names} & {*first, *(first.get("generationConfig") or {})}
+    assert "max_completion_tokens" in first or vendor.twin in REFUSED_OPTIONS
 
 
 @every_vendor
@@ -131,7 +157,10 @@ async def test_a_tool_without_arguments_gets_an_empty_object(bench: Bench, vendo
 
 
 SLOPPY = [
-    *[("openai", one) for one in ("no_index", "same_index", "whole_call", "one_chunk", "object_arguments", "no_id")],
+    *[
+        ("openai", one)
+        for one in ("two_ids", "no_index", "same_index", "whole_call", "one_chunk", "object_arguments", "no_id")
+    ],
     *[("openai", one) for one in ("empty_finish", "stop_finish", "no_done", "usage_everywhere", "reasoning")],
     *[("openai", one) for one in ("null_delta", "comments", "crlf", "split_utf8", "no_usage", "x_groq")],
     *[("anthropic", one) for one in ("thinking", "pings", "unknown_events", "whole_call", "crlf", "split_utf8")],

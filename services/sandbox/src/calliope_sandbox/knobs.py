@@ -38,6 +38,8 @@ class LlmKnobs:
     per_token_ms: float = 5.0
     variants: tuple[str, ...] = ()
     rate_limit_headers: bool = True
+    refused_options: tuple[str, ...] = ()  # parameters that it refuses by name, such as temperature
+    reads_old_calls: bool = False  # refuses a conversation whose earlier calls hold no JSON object, as vLLM does
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from calliope_call_worker.providers.llm.breaker import Breakers
 from calliope_call_worker.providers.llm.call_shaped import CallShapedChat
 from calliope_call_worker.providers.llm.chain import Link, LlmChain
 from calliope_call_worker.providers.llm.gemini import Gemini
+from calliope_call_worker.providers.llm.omissions import Omissions
 from calliope_call_worker.providers.llm.openai import OpenAiChat
 from calliope_call_worker.providers.probe import ProbedModel, ProbedVoice
 from calliope_call_worker.providers.settings import ModelSettings, ProvidersSettings, ThinkingSettings
@@ -81,7 +82,9 @@ VOICES: Final[Mapping[TtsProvider, VoiceVendor[Any]]] = {
 class MakeModel(Protocol):
     """An adapter's constructor."""
 
-    def __call__(self, session: aiohttp.ClientSession, /, *, url: str, model: str, api_key: str) -> ProbedModel:
+    def __call__(
+        self, session: aiohttp.ClientSession, /, *, url: str, model: str, api_key: str, omissions: Omissions
+    ) -> ProbedModel:
         """The model at this address; nothing is connected yet."""
 
 
@@ -128,6 +131,7 @@ class Providers:
         self._settings = settings
         self._session = session
         self._guarded = guarded
+        self._omissions = Omissions()
         thinking = settings.thinking
         self._breakers = Breakers(failures_to_open=thinking.breaker_failures, cool_down_s=thinking.breaker_cool_down_s)
 
@@ -213,7 +217,7 @@ class Providers:
                 model = settings.model_for(config.model)
             # the installation's key goes to no address that a developer gave
             key = _key(provider, config.api_key, settings.api_key if config.base_url is None else None)
-        return make(session, url=url, model=model, api_key=key), (key, url)
+        return make(session, url=url, model=model, api_key=key, omissions=self._omissions), (key, url)
 
     def voice(self, spec: Voice) -> ProbedVoice:
         """One voice. Raises: ProviderError."""

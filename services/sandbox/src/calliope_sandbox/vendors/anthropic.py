@@ -19,6 +19,7 @@ from calliope_sandbox.vendors.anthropic_checks import (
     no_such_model,
     refuse_body,
     refuse_key,
+    refuse_options,
     refuse_version,
 )
 from calliope_sandbox.vendors.anthropic_wire import Stream, failed_body, whole
@@ -46,6 +47,7 @@ class Messages:
     def refuse(self, request: web.Request, body: Any, knobs: LlmKnobs) -> Refusal | None:
         """See `Dialect`."""
         refusal = refuse_key(request.headers, knobs.rejected_keys)
+        refusal = refusal or refuse_options(body, knobs.refused_options)
         return refusal or refuse_body(body, request.headers.get("anthropic-version"))
 
     def conversation(self, request: web.Request, body: _Json) -> Conversation:

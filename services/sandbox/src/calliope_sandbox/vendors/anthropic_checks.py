@@ -50,6 +50,12 @@ def no_such_model(model: str) -> Refusal:
     return Refusal(404, error_body(f"model: {model}", "not_found_error"))
 
 
+def refuse_options(body: Any, names: tuple[str, ...]) -> Refusal | None:
+    """400 that names the first of these parameters which is there."""
+    name = next((name for name in names if isinstance(body, dict) and name in body), None)
+    return None if name is None else _bad(f"{name}: is not supported on this model")
+
+
 def refuse_body(body: Any, version: str | None) -> Refusal | None:
     """400 or 404 for what the API does not take."""
     if version not in _VERSIONS:

@@ -15,6 +15,7 @@ VARIANTS = {
     "unknown_events": "events and deltas of types that nobody knows yet",
     "whole_call": "arguments in one delta",
     "crlf": "lines end in CR LF",
+    "half_characters": "a picture comes in two pieces of the text, half a character each",
     "split_utf8": "writes cut inside characters and lines",
 }
 _KINDS = {

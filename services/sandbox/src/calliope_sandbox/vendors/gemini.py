@@ -12,7 +12,7 @@ from calliope_sandbox.conversations import Conversation, from_contents_body
 from calliope_sandbox.endpoints import ASK, QUESTION, Endpoint, serve
 from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import LlmKnobs
-from calliope_sandbox.vendors.gemini_checks import no_such_model, refuse_body, refuse_key, signs
+from calliope_sandbox.vendors.gemini_checks import no_such_model, refuse_body, refuse_key, refuse_options, signs
 from calliope_sandbox.vendors.gemini_wire import Stream, failed_body, whole
 from calliope_sandbox.vendors.host import Host
 from calliope_sandbox.vendors.model_twin import ModelTwin, Wire, described, error
@@ -37,7 +37,9 @@ class GenerateContent:
 
     def refuse(self, request: web.Request, body: Any, knobs: LlmKnobs) -> Refusal | None:
         """See `Dialect`."""
-        return refuse_key(self.key(request), knobs.rejected_keys) or refuse_body(body, request.match_info["model"])
+        refusal = refuse_key(self.key(request), knobs.rejected_keys)
+        refusal = refusal or refuse_options(body, knobs.refused_options)
+        return refusal or refuse_body(body, request.match_info["model"])
 
     def conversation(self, request: web.Request, body: _Json) -> Conversation:
         """See `Dialect`."""

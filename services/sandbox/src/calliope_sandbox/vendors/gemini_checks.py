@@ -44,6 +44,13 @@ def no_such_model(model: str) -> Refusal:
     return Refusal(404, error_body(404, text))
 
 
+def refuse_options(body: Any, names: tuple[str, ...]) -> Refusal | None:
+    """400 that names the first of these parameters of the generation config which is there."""
+    config = (body.get("generationConfig") or {}) if isinstance(body, dict) else {}
+    name = next((name for name in names if name in config), None)
+    return None if name is None else _bad(f'Invalid JSON payload received. Unknown name "{name}": Cannot find field.')
+
+
 def refuse_body(body: Any, model: str) -> Refusal | None:
     """400 or 404 for what the API does not take."""
     if not isinstance(body, dict):

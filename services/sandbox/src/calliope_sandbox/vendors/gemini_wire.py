@@ -15,6 +15,7 @@ VARIANTS = {
     "no_parts": "the last chunk has a content without parts",
     "no_call_id": "calls without an id",
     "crlf": "lines end in CR LF",
+    "half_characters": "a picture comes in two pieces of the text, half a character each",
     "split_utf8": "writes cut inside characters and lines",
 }
 BLOCK = "block:"

@@ -1,6 +1,7 @@
 """What the twins of language models share: scripted answers, streamed word by word at a set pace, under faults."""
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -155,6 +156,8 @@ class ModelTwin:
         entry["status"] = 200
         try:
             async for data in _written(wire, reply, when, entry):
+                if "half_characters" in variants:
+                    data = _halved(data)
                 for piece in _pieces(data, split="split_utf8" in variants):
                     await out.write(piece)
             await response.write_eof()
@@ -243,6 +246,23 @@ async def _written(wire: Wire, reply: Reply, when: Pace, entry: _Json) -> AsyncI
 def _pieces(data: bytes, *, split: bool) -> list[bytes]:
     """One write, or several that cut lines and characters."""
     return [data[at : at + 7] for at in range(0, len(data), 7)] if split else [data]
+
+
+def _halved(data: bytes) -> bytes:
+    """The events of a write, those with a picture in two, half of it in each."""
+    lines = []
+    for line in data.split(b"\n"):
+        text = line.decode()
+        at = next((number for number, char in enumerate(text) if ord(char) > 0xFFFF), None)
+        if at is None:
+            lines.append(line)
+            continue
+        high, low = json.dumps(text[at]).strip('"')[:6], json.dumps(text[at]).strip('"')[6:]
+        before, behind = text[:at], text[at + 1 :]
+        quote = before.rindex('"')
+        halves = (before + high + behind[behind.index('"') :], before[: quote + 1] + low + behind)
+        lines.append("\n\n".join(halves).encode())
+    return b"\n".join(lines)
 
 
 async def _until(at_s: float) -> None:

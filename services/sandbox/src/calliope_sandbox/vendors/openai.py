@@ -15,7 +15,13 @@ from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import LlmKnobs
 from calliope_sandbox.vendors.host import Host
 from calliope_sandbox.vendors.model_twin import ModelTwin, Wire, described, error
-from calliope_sandbox.vendors.openai_checks import no_such_model, refuse_body, refuse_key
+from calliope_sandbox.vendors.openai_checks import (
+    no_such_model,
+    refuse_body,
+    refuse_key,
+    refuse_old_calls,
+    refuse_options,
+)
 from calliope_sandbox.vendors.openai_wire import Stream, failed_body, whole
 from calliope_sandbox.vendors.replies import Limits, Refusal, Reply
 from calliope_sandbox.vendors.rest import MISSING
@@ -44,6 +50,9 @@ class ChatCompletions:
     def refuse(self, request: web.Request, body: Any, knobs: LlmKnobs) -> Refusal | None:
         """See `Dialect`."""
         refusal = refuse_key(request.headers.get("Authorization"), knobs.rejected_keys)
+        refusal = refusal or refuse_options(body, knobs.refused_options)
+        if refusal is None and knobs.reads_old_calls:
+            refusal = refuse_old_calls(body)
         return refusal or refuse_body(body, vendor=self.vendor)
 
     def conversation(self, request: web.Request, body: _Json) -> Conversation:

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+import orjson
+
 from calliope_sandbox.vendors.openai_wire import error_body
 from calliope_sandbox.vendors.replies import Refusal
 from calliope_sandbox.vendors.rest import MISSING
@@ -28,6 +30,29 @@ def no_such_model(model: str) -> Refusal:
     """404 for a model that does not exist, or not for this key."""
     text = f"The model `{model}` does not exist or you do not have access to it."
     return Refusal(404, error_body(text, "invalid_request_error", code="model_not_found"))
+
+
+def refuse_options(body: Any, names: tuple[str, ...]) -> Refusal | None:
+    """400 that names the first of these parameters which is there."""
+    name = next((name for name in names if isinstance(body, dict) and name in body), None)
+    if name is None:
+        return None
+    text = f"Unsupported parameter: '{name}' is not supported with this model."
+    return _bad(text, name, "unsupported_parameter")
+
+
+def refuse_old_calls(body: Any) -> Refusal | None:
+    """400 for an earlier tool call whose arguments are not the text of a JSON object, as servers say that read them."""
+    messages = body.get("messages") if isinstance(body, dict) else None
+    for message in messages or ():
+        for call in message.get("tool_calls") or ():
+            try:
+                read = orjson.loads(call["function"]["arguments"])
+            except (orjson.JSONDecodeError, KeyError, TypeError):
+                read = None
+            if not isinstance(read, dict) or not _NAME.fullmatch(str(call["function"].get("name"))):
+                return _bad("Invalid tool call: its arguments are no JSON object, or its name is none", None)
+    return None
 
 
 def refuse_body(body: Any, *, vendor: str = "openai") -> Refusal | None:

@@ -15,6 +15,7 @@ VARIANTS = {
     "whole_call": "a tool call comes whole in one chunk (Groq, xAI, Ollama)",
     "one_chunk": "all tool calls come whole in one single delta",
     "object_arguments": "arguments are an object, not text",
+    "two_ids": "the pieces of a call behind the first have another id, and no name",
     "no_id": "tool calls without `id` (vLLM)",
     "empty_finish": "finish_reason is the empty string",
     "stop_finish": "finish_reason is stop although tools are called (Gemini, xAI)",
@@ -27,6 +28,7 @@ VARIANTS = {
     "null_delta": "a first chunk without choices, and null deltas (Azure)",
     "crlf": "lines end in CR LF",
     "comments": "comment lines between the events",
+    "half_characters": "a picture comes in two pieces of the text, half a character each",
     "split_utf8": "writes cut inside characters and lines",
 }
 _KINDS = {401: "invalid_request_error", 429: "requests", 404: "invalid_request_error", 400: "invalid_request_error"}
@@ -71,6 +73,8 @@ class Stream:
             yield self._chunk([_choice({"tool_calls": [self._call(number, "")]})])
             for at in range(0, len(call.arguments), 8):
                 more: _Json = {"index": number, "function": {"arguments": call.arguments[at : at + 8]}}
+                if "two_ids" in self.variants:
+                    more["id"] = f"chatcmpl-tool-{number}"
                 yield self._chunk([_choice({"tool_calls": [self._indexed(more)]})])
 
     def closing(self) -> bytes:

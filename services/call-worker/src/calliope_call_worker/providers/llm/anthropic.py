@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 from calliope_call_worker.providers.llm.anthropic_answer import MessagesAnswer, refusal
 from calliope_call_worker.providers.llm.anthropic_body import messages_body
 from calliope_call_worker.providers.llm.base import LlmEvent, LlmRequest
+from calliope_call_worker.providers.llm.omissions import Omissions
 from calliope_call_worker.providers.llm.probe import check_model
 from calliope_call_worker.providers.llm.streaming import Endpoint, HttpModel
 from calliope_call_worker.providers.probe import Findings
@@ -21,11 +22,13 @@ API_VERSION: Final = "2023-06-01"  # the newer 2026-10-21 refuses temperature fo
 class Anthropic(HttpModel):
     """See `LanguageModel`."""
 
-    def __init__(self, session: ClientSession, *, url: str, model: str, api_key: str) -> None:
+    def __init__(
+        self, session: ClientSession, *, url: str, model: str, api_key: str, omissions: Omissions | None = None
+    ) -> None:
         headers = {"x-api-key": api_key, "anthropic-version": API_VERSION}
         root = url.rstrip("/") + "/v1"
         described_at = f"{root}/models/{quote(model, safe='')}"
-        super().__init__(session, Endpoint(NAME, f"{root}/messages", refusal, headers, described_at), model)
+        super().__init__(session, Endpoint(NAME, f"{root}/messages", refusal, headers, described_at), model, omissions)
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
         """See `LanguageModel`."""

@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 from calliope_call_worker.providers.llm.base import LlmEvent, LlmRequest
 from calliope_call_worker.providers.llm.gemini_answer import ContentAnswer, refusal
 from calliope_call_worker.providers.llm.gemini_body import content_body
+from calliope_call_worker.providers.llm.omissions import Omissions
 from calliope_call_worker.providers.llm.probe import check_model
 from calliope_call_worker.providers.llm.streaming import Endpoint, HttpModel
 from calliope_call_worker.providers.probe import Findings
@@ -20,12 +21,16 @@ NAME: Final = "gemini"
 class Gemini(HttpModel):
     """See `LanguageModel`."""
 
-    def __init__(self, session: ClientSession, *, url: str, model: str, api_key: str) -> None:
+    def __init__(
+        self, session: ClientSession, *, url: str, model: str, api_key: str, omissions: Omissions | None = None
+    ) -> None:
         model = model.removeprefix("models/")
         # without alt=sse one JSON array streams, which cannot be read event by event
         described_at = f"{url.rstrip('/')}/models/{quote(model, safe='')}"
         address = f"{described_at}:streamGenerateContent?alt=sse"
-        super().__init__(session, Endpoint(NAME, address, refusal, {"x-goog-api-key": api_key}, described_at), model)
+        super().__init__(
+            session, Endpoint(NAME, address, refusal, {"x-goog-api-key": api_key}, described_at), model, omissions
+        )
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
         """See `LanguageModel`."""

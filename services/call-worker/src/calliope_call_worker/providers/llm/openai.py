@@ -13,6 +13,7 @@ from aiohttp import ClientSession
 from calliope_call_worker.providers.llm.base import LlmEvent, LlmRequest
 from calliope_call_worker.providers.llm.chat_answer import ChatAnswer, refusal
 from calliope_call_worker.providers.llm.chat_body import chat_body
+from calliope_call_worker.providers.llm.omissions import Omissions
 from calliope_call_worker.providers.llm.probe import check_model
 from calliope_call_worker.providers.llm.quirks import Quirks
 from calliope_call_worker.providers.llm.streaming import Endpoint, HttpModel
@@ -22,13 +23,22 @@ from calliope_call_worker.providers.probe import Findings
 class OpenAiChat(HttpModel):
     """See `LanguageModel`."""
 
-    def __init__(self, session: ClientSession, quirks: Quirks, *, url: str, model: str, api_key: str | None) -> None:
+    def __init__(
+        self,
+        session: ClientSession,
+        quirks: Quirks,
+        *,
+        url: str,
+        model: str,
+        api_key: str | None,
+        omissions: Omissions | None = None,
+    ) -> None:
         self._quirks = quirks
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         root = url.rstrip("/")
         described_at = f"{root}/models/{quote(model, safe='')}" if quirks.describes_models else None
         super().__init__(
-            session, Endpoint(quirks.name, root + "/chat/completions", refusal, headers, described_at), model
+            session, Endpoint(quirks.name, root + "/chat/completions", refusal, headers, described_at), model, omissions
         )
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:

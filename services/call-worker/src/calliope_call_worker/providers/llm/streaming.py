@@ -9,13 +9,20 @@ from urllib.parse import urljoin
 
 import aiohttp
 import orjson
+import structlog
 from aiohttp import ClientResponse, ClientSession
 
 from calliope_call_worker.providers.errors import Failure, ProviderError
-from calliope_call_worker.providers.llm.base import LlmEvent
+from calliope_call_worker.providers.llm.base import LlmEvent, TextDelta, ToolCall
+from calliope_call_worker.providers.llm.lenient import Characters, read_json, whole_characters
+from calliope_call_worker.providers.llm.omissions import Omissions, is_lasting, refused_option, without_options
+from calliope_call_worker.providers.llm.refusals import read_refusal
 from calliope_call_worker.providers.llm.sse import SseError, SseReader
 from calliope_call_worker.providers.wire import fail, retry_after_s
 
+log = structlog.get_logger(__name__)
+
+MAX_OMISSIONS: Final = 9  # more than the parameters that a request has and can do without
 TAIL_S: Final = 0.3  # after the model stopped, how long usage may still be on its way
 END_S: Final = 0.05
 REFUSAL_S: Final = 1.0
@@ -63,7 +70,10 @@ class Endpoint:
 class HttpModel:
     """What every vendor's model behind one HTTP address has in common; see `LanguageModel`."""
 
-    def __init__(self, session: ClientSession, endpoint: Endpoint, model: str) -> None:
+    def __init__(
+        self, session: ClientSession, endpoint: Endpoint, model: str, omissions: Omissions | None = None
+    ) -> None:
+        self._omissions = omissions or Omissions()
         self._session = session
         self._endpoint = endpoint
         self._model = model
@@ -88,9 +98,45 @@ class HttpModel:
     @asynccontextmanager
     async def _ask(self, body: bytes, answer: Answer) -> AsyncIterator[AsyncIterator[LlmEvent]]:
         """The events of one answer; leaving the block aborts it. Raises: ProviderError, here or while iterating."""
-        provider = self.name
+        response = await self._answering(body)
         try:
-            response = await self._session.post(
+            async with aclosing(_events(self.name, response, answer)) as events:
+                yield events
+            if answer.over:
+                await _to_the_end(response)
+        finally:
+            _leave(response)
+
+    async def _answering(self, body: bytes) -> ClientResponse:
+        """A response that is an answer. What the server refuses by name is left out, and it is asked again at once.
+
+        Raises: ProviderError.
+        """
+        url, model = self._endpoint.url, self._model
+        left_out = self._omissions.known(url, model)
+        for _ in range(MAX_OMISSIONS):
+            sent = orjson.dumps(without_options(orjson.loads(body), left_out)) if left_out else body
+            response = await self._post(sent)
+            if response.status == 200:
+                return response
+            try:
+                said, wait_s = await _refused(response), retry_after_s(response.headers)
+            finally:
+                _leave(response)
+            error = self._endpoint.refusal(self.name, response.status, said, wait_s)
+            told = read_refusal(said)
+            option = refused_option(error, told.parameter, told.words, orjson.loads(sent))
+            if option is None:
+                raise error
+            left_out |= {option}
+            if is_lasting(told.codes, told.words):
+                self._omissions.learn(url, model, option)
+                log.warning("model.option_left_out", provider=self.name, model=model, option=".".join(option))
+        raise error
+
+    async def _post(self, body: bytes) -> ClientResponse:
+        try:
+            return await self._session.post(
                 self._endpoint.url,
                 data=body,
                 headers={**_HEADERS, **self._endpoint.headers},
@@ -98,36 +144,32 @@ class HttpModel:
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError, ValueError) as exc:
-            fail(provider, exc)
-        try:
-            if response.status != 200:
-                said, wait_s = await _refused(response), retry_after_s(response.headers)
-                raise self._endpoint.refusal(provider, response.status, said, wait_s)
-            async with aclosing(_events(provider, response, answer)) as events:
-                yield events
-            if answer.over:
-                await _to_the_end(response)
-        finally:
-            if response.content.at_eof():
-                response.release()
-            else:
-                response.close()  # an answer that nobody wants any more must not run on
+            fail(self.name, exc)
+
+
+def _leave(response: ClientResponse) -> None:
+    if response.content.at_eof():
+        response.release()
+    else:
+        response.close()  # an answer that nobody wants any more must not run on
 
 
 async def _events(provider: str, response: ClientResponse, answer: Answer) -> AsyncGenerator[LlmEvent, None]:
-    reader = SseReader()
+    reader, characters = SseReader(), Characters()
     whole = response.content_type == "application/json"  # a server that does not stream
     try:
         while not reader.done:
             data = await (_body(response) if whole else _next(response, answer))
-            values = [orjson.loads(data)] if whole else reader.feed(data) if data else reader.finish()
+            values = [read_json(data)] if whole else reader.feed(data) if data else reader.finish()
             for value in values:
                 event = answer.read(value)
+                if isinstance(event, TextDelta):
+                    event = TextDelta(characters.feed(event.text))
                 if event is not None:
                     yield event
             if whole or not data:
                 break
-    except (SseError, orjson.JSONDecodeError) as exc:
+    except (SseError, ValueError) as exc:
         raise ProviderError(provider, Failure.MALFORMED, "the answer is not a stream of JSON") from exc
     except (aiohttp.ClientError, OSError) as exc:
         if not answer.over:
@@ -135,7 +177,12 @@ async def _events(provider: str, response: ClientResponse, answer: Answer) -> As
     if not (reader.done or answer.over):
         raise ProviderError(provider, Failure.DROPPED, "the answer ended in the middle")
     for event in answer.ended():
-        yield event
+        yield _whole(event) if isinstance(event, ToolCall) else event
+
+
+def _whole(call: ToolCall) -> ToolCall:
+    id_, name, arguments = map(whole_characters, (call.id, call.name, call.arguments))
+    return ToolCall(id_, name, arguments, call.opaque)
 
 
 async def _next(response: ClientResponse, answer: Answer) -> bytes:
@@ -173,7 +220,7 @@ async def _refused(response: ClientResponse) -> Any:
     except (aiohttp.ClientError, OSError):
         return None
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return read_json(body)
+    except ValueError:
         text = body.decode(errors="replace").strip()
         return None if not text or text.startswith("<") else text
