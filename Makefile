@@ -48,10 +48,16 @@ check: $(READY) ## format, lint, types, import rules, contract snapshots
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(SOURCES) tests
-	$(BIN)/python -m pytest -q tests/contract
+	$(BIN)/python -m pytest -q tests/contract --ignore tests/contract/providers --ignore tests/contract/twins
 
-test: $(READY) ## all tests but those of `test-chaos` and `soak`
+# calls in real time have the machine for themselves; what waits for servers or computes shares its cores
+test: $(READY) ## all tests but those of `test-chaos` and `soak`; ARGS="tests/unit -k interrupted" for some of them
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile tests/unit tests/contract tests/integration
+	$(BIN)/python -m pytest -q -m "smoke or not (chaos or soak)" tests/e2e tests/chaos tests/install
+else
 	$(BIN)/python -m pytest -q -m "smoke or not (chaos or soak)" $(ARGS)
+endif
 
 test-chaos: $(READY) ## the promises while something is killed; minutes
 	$(BIN)/python -m pytest -q tests/chaos -m chaos $(ARGS)

@@ -116,7 +116,7 @@ def test_the_example_in_the_words_is_one() -> None:
     assert taken_from({"webhook_secret": example}, None) == ({}, example, None)
 
 
-@pytest.mark.parametrize("given", [None, webhook_keys.shown(WebhookKeys(A))])
+@pytest.mark.parametrize("given", [None, webhook_keys.shown(WebhookKeys(A))], ids=["null", "mask"])
 def test_null_and_the_mask_that_a_read_shows_keep_the_stored_secret(given: str | None) -> None:
     assert taken_from({"webhook_secret": given}, WebhookKeys(A)) == ({}, None, None)
 
