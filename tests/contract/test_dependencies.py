@@ -17,6 +17,8 @@ NAMESPACES: Final = {
     "opentelemetry": {"opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"}
 }
 """Packages that several distributions fill; the ones we mean."""
+READ: Final = {"tzdata"}
+"""Packages that hold data and no code: read as files, by us and by the standard library."""
 OWN: Final = {each.package: f"calliope-{each.folder.rpartition('/')[2]}" for each in (*ALONE, LOCAL)}
 
 
@@ -42,5 +44,5 @@ def test_what_is_imported_is_declared(distribution: Distribution) -> None:
 @pytest.mark.parametrize("distribution", [*ALONE, LOCAL], ids=lambda each: each.folder)
 def test_what_is_declared_is_imported(distribution: Distribution) -> None:
     started = STARTED if distribution is LOCAL else set()
-    unused = distribution.declared() - imported(distribution).keys() - started
+    unused = distribution.declared() - imported(distribution).keys() - started - READ
     assert unused == set(), f"take it out of {distribution.folder}/pyproject.toml and run `make lock`"

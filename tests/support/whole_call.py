@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from datetime import UTC, datetime
+from typing import Any, Final, cast
 
 from aiohttp import ClientSession
 
@@ -14,7 +15,7 @@ from calliope.contracts.document.spec import AssistantSpec
 from calliope_call_worker.call import Call, CallParts
 from calliope_call_worker.lines import LineCache, VoiceKey
 from calliope_call_worker.media import MediaSocket
-from calliope_call_worker.plan import CallPlan
+from calliope_call_worker.plan import CallPlan, Continuation
 from calliope_call_worker.ports import Journal, Recorder
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.failures import Failures
@@ -42,6 +43,8 @@ from support.recognisers import TwinStt
 from support.voices import TwinTts
 from support.waiting import until
 
+BEGAN: Final = datetime(2026, 1, 31, 23, 5, tzinfo=UTC)
+"""When these calls begin: a Saturday, and Sunday already in Madrid."""
 ANSWER: Sequence[Step] = (TextDelta("We are open. "), Finished("stop"))
 
 
@@ -154,6 +157,7 @@ async def a_call(
     plays_at_once: bool = True,
     answered: bool = True,
     start_deadline_s: float = 15.0,
+    continuation: Continuation | None = None,
     **document: Any,
 ) -> AsyncIterator[WholeCall]:
     """A call whose media flows, unless it still rings. `document` changes the assistant."""
@@ -187,7 +191,7 @@ async def a_call(
             after_url="",
             recorder=recorder,
         )
-        call = Call(_a_plan(spec), parts)
+        call = Call(_a_plan(spec, continuation), parts)
         failures.listen(call.provider_failed)
         media = TwinMedia(plays_at_once=plays_at_once)
         whole = WholeCall(call, stt, model, tts, media, journal, tasks, tasks.create_task(call.run(), name="call.run"))
@@ -204,7 +208,7 @@ def a_wrong_key(provider: str) -> ProviderError:
     return ProviderError(provider, Failure.KEY, "refused with 401 INVALID_AUTH")
 
 
-def _a_plan(spec: AssistantSpec) -> CallPlan:
+def _a_plan(spec: AssistantSpec, continuation: Continuation | None) -> CallPlan:
     return CallPlan(
         call_id="call_1",
         organization_id="org_1",
@@ -218,4 +222,7 @@ def _a_plan(spec: AssistantSpec) -> CallPlan:
         account=CarrierAccount("AC1", "t"),
         carrier_call_id="CA1",
         token="t",
-    )
+        began=BEGAN,
+        time_zone=spec.time_zone or "UTC",
+        continuation=continuation,
+    ).with_variables()

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, get_origin
 from pydantic import BaseModel, SecretStr
 
 from calliope.contracts.document.spec import AssistantSpec
+from calliope.contracts.document.variables import CALL_VARIABLES
 from calliope.validation.expectations import Slot, choices, taken
 from contract.generated.proofs import NOT_YET, PROOFS
 
@@ -29,12 +30,30 @@ request may bring its own `webhook_secret`.
   is written back keeps the secret.
 
 `/docs` of a running gateway shows the same with examples; [`examples/`](../examples) has whole documents.
+
+## What the model is told, and `{{variables}}`
+
+Behind your system prompt every request to the model has a line of facts: weekday, date, time and time zone at which the
+call began, the number of the caller and the one that was called. They stay as they were when the call began: the start
+of every request of a call is the same, so that vendors' prompt caches keep it, and a worker that takes a call over says
+the same.
+
+`{{name}}` is filled in once, when a call begins, in `llm_settings.system_prompt` and every line that is spoken:
+`welcome_message`, `idle_message`, `messages.*`, each `custom_message` and `speak_while_running`. Whitespace inside the
+braces means nothing. What `variables` of the document does not name, and is none of these, is refused when it is
+written; so are braces without a name. Write `\\{{` for the signs themselves (in JSON `"\\\\{{"`). Braces in a value are
+text. Dates and times are those of `time_zone`.
+
+| variable | what is filled in |
+| --- | --- |
+@CALL_VARIABLES@
 """
 _GROUPS: Final = {
     "": "The assistant",
     "llm_provider_config": "Language model",
     "llm_settings": "How the model answers",
     "llm_fallback_providers": "Language models to turn to",
+    "messages": "Lines of your own",
     "tts_settings": "Voice",
     "stt_settings": "Hearing",
     "interruption_settings": "Interruptions",
@@ -116,7 +135,8 @@ def _text(value: Any) -> str:
 def page() -> str:
     """Fields by group, then the tests."""
     found = list(leaves(Slot(AssistantSpec)))
-    sections = [_HEAD]
+    rows = "\n".join(f"| `{{{{{name}}}}}` | {meaning} |" for name, meaning in CALL_VARIABLES.items())
+    sections = [_HEAD.replace("@CALL_VARIABLES@", rows)]
     for group in dict.fromkeys((*_GROUPS, *map(_group, found))):
         own = [leaf for leaf in found if _group(leaf) == group]
         sections.append("\n".join([f"## {_GROUPS.get(group, group)}\n", *_table(own), ""]))

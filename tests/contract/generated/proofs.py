@@ -25,10 +25,18 @@ _TELNYX: Final = "tests/e2e/test_telnyx.py::test_a_call_is_answered_heard_and_re
 _FORGED: Final = "tests/e2e/test_telnyx.py::test_a_hook_that_is_not_of_the_numbers_own_account_is_forbidden"
 _REFUSED: Final = "tests/unit/calliope/test_documents.py::test_a_wrong_combination_is_refused_and_names_the_field"
 
+_LINES: Final = "tests/unit/calliope_call_worker/test_fixed_lines.py"
+_APOLOGY: Final = f"{_LINES}::test_a_model_that_fails_is_apologised_for_in_the_assistants_language"
+_SILENCE: Final = f"{_LINES}::test_silence_is_asked_about_and_ended_in_the_assistants_language"
+_OWN_LINE: Final = f"{_LINES}::test_a_document_may_have_each_line_in_its_own_words"
+_CARRIERS_VOICE: Final = "tests/unit/calliope_call_worker/test_orders.py"
+
 PROOFS: Final[dict[str, tuple[str, ...]]] = {
     "name": ("tests/integration/assistants/test_documents.py::test_a_name_is_unique_whatever_its_case_and_width",),
     "description": (_CALL,),
     "is_active": ("tests/integration/assistants/test_numbers.py::test_an_inactive_assistant_answers_no_number",),
+    "time_zone": (f"{_LINES}::test_every_request_tells_when_where_and_who",),
+    "variables": (f"{_LINES}::test_welcome_and_the_lines_of_tools_are_filled_in", _APOLOGY),
     "llm_provider": (_CALL,),
     "llm_provider_config.api_key": (_CALL,),
     "llm_provider_config.model": (_CALL,),
@@ -107,6 +115,15 @@ PROOFS: Final[dict[str, tuple[str, ...]]] = {
         f"{_BARGE_IN}::test_the_cooldown_only_puts_the_next_interruption_off",
     ),
     "idle_message": (_CALL,),
+    "messages.apology": (_APOLOGY,),
+    "messages.final_apology": (_APOLOGY,),
+    "messages.goodbye": (f"{_LINES}::test_the_goodbye_is_in_the_assistants_language",),
+    "messages.idle_goodbye": (_SILENCE,),
+    "messages.time_limit_goodbye": (_OWN_LINE, f"{_LINES}::test_the_longest_call_ends_in_the_assistants_own_words"),
+    "messages.last_resort": (f"{_CARRIERS_VOICE}::test_the_last_resort_is_said_in_the_assistants_language",),
+    "messages.transfer_failed": (
+        f"{_CARRIERS_VOICE}::test_a_transfer_that_nobody_took_is_told_in_the_assistants_language",
+    ),
     "max_idle_messages": (_CALL,),
     "idle_timeout": (_CALL,),
     "max_call_duration": (

@@ -77,6 +77,12 @@ def test_every_secret_is_sealed_and_opens_only_where_it_belongs() -> None:
     assert sorted(value[-4:] for value in opened(form).values()) == [f"000{n}" for n in range(1, 10)]
 
 
+def test_an_unknown_variable_is_refused_when_it_is_written_also_by_a_patch() -> None:
+    form = stored({**MINIMAL, "variables": {"house": "Bell"}, "idle_message": "Still there, at {{house}}?"})
+    assert form["idle_message"] == "Still there, at {{house}}?"
+    assert list(refused(patched(form, {"variables": {"house": None}}), form)) == ["idle_message"]
+
+
 @pytest.mark.promise("P8")
 def test_a_read_shows_no_secret() -> None:
     shown = masked(stored(EVERY_SECRET))

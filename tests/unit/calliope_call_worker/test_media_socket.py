@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -52,6 +53,8 @@ class Waiting:
             account=CarrierAccount("AC1", "secret"),
             carrier_call_id="c1",
             token=TOKEN,
+            began=datetime(2026, 1, 31, tzinfo=UTC),
+            time_zone="UTC",
         )
         self.heard: list[MediaEvent] = []
         self._media: MediaSocket | None = None

@@ -36,7 +36,7 @@ from calliope_call_worker.providers.telephony.base import CarrierAccount, Carrie
 from calliope_call_worker.providers.telephony.telnyx import Telnyx
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
-from calliope_call_worker.settings import CarriersSettings, TelnyxSettings, WorkerSettings
+from calliope_call_worker.settings import CallSettings, CarriersSettings, TelnyxSettings, WorkerSettings
 from support.whole_call import TwinJournal
 
 OURS, CALLER = "+15550002222", "+15550001111"
@@ -115,12 +115,14 @@ class Bench:
             await self._tasks.pop()
         return answer.status
 
-    def happened(self, *facts: Message) -> None:
+    def happened(self, *facts: Message, accepted_at: datetime | None = None) -> None:
         """The call has begun somewhere, and then this."""
-        first = {
+        first: dict[str, Any] = {
             "direction": "inbound", "from_number": CALLER, "to_number": OURS, "assistant_id": "asst_1",
             "assistant_revision": 1, "carrier": "telnyx", "carrier_call_id": "v3:a", "worker_id": "w0",
         }  # fmt: skip
+        if accepted_at is not None:
+            first |= {"accepted_at": accepted_at.isoformat()}
         named = [("started", first), *((EVENT_NAMES[type(fact)], fact.model_dump(mode="json")) for fact in facts)]
         self.facts = tuple(
             Event(
@@ -148,7 +150,7 @@ class Bench:
 
     async def pin(self, organization_id: str, assistant_id: str) -> PinnedAssistant | None:
         """See `Directory`."""
-        return ASSISTANT
+        return self.assistant
 
     async def create(self, organization_id: str, call_id: str, first: Message) -> Journal:
         """See `Journals`."""
@@ -289,7 +291,73 @@ async def test_a_call_that_has_no_voice_at_all_ends_with_the_carriers_own_step_b
     await bench.hears(an_event("call.speak.ended", client_state=bench.ordered[-1].body["client_state"]))
 
     assert bench.names == ["answer", "speak", "hangup"]
-    assert bench.ordered[1].body["payload"] == bench.settings.call.last_resort
+    said = bench.ordered[1].body
+    assert (said["payload"], said["language"]) == (
+        "We are sorry, we have a technical problem. Please call again later.",
+        "en-US",
+    )
+
+
+@pytest.mark.parametrize(
+    ("document", "installation", "said"),
+    [
+        ({"stt_settings": {"language": "es-MX"}}, None, ("Lo sentimos, tenemos", "es-MX")),
+        ({"stt_settings": {"language": "es"}}, "Llame mañana.", ("Llame mañana.", "es-ES")),
+        ({"stt_settings": {"language": "sv"}}, None, ("We are sorry, we have", "en-US")),
+        ({"stt_settings": {"language": "sv"}, "messages": {"last_resort": "Ring {{call.direction}}."}}, "Ring.",
+         ("Ring inbound.", "sv-SE")),
+    ],
+)  # fmt: skip
+async def test_the_last_resort_is_said_in_the_assistants_language(
+    document: dict[str, Any], installation: str | None, said: tuple[str, str]
+) -> None:
+    settings = WorkerSettings(carriers=CarriersSettings(telnyx=OURSELVES), call=CallSettings(last_resort=installation))
+    bench = Bench(settings=settings, assistant=ASSISTANT.model_copy(update={"document": ASSISTANT.document | document}))
+    bench.happened(CallAnswered(stream_id="s"), CallEnded(reason=EndReason.PROVIDER_FAILED, duration_ms=1))
+    await bench.hears(an_event("streaming.stopped"))
+    (spoken,) = bench.ordered
+    assert (spoken.body["payload"].startswith(said[0]), spoken.body["language"]) == (True, said[1])
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [({}, "Es tut uns leid, niemand"), ({"messages": {"transfer_failed": "Niemand da."}}, "Niemand da.")],
+)
+async def test_a_transfer_that_nobody_took_is_told_in_the_assistants_language(
+    document: dict[str, Any], said: str
+) -> None:
+    document |= ASSISTANT.document | {"stt_settings": {"language": "de"}}
+    bench = Bench(assistant=ASSISTANT.model_copy(update={"document": document}))
+    bench.happened(
+        CallAnswered(stream_id="s"),
+        TransferStarted(to_number=CALLER),
+        CallEnded(reason=EndReason.TRANSFERRED, duration_ms=1),
+    )
+    dialled = base64.b64encode(orjson.dumps({"transfer_of": "v3:a", "call_id": "call_1"})).decode()
+    leg: dict[str, Any] = {
+        "call_control_id": "v3:b",
+        "direction": "outgoing",
+        "client_state": dialled,
+        "hangup_cause": "timeout",
+    }
+    await bench.hears(an_event("call.hangup", **leg))
+    (spoken,) = bench.ordered
+    assert (spoken.body["payload"].startswith(said), spoken.body["language"]) == (True, "de-DE")
+
+
+async def test_another_worker_tells_the_model_the_same_as_the_first() -> None:
+    document = {"time_zone": "Asia/Tokyo", "variables": {"house": "Bell"}} | ASSISTANT.document
+    document |= {"llm_settings": {"system_prompt": "{{house}}, {{now}}, {{caller.number}}"}}
+    bench = Bench(slots=2, assistant=ASSISTANT.model_copy(update={"document": document}))
+    await bench.hears(an_event("call.initiated"))
+    first = bench.started[0]
+    bench.happened(CallAnswered(stream_id="s"), accepted_at=first.began)
+    await bench.hears(an_event("streaming.stopped"))
+
+    assert [plan.continuation is None for plan in bench.started] == [True, False]
+    assert bench.started[1].system_prompt == first.system_prompt
+    assert first.system_prompt.startswith("Bell, ")
+    assert f", {CALLER}\n" in first.system_prompt
 
 
 @pytest.mark.parametrize(

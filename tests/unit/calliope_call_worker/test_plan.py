@@ -1,5 +1,6 @@
 """What a plan tells others about its call."""
 
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -31,6 +32,8 @@ def a_plan(direction: Direction, from_number: str, to_number: str) -> CallPlan:
         account=cast("Any", None),
         carrier_call_id="CA1",
         token="t",
+        began=datetime(2026, 1, 31, tzinfo=UTC),
+        time_zone="UTC",
     )
 
 

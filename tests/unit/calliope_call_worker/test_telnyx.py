@@ -13,6 +13,7 @@ from calliope.contracts.calls import CarrierRequest, EndReason
 from calliope_call_worker.providers.telephony.base import (
     CarrierAccount,
     CarrierAction,
+    CarrierLine,
     HookKind,
     MediaAnswer,
     MediaDtmf,
@@ -169,14 +170,15 @@ def test_a_call_that_goes_on_gets_a_new_stream_and_a_repeated_hook_the_same_comm
 
 
 def test_last_words_are_said_step_by_step() -> None:
-    told = Telnyx().say_and_end("Good night.", call_id="call_1", answered=False).action
+    told = Telnyx().say_and_end(CarrierLine("Gute Nacht.", "de-DE"), call_id="call_1", answered=False).action
     assert told is not None
     assert (told.name, "stream_url" in told.body) == ("answer", False)
 
     answered = Telnyx().read_voice_hook(an_event("call.answered", client_state=told.body["client_state"]))
-    speak = Telnyx().say_and_end("Good night.", call_id="call_1", answered=True).action
+    speak = Telnyx().say_and_end(CarrierLine("Gute Nacht.", "de-DE"), call_id="call_1", answered=True).action
     assert speak is not None
-    assert (answered.kind, answered.then, speak.body["payload"]) == (HookKind.FOLLOW_UP, speak, "Good night.")
+    assert (answered.kind, answered.then, speak.body["payload"]) == (HookKind.FOLLOW_UP, speak, "Gute Nacht.")
+    assert speak.body["language"] == "de-DE"
     assert answered.call_id == "call_1"
 
     said = an_event("call.speak.ended", client_state=speak.body["client_state"], status="completed")

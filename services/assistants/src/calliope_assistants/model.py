@@ -16,6 +16,7 @@ from calliope.errors import CommandError, invalid
 from calliope.secrets import MASK, Sealer, mask
 from calliope.settings import EgressSettings
 from calliope.validation.problems import field_problems
+from calliope.validation.variables import variable_problems
 
 Document = dict[str, Any]
 MAX_STORED_BYTES: Final = 240_000
@@ -52,7 +53,7 @@ def stored_form(document: Document, owner: Owner, rules: Rules, *, before: Docum
         problems = field_problems(exc, AssistantRequest)
         raise invalid("the assistant document was refused", *problems) from exc
     plain: Document = spec.model_dump(mode="json")
-    problems = _refused_urls(plain, rules.egress)
+    problems = [*_refused_urls(plain, rules.egress), *variable_problems(plain)]
     for pattern in SECRET_PATHS:
         for path, container, key in places(plain, pattern):
             secret = _reveal(spec, path)

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from datetime import UTC, datetime
 
 import structlog
 
@@ -25,9 +26,15 @@ class Admission:
         self._opener = opener
 
     def plan(
-        self, carrier: Carrier, hook: VoiceHook, pinned: PinnedAssistant, first: CallStarted | None = None
+        self,
+        carrier: Carrier,
+        hook: VoiceHook,
+        pinned: PinnedAssistant,
+        first: CallStarted | None = None,
+        *,
+        began: datetime | None = None,
     ) -> CallPlan:
-        """A new call, or with its `first` fact one that has begun. Raises: PermanentError."""
+        """A new call, or with its `first` fact, and when that was, one that has begun. Raises: PermanentError."""
         spec = open_spec(pinned, self._opener)
         return CallPlan(
             call_id=call_id_of(pinned.organization_id, carrier, hook),
@@ -42,7 +49,9 @@ class Admission:
             account=account_for(carrier.name, spec, self._settings.carriers),
             carrier_call_id=hook.carrier_call_id,
             token=secrets.token_urlsafe(24),
-        )
+            began=began or datetime.now(UTC),
+            time_zone=spec.time_zone or self._settings.call.time_zone,
+        ).with_variables()
 
     def distrusts(
         self, carrier: Carrier, request: CarrierRequest, hook: VoiceHook, account: CarrierAccount

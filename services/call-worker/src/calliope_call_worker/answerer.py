@@ -94,6 +94,7 @@ class Answerer:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._now = asyncio.get_running_loop().time
+        self._phrases = phrases.phrases_of(parts.spec)
         self._failed_turns = 0
 
     async def answer(self, reply: Reply, gate: asyncio.Event) -> None:
@@ -257,7 +258,7 @@ class Answerer:
             return
         lines = [tool.speak_while_running for call in others if (tool := self._parts.toolbox.custom(call)) is not None]
         if wishes and not wishes[0].ends:
-            lines.append(self._parts.spec.tools_settings.transfer_call.custom_message or phrases.TRANSFER)
+            lines.append(self._phrases.transfer)
         line = next((line for line in lines if line), None)
         if line is not None:
             await self._say(reply, stream, gate, line)
@@ -315,7 +316,7 @@ class Answerer:
             self._parts.speaker.finish(reply.id)
             return
         try:
-            await self._line(reply, phrases.APOLOGY)
+            await self._line(reply, self._phrases.apology)
         except* VoiceFailedError:
             self._voice_failed(reply)
         else:

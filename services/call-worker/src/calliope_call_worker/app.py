@@ -120,7 +120,7 @@ class Worker:
             directory=directory,
             pins=self.pins,
             opener=opener,
-            analyst=Analyst(self._providers.for_analysis, outside.check, settings.analysis),
+            analyst=Analyst(self._providers.for_analysis, outside.check, settings.analysis, settings.call.time_zone),
             settings=settings.analysis,
         )
         self.lost_calls = LostCalls(

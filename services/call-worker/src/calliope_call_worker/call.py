@@ -16,13 +16,13 @@ from calliope.contracts.calls import (
     Stage,
     TransferStarted,
 )
-from calliope_call_worker import phrases
 from calliope_call_worker.answerer import Answerer, Parts
 from calliope_call_worker.clock import CallClock
 from calliope_call_worker.dialogue import Dialogue
 from calliope_call_worker.errors import JournalFullError
 from calliope_call_worker.lines import LineCache, VoiceKey, prepare
 from calliope_call_worker.media import CarrierGoneError, MediaSocket
+from calliope_call_worker.phrases import phrases_of
 from calliope_call_worker.pipeline import events as ev
 from calliope_call_worker.pipeline.voice_activity import VoiceActivity
 from calliope_call_worker.plan import CallPlan
@@ -195,7 +195,8 @@ class Call:
             async with self._parts.providers.tts.connect(self.plan.call_id) as session:
                 self._voice.set_result(session)
                 welcome = self.plan.spec.llm_settings.welcome_message
-                for line in (welcome, phrases.APOLOGY, phrases.APOLOGY_END):
+                fixed = phrases_of(self.plan.spec)
+                for line in (welcome, fixed.apology, fixed.final_apology):
                     if line:
                         await prepare(self._parts.lines, self.key, session, line, own_voice=lambda: self.used == own)
                 await self._over.wait()
@@ -248,7 +249,7 @@ class Call:
                 conversation=self._dialogue.conversation,
                 tell=self._dialogue.tell,
                 transfer=self._transfer,
-                system_prompt=self.plan.spec.llm_settings.system_prompt,
+                system_prompt=self.plan.system_prompt,
                 tool_rounds=self._parts.settings.call.tool_rounds,
             )
         )

@@ -57,6 +57,7 @@ class Dialogue:
         if recorder is not None:
             recorder.record(settings_record(limits))
         self._replies: dict[str, tuple[Reply, asyncio.Event, asyncio.Task[None]]] = {}
+        self._phrases = phrases.phrases_of(plan.spec)
         self._discarded: list[Reply] = []
         self._cut_short: tuple[Reply, str] | None = None
         self._spawn: Spawn | None = None
@@ -170,10 +171,10 @@ class Dialogue:
             case ev.SayWelcome(reply_id):
                 self._say(reply_id, TurnKind.WELCOME, self._plan.spec.llm_settings.welcome_message or "")
             case ev.SayIdle(reply_id):
-                self._say(reply_id, TurnKind.IDLE, self._plan.spec.idle_message or phrases.IDLE)
+                self._say(reply_id, TurnKind.IDLE, self._phrases.idle)
             case ev.SayGoodbye(reply_id, reason):
                 custom = self._plan.spec.tools_settings.end_call.custom_message
-                ours = custom if custom and reason == EndReason.ASSISTANT_ENDED else phrases.goodbye(reason)
+                ours = custom if custom and reason == EndReason.ASSISTANT_ENDED else self._phrases.goodbye_for(reason)
                 self._say(reply_id, TurnKind.GOODBYE, ours)
             case ev.Prepare(reply_id, text):
                 self._answer(reply_id, self.turns + 1, text)

@@ -24,6 +24,7 @@ from calliope.contracts.calls import (
 )
 from calliope.errors import PermanentError, TransientError
 from calliope.secrets import Opener
+from calliope_call_worker import phrases
 from calliope_call_worker.admission import Admission, call_id_of
 from calliope_call_worker.continuation import continuation, ended, outdated, resumed_since
 from calliope_call_worker.errors import OwnershipError
@@ -195,9 +196,8 @@ class Intake:
             journal.append(CallEnded(reason=EndReason.PROVIDER_FAILED, duration_ms=0, detail=str(exc)[:500]))
             self._live.release(plan.call_id)
             await self._leases.release(plan.call_id)
-            words = plan.carrier.say_and_end(
-                self._settings.call.last_resort, call_id=plan.call_id, answered=plan.continuation is not None
-            )
+            line = phrases.last_resort(plan.spec, self._settings.call.last_resort)
+            words = plan.carrier.say_and_end(line, call_id=plan.call_id, answered=plan.continuation is not None)
             return self._orders.follow(plan, words)
         return self._media_answer(plan)
 
@@ -210,7 +210,7 @@ class Intake:
         pinned = await self._directory.pin(facts[0].organization, first.assistant_id)
         if pinned is None:
             return carrier.noted().response if hook.kind is HookKind.CALL_ENDED else carrier.end().response
-        plan = self._admission.plan(carrier, hook, pinned, first)
+        plan = self._admission.plan(carrier, hook, pinned, first, began=first.accepted_at or facts[0].time)
         if first.carrier_call_id != hook.carrier_call_id or not self._admission.trusts(
             carrier, request, hook, plan.account
         ):
@@ -294,4 +294,5 @@ def _started(plan: CallPlan, worker_id: str) -> CallStarted:
         carrier=plan.carrier.name,
         carrier_call_id=plan.carrier_call_id,
         worker_id=worker_id,
+        accepted_at=plan.began,
     )

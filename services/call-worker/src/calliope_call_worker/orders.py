@@ -8,6 +8,7 @@ import structlog
 from calliope.contracts.base import Event
 from calliope.contracts.calls import CallEnded, CarrierResponse, EndReason
 from calliope.errors import TransientError
+from calliope_call_worker import phrases
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.telephony.base import (
@@ -98,9 +99,13 @@ def last_words(plan: CallPlan, hook: VoiceHook, facts: Sequence[Event], settings
     """What becomes of the line of a call that is over: what the carrier itself says when we no longer can."""
     ended = next((CallEnded.model_validate(fact.data) for fact in facts if fact.name == "ended"), None)
     if ended is not None and ended.reason is EndReason.PROVIDER_FAILED:
-        return plan.carrier.say_and_end(settings.last_resort, call_id=plan.call_id, answered=True)
+        return plan.carrier.say_and_end(
+            phrases.last_resort(plan.spec, settings.last_resort), call_id=plan.call_id, answered=True
+        )
     if hook.transfer_failed:
-        return plan.carrier.say_and_end(settings.transfer_failed, call_id=plan.call_id, answered=True)
+        return plan.carrier.say_and_end(
+            phrases.transfer_failed(plan.spec, settings.transfer_failed), call_id=plan.call_id, answered=True
+        )
     if hook.kind is HookKind.MEDIA_ENDED and any(fact.name == "transfer_started" for fact in facts):
         return plan.carrier.leave()  # the caller talks to someone else now
     return plan.carrier.end()

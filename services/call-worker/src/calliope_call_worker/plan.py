@@ -1,7 +1,8 @@
 """Everything a call needs to know before it starts, pinned: a later change of the document does not reach it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from calliope.contracts.document.spec import SECRET_PATHS, AssistantSpec
 from calliope.documents import places
 from calliope.errors import PermanentError
 from calliope.secrets import Opener
+from calliope_call_worker.call_context import CallContext, filled
 from calliope_call_worker.conversation import Turn
 from calliope_call_worker.providers.llm.base import CallFacts, ToolCall, ToolResult
 from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount
@@ -55,6 +57,8 @@ class CallPlan:
     account: CarrierAccount = field(repr=False)
     carrier_call_id: str
     token: str = field(repr=False)
+    began: datetime
+    time_zone: str
     continuation: Continuation | None = None
 
     @property
@@ -74,6 +78,22 @@ class CallPlan:
         if self.direction is Direction.INBOUND and has_own_number(facts.caller_number):
             return None
         return facts.assistant_number if has_own_number(facts.assistant_number) else None
+
+    @property
+    def context(self) -> CallContext:
+        """What its model is told of it."""
+        facts = self.facts
+        numbers = (facts.caller_number, facts.assistant_number)
+        return CallContext(self.call_id, self.direction, *numbers, self.began, self.time_zone)
+
+    @property
+    def system_prompt(self) -> str:
+        """The document's, and the facts of the call; the same in every request of the call."""
+        return f"{self.spec.llm_settings.system_prompt}\n\n{self.context.told()}".lstrip()
+
+    def with_variables(self) -> "CallPlan":
+        """The plan with the variables of its document filled in; done once, when it is made."""
+        return replace(self, spec=filled(self.spec, self.context))
 
     @property
     def tools_unknown(self) -> dict[tuple[int, str], str]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator
 
+from calliope.contracts.document.time_zones import TimeZone
 from calliope.settings import EgressSettings, HttpSettings, Part, ServiceSettings
 from calliope_call_worker.providers.settings import ProvidersSettings
 
@@ -68,15 +69,20 @@ class CallSettings(Part):
     tool_rounds: PositiveInt = Field(
         default=6, description="How often the model may use tools in one turn before it has to speak."
     )
-    last_resort: str = Field(
-        default="We are sorry, we have a technical problem. Please call again later.",
-        description="Sentence that the carrier's own voice says when no voice of yours can speak; translate it "
-        "for your callers.",
+    time_zone: TimeZone = Field(
+        default="UTC",
+        description="Time zone of assistants that name none, such as `Europe/Madrid`: of the date and time that "
+        "their models are told.",
     )
-    transfer_failed: str = Field(
-        default="We are sorry, nobody could take your call. Please call again later.",
-        description="Sentence that the carrier's own voice says after a transfer that nobody answered; translate "
-        "it for your callers.",
+    last_resort: str | None = Field(
+        default=None,
+        description="Sentence that the carrier's own voice says when no voice of yours can speak, for assistants that "
+        "have none of their own. Unset: one in the assistant's language.",
+    )
+    transfer_failed: str | None = Field(
+        default=None,
+        description="Sentence that the carrier's own voice says after a transfer that nobody answered, for assistants "
+        "that have none of their own. Unset: one in the assistant's language.",
     )
     lost_after_s: PositiveFloat = Field(
         default=600.0,

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Base64Bytes, Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from calliope.contracts.base import E164, Message, Token
+from calliope.contracts.base import E164, Message, Moment, Token
 
 MAX_CARRIER_BODY: Final = 64 * 1024
 
@@ -95,6 +95,10 @@ class CallStarted(Message):
     carrier: str
     carrier_call_id: str
     worker_id: str
+    accepted_at: Moment | None = Field(
+        default=None,
+        description="When the worker planned the call: the moment that its model is told as its beginning.",
+    )
 
 
 class CallAnswered(Message):

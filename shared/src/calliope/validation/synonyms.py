@@ -39,6 +39,7 @@ _MAX_CALL: Final = Ours("max_call_duration", "in seconds")
 _WEBHOOK: Final = Ours("webhook_url")
 _INTERRUPT_WORDS: Final = Ours("interruption_settings.interruption_threshold", "a number of words")
 _GOODBYE: Final = Ours("tools_settings.end_call.custom_message")
+_VARIABLES: Final = Ours("variables")
 _END_SCENARIOS: Final = Ours("tools_settings.end_call.scenarios")
 _TRANSFER: Final = Ours("tools_settings.transfer_call.transfer_numbers")
 _TOOLS: Final = Ours("tools_settings.custom_tools")
@@ -54,6 +55,9 @@ SYNONYMS: Final[dict[type[BaseModel], dict[str, Ours]]] = {
         "system_instruction": _PROMPT, "model.messages": _PROMPT, "model.system_prompt": _PROMPT,
         "agent_name": Ours("name"), "assistant_name": Ours("name"), "title": Ours("name"),
         "active": Ours("is_active"), "enabled_for_calls": Ours("is_active"),
+        "timezone": Ours("time_zone"), "tz": Ours("time_zone"), "variable_values": _VARIABLES,
+        "dynamic_variables": _VARIABLES, "default_dynamic_variables": _VARIABLES,
+        "retell_llm_dynamic_variables": _VARIABLES,
         # the language model
         "model": _MODEL, "model.model": _MODEL, "model_name": _MODEL, "llm_model": _MODEL, "llm.model": _MODEL,
         "provider": Ours("llm_provider"), "model.provider": Ours("llm_provider"), "llm.provider": Ours("llm_provider"),

@@ -49,7 +49,7 @@ async def analyzed(
     def chain(_: AssistantSpec) -> LlmChain:
         return LlmChain([Link(model, Breaker(9, 1.0))], ThinkingSettings(), lambda *_: None)
 
-    analyst = Analyst(chain, check_here, AnalysisSettings())
+    analyst = Analyst(chain, check_here, AnalysisSettings(), "UTC")
     spec = spec or a_spec(structured_data_schema=SCHEMA)
     return await analyst.analyze(FACTS, spec, last_try=last_try), model
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
@@ -65,10 +66,12 @@ class Findings:
 class Analyst:
     """One per worker; holds nothing of a call."""
 
-    def __init__(self, chains: Chains, check: Check, settings: AnalysisSettings) -> None:
+    def __init__(self, chains: Chains, check: Check, settings: AnalysisSettings, time_zone: str) -> None:
+        """`time_zone`: of assistants that name none."""
         self._chains = chains
         self._check = check
         self._settings = settings
+        self._time_zone = time_zone
 
     async def analyze(self, facts: Sequence[Event], spec: AssistantSpec, *, last_try: bool) -> CallAnalyzed:
         """What the call was about. Raises: TransientError, unless this is the last try."""
@@ -77,11 +80,12 @@ class Analyst:
             return CallAnalyzed(status=AnalysisStatus.SKIPPED, error=SILENT)
         text = transcript.written(lines, max_characters=self._settings.transcript_characters)
         found = Findings(last_try)
-        summary = await found.part("summary", self._summary(spec, text, facts[0].time))
+        began = facts[0].time.astimezone(ZoneInfo(spec.time_zone or self._time_zone))
+        summary = await found.part("summary", self._summary(spec, text, began))
         data: JsonValue = None
         wanted = spec.custom_settings
         if wanted.structured_data_schema is not None or wanted.structured_data_prompt:
-            data = await found.part("structured_data", self._data(spec, text, facts[0].time, summary))
+            data = await found.part("structured_data", self._data(spec, text, began, summary))
         return CallAnalyzed(
             status=AnalysisStatus.FAILED if found.problems else AnalysisStatus.DONE,
             summary=summary,

@@ -77,4 +77,4 @@ def _question(parts: Sequence[str], transcript: str, max_tokens: int) -> LlmRequ
 
 def _when(began: datetime) -> str:
     """Callers say "tomorrow"."""
-    return f"The call began on {began:%A}, {began:%Y-%m-%d at %H:%M} UTC."
+    return f"The call began on {began:%A}, {began:%Y-%m-%d at %H:%M} {began.tzinfo}."

@@ -10,10 +10,13 @@ from pydantic import Field, JsonValue, SecretStr, StringConstraints, field_valid
 
 from calliope.contracts.base import Request
 from calliope.contracts.document.llm import LlmFallbacks, LlmProvider, LlmProviderConfig, LlmSettings, check_llm
+from calliope.contracts.document.messages import Messages
 from calliope.contracts.document.stt import SttSettings
+from calliope.contracts.document.time_zones import TimeZone
 from calliope.contracts.document.tools import ToolsSettings
 from calliope.contracts.document.tts import TtsSettings
 from calliope.contracts.document.types import MAX_PROMPT, Line, Name, Phrases, Url
+from calliope.contracts.document.variables import Variables
 from calliope.contracts.forms import Boolean, Form, Integer, Number
 from calliope.contracts.schemas import a_schema
 
@@ -153,6 +156,16 @@ class AssistantSpec(Request):
     is_active: Boolean = Field(
         default=True, description="Whether it answers calls. False: its numbers are refused; calls under way go on."
     )
+    time_zone: TimeZone | None = Field(
+        default=None,
+        description="Where the assistant is: the zone of the date and time that the model is told in every request, "
+        "and of `{{now}}`. Left out: the zone of the installation, which is UTC unless that is set.",
+    )
+    variables: Variables = Field(
+        default_factory=dict,
+        description="Texts of your own for `{{name}}` in the prompt and the fixed lines, beside those of the call.",
+        examples=[{"opening_hours": "nine to six, Monday to Saturday"}],
+    )
     llm_provider: LlmProvider = Field(
         default=LlmProvider.OPENAI,
         description="Who runs the language model; `custom` is any server that speaks chat completions.",
@@ -171,8 +184,12 @@ class AssistantSpec(Request):
     )
     idle_message: Line | None = Field(
         default=None,
-        description="Said when nobody has spoken for `idle_timeout` seconds. Left out: “Are you still there?”",
+        description="Said when nobody has spoken for `idle_timeout` seconds. Left out: “Are you still there?”, in "
+        "the language of `stt_settings.language`.",
         examples=["Are you still on the line?"],
+    )
+    messages: Messages = Field(
+        default=Messages(), description="What is said when something ends or fails, in words of your own."
     )
     max_idle_messages: Integer = Field(
         default=3,
@@ -262,3 +279,13 @@ URL_PATHS: Final = (
     ("sms_webhook_url",),
 )
 """Where the document holds URLs that Calliope will call; each passes the egress guard."""
+TEXT_PATHS: Final = (
+    ("llm_settings", "system_prompt"),
+    ("llm_settings", "welcome_message"),
+    ("idle_message",),
+    *(("messages", name) for name in Messages.model_fields),
+    ("tools_settings", "end_call", "custom_message"),
+    ("tools_settings", "transfer_call", "custom_message"),
+    ("tools_settings", "custom_tools", "*", "speak_while_running"),
+)
+"""Where the document holds texts in which `{{variables}}` are filled in when a call begins."""

@@ -80,6 +80,14 @@ class VoiceHook:
 
 
 @dataclass(frozen=True, slots=True)
+class CarrierLine:
+    """A line for the carrier's own voice, and the language of that voice (see `languages.locale_of`)."""
+
+    text: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
 class MediaAnswer:
     """Where the carrier shall connect its media: our own address and a token that opens it once."""
 
@@ -175,7 +183,7 @@ class Carrier(Protocol):
     def end(self) -> CarrierAnswer:
         """Nothing more to do: hang up."""
 
-    def say_and_end(self, text: str, *, call_id: str, answered: bool) -> CarrierAnswer:
+    def say_and_end(self, line: CarrierLine, *, call_id: str, answered: bool) -> CarrierAnswer:
         """Let the carrier's own voice say it, then hang up: the last resort when ours cannot speak."""
 
     def codec(self) -> MediaCodec:

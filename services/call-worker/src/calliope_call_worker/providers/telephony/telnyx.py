@@ -20,6 +20,7 @@ from calliope_call_worker.providers.telephony.base import (
     CarrierAccount,
     CarrierAction,
     CarrierAnswer,
+    CarrierLine,
     HookKind,
     MediaAnswer,
     VoiceHook,
@@ -31,7 +32,8 @@ SIGNATURE: Final = "telnyx-signature-ed25519"
 TIMESTAMP: Final = "telnyx-timestamp"
 TOLERANCE_S: Final = 300
 _OK: Final = CarrierResponse(status=200, content_type="application/json", body="{}")
-_VOICE: Final = {"voice": "female", "language": "en-US"}
+_VOICE: Final = "female"
+_LANGUAGE: Final = "en-US"  # of words that a worker before this version had given to the carrier
 # PCMU both ways and the mode are said aloud: the defaults are the leg's own codec and MP3.
 _STREAM: Final = {
     "stream_track": "inbound_track",
@@ -125,11 +127,12 @@ class Telnyx:
         """Hang up."""
         return CarrierAnswer(_OK, command("hangup", {}))
 
-    def say_and_end(self, text: str, *, call_id: str, answered: bool) -> CarrierAnswer:
+    def say_and_end(self, line: CarrierLine, *, call_id: str, answered: bool) -> CarrierAnswer:
         """Telnyx's own voice, step by step: what follows each step comes back with the hook of its end."""
         if not answered:
-            return CarrierAnswer(_OK, command("answer", {"client_state": state(call_id=call_id, say=text)}))
-        return CarrierAnswer(_OK, _speak(text, call_id))
+            told = state(call_id=call_id, say=line.text, language=line.language)
+            return CarrierAnswer(_OK, command("answer", {"client_state": told}))
+        return CarrierAnswer(_OK, _speak(line, call_id))
 
     def codec(self) -> TelnyxMedia:
         """Words of one media socket."""
@@ -175,15 +178,17 @@ def _event(body: bytes) -> tuple[str, datetime, dict[str, Any]]:
 
 def _then(event: str, payload: Mapping[str, Any], told: Mapping[str, Any]) -> CarrierAction | None:
     if event == "call.answered" and "say" in told:
-        return _speak(str(told["say"]), str(told.get("call_id", "")))
+        line = CarrierLine(str(told["say"]), str(told.get("language", _LANGUAGE)))
+        return _speak(line, str(told.get("call_id", "")))
     if event == "call.speak.ended" and told.get("then") == "hangup" and payload.get("status") != "call_hangup":
         return command("hangup", {})
     return None
 
 
-def _speak(text: str, call_id: str) -> CarrierAction:
-    body = {"payload": text, **_VOICE, "client_state": state(call_id=call_id, then="hangup")}
-    return command("speak", body, text)
+def _speak(line: CarrierLine, call_id: str) -> CarrierAction:
+    told = state(call_id=call_id, then="hangup")
+    body = {"payload": line.text, "voice": _VOICE, "language": line.language, "client_state": told}
+    return command("speak", body, line.text)
 
 
 def _state(given: object) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from calliope_call_worker.providers.telephony import twilio_hooks
 from calliope_call_worker.providers.telephony.base import (
     CarrierAccount,
     CarrierAnswer,
+    CarrierLine,
     MediaAnswer,
     MediaDtmf,
     MediaEvent,
@@ -89,9 +90,9 @@ class Twilio:
         """Hang up."""
         return _twiml("<Hangup/>")
 
-    def say_and_end(self, text: str, *, call_id: str, answered: bool) -> CarrierAnswer:
-        """Twilio's own voice."""
-        return _twiml(f"<Say>{escape(text)}</Say><Hangup/>")
+    def say_and_end(self, line: CarrierLine, *, call_id: str, answered: bool) -> CarrierAnswer:
+        """Twilio's own voice of that language."""
+        return _twiml(f"<Say language={quoteattr(line.language)}>{escape(line.text)}</Say><Hangup/>")
 
     def codec(self) -> "TwilioMedia":
         """Words of one media socket."""
