@@ -26,6 +26,9 @@ request may bring its own `webhook_secret`.
   under the names that Vapi, Retell and LiveKit use; so are query parameters and the fields of phone numbers.
 - **A refusal is a sentence**: `errors` of the answer names each field by its path, and says what it must be with an
   example. Of more than 50 problems the rest is counted.
+- **Headers of a tool** have every name that HTTP allows, underscores too, since this version, and are sent as written.
+  What would not be sent so (`Host`, `Content-Type`, two that differ in case, `Authorization` beside `auth_token`) is
+  refused with the reason.
 - **Secrets** (`api_key`, `auth_token`) are sealed when they arrive and read as a mask such as `••••3f9a`; a mask that
   is written back keeps the secret.
 

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from calliope.contracts.assistants import PinnedAssistant, SealedSecret, secret_context
+from calliope.contracts.base import STORED
 from calliope.contracts.calls import Direction
 from calliope.contracts.document.spec import SECRET_PATHS, AssistantSpec
 from calliope.documents import places
@@ -112,7 +113,7 @@ def open_spec(pinned: PinnedAssistant, opener: Opener) -> AssistantSpec:
                 context = secret_context(pinned.organization_id, pinned.id, pattern)
                 container[key] = opener.open(SealedSecret.model_validate(sealed), context=context)
     try:
-        return AssistantSpec.model_validate(document)
+        return AssistantSpec.model_validate(document, context=STORED)
     except ValidationError as exc:  # its words hold the values, secrets among them
         places_to_blame = ", ".join(".".join(map(str, error["loc"])) for error in exc.errors(include_input=False))
         raise PermanentError(f"revision {pinned.revision} of {pinned.id} is refused now: {places_to_blame}") from None

@@ -1,7 +1,7 @@
 """Shapes that every contract shares: the CloudEvents envelope, the command and its reply."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from pydantic import (
     AwareDatetime,
@@ -12,6 +12,7 @@ from pydantic import (
     PlainSerializer,
     PositiveInt,
     StringConstraints,
+    ValidationInfo,
     model_validator,
 )
 
@@ -64,6 +65,15 @@ class Request(BaseModel):
         if not isinstance(data, dict):
             return data
         return {name: _whole(value) for name, value in data.items() if value is not None}
+
+
+STORED: Final = {"stored": True}
+"""Context of validating what was accepted before: rules that came later do not take it back."""
+
+
+def was_stored(info: ValidationInfo) -> bool:
+    """Whether it was accepted before, maybe by an older version."""
+    return isinstance(info.context, dict) and info.context.get("stored") is True
 
 
 def _whole(value: Any) -> Any:

@@ -1,12 +1,12 @@
 """What an assistant may do besides speaking: end the call, hand it over, ask an HTTP endpoint."""
 
-import re
 from enum import StrEnum
-from typing import Annotated, Final, Self
+from typing import Annotated, Self
 
-from pydantic import Field, JsonValue, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import Field, JsonValue, SecretStr, StringConstraints, ValidationInfo, field_validator, model_validator
 
-from calliope.contracts.base import E164, Request
+from calliope.contracts.base import E164, Request, was_stored
+from calliope.contracts.document.headers import plain_headers
 from calliope.contracts.document.types import Line, Scenarios, Url
 from calliope.contracts.forms import Boolean, Form, Number
 from calliope.contracts.schemas import a_live_schema
@@ -70,11 +70,6 @@ class HttpMethod(StrEnum):
     DELETE = "DELETE"
 
 
-_FORBIDDEN_HEADERS: Final = frozenset(
-    {"host", "content-length", "connection", "transfer-encoding", "idempotency-key", "content-type", "cookie"}
-)
-
-
 class CustomTool(Request):
     """An HTTP endpoint that the model may call during the conversation.
 
@@ -109,7 +104,8 @@ class CustomTool(Request):
     headers: dict[str, str] = Field(
         default_factory=dict,
         max_length=20,
-        description="Headers sent with every request; stored readable, so keep keys in `auth_token`.",
+        description="Headers sent with every request as they are written, also an `Accept` of your own. Stored "
+        "readable, so keep keys in `auth_token`.",
         examples=[{"X-Practice": "bell"}],
     )
     auth_token: SecretStr | None = Field(
@@ -130,13 +126,17 @@ class CustomTool(Request):
 
     @field_validator("headers")
     @classmethod
-    def _plain_headers(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name, value in headers.items():
-            if not re.fullmatch(r"[A-Za-z0-9-]{1,100}", name) or name.lower() in _FORBIDDEN_HEADERS:
-                raise ValueError(f"{name!r} cannot be set; it is malformed or set by Calliope itself")
-            if not re.fullmatch(r"[\x20-\x7e]{0,1000}", value):
-                raise ValueError(f"the value of {name!r} must be printable ASCII of at most 1000 characters")
-        return headers
+    def _plain_headers(cls, headers: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        return headers if was_stored(info) else plain_headers(headers)
+
+    @model_validator(mode="after")
+    def _one_authorization(self, info: ValidationInfo) -> Self:
+        if was_stored(info) or self.auth_token is None:
+            return self
+        for name in self.headers:
+            if name.lower() == "authorization":
+                raise ValueError(f"headers: {name!r} is set by auth_token; keep one of them")
+        return self
 
 
 class ToolsSettings(Request):
