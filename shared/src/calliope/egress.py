@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from calliope.bodies import ACCEPT_ENCODING
 from calliope.settings import EgressSettings
 
 Network = IPv4Network | IPv6Network
@@ -83,14 +84,17 @@ def connector(settings: EgressSettings, *, limit: int = 200, limit_per_host: int
 
 
 def session(settings: EgressSettings, *, total_s: float, limit: int = 200) -> aiohttp.ClientSession:
-    """A client for those URLs. Every request must pass `allow_redirects=False` and read a bounded body."""
+    """A client for those URLs. Every request must pass `allow_redirects=False` and read with `calliope.bodies`.
+
+    It does not unpack by itself: that has no bound.
+    """
     return aiohttp.ClientSession(
         connector=connector(settings, limit=limit),
         timeout=aiohttp.ClientTimeout(total=total_s, connect=min(5.0, total_s)),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
-        headers={"User-Agent": "Calliope/0.1"},
+        headers={"User-Agent": "Calliope/0.1", "Accept-Encoding": ACCEPT_ENCODING},
     )
 
 

@@ -26,7 +26,9 @@ class DeliveryAttempt(Message):
     )
     error: str | None = Field(default=None, description="What kept it from answering.", examples=["timeout"])
     duration_ms: float = Field(description="How long it took, in milliseconds.")
-    response: str | None = Field(default=None, description="First 1 KiB of the answer.")
+    response: str | None = Field(
+        default=None, description="First 1 KiB of the answer as text, and how much more there was."
+    )
 
 
 class Delivery(Message):

@@ -12,6 +12,7 @@ import aiohttp
 import orjson
 from aiohttp import ClientSession, ClientWebSocketResponse
 
+from calliope.bodies import BodyError, read_body
 from calliope.egress import is_blocked
 from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
 
@@ -76,15 +77,15 @@ async def get_json(
     asked = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
     try:
         async with session.get(url, params=params, headers=asked, allow_redirects=False) as response:
-            body = bytearray()
-            async for part in response.content.iter_any():
-                body += part
-                if len(body) > MAX_JSON_BYTES:
-                    raise ProviderError(provider, Failure.MALFORMED, f"answered more than {MAX_JSON_BYTES} bytes")
+            body = await read_body(response, session, keep=MAX_JSON_BYTES)
+    except BodyError as exc:
+        raise ProviderError(provider, Failure.MALFORMED, f"the answer {exc}") from exc
     except (aiohttp.ClientError, OSError, ValueError) as exc:
         fail(provider, exc)
+    if body.cut:
+        raise ProviderError(provider, Failure.MALFORMED, f"answered more than {MAX_JSON_BYTES} bytes")
     try:
-        said = orjson.loads(body)
+        said = orjson.loads(body.data)
     except orjson.JSONDecodeError as exc:
         if response.status == 200:
             raise ProviderError(provider, Failure.MALFORMED, "answered with something that is not JSON") from exc

@@ -1,9 +1,12 @@
 """HTTP tools that assistants call: each answers as it was told and records what it was asked."""
 
 import asyncio
+import base64
+import gzip
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -15,22 +18,46 @@ from calliope_sandbox.vendors.host import Host
 
 MAX_TOOLS: Final = 1_000
 LONGEST_DELAY_MS: Final = 60_000.0
-_KNOWN: Final = frozenset({"status", "delay_ms", "body"})
+_KNOWN: Final = frozenset({"status", "delay_ms", "body", "body_base64", "headers", "pack", "charset"})
+_PACKED: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "raw deflate": lambda data: zlib.compress(data, wbits=-zlib.MAX_WBITS),
+    "broken gzip": lambda data: gzip.compress(data)[: max(12, len(data) // 4)],
+    "br": lambda data: data,
+}
+"""`Content-Encoding` is the last word. None asks whether the client takes it, as servers behind some proxies do not."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolAnswer:
-    """How a tool answers; a body that is no text is sent as JSON."""
+    """How a tool answers; a body that is no text is sent as JSON, `body_base64` as the bytes it stands for.
+
+    `pack` sends it packed, `charset` in another encoding than UTF-8; `headers` are added.
+    """
 
     status: int = 200
     delay_ms: float = 0.0
     body: Any = "done"
+    body_base64: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    pack: str | None = None
+    charset: str = "utf-8"
 
     def response(self) -> web.Response:
         """As sent."""
-        if isinstance(self.body, str):
-            return web.Response(status=self.status, text=self.body)
-        return as_json(self.body, self.status)
+        text = isinstance(self.body, str)
+        content_type = f"{'text/plain' if text else 'application/json'}; charset={self.charset}"
+        if self.body_base64 is not None:
+            data, content_type = base64.b64decode(self.body_base64, validate=True), "application/octet-stream"
+        else:
+            data = (self.body if text else orjson.dumps(self.body).decode()).encode(self.charset)
+        packed = {} if self.pack is None else {"Content-Encoding": self.pack.split()[-1]}
+        if self.pack is not None:
+            data = _PACKED[self.pack](data)
+        return web.Response(
+            status=self.status, body=data, headers={"Content-Type": content_type, **packed, **self.headers}
+        )
 
 
 class Tools:
@@ -41,7 +68,7 @@ class Tools:
         self._answers: dict[str, ToolAnswer] = {}
 
     async def put(self, request: web.Request) -> web.Response:
-        """PUT /sandbox/tools/{name}: {status, delay_ms, body}."""
+        """PUT /sandbox/tools/{name}: {status, delay_ms, body, body_base64, headers, pack, charset}."""
         name = request.match_info["name"]
         try:
             self._answers[name] = _answer(orjson.loads(await request.read()))
@@ -77,6 +104,12 @@ def _answer(document: Any) -> ToolAnswer:
     answer = ToolAnswer(**document)
     if not (200 <= int(answer.status) <= 599 and 0 <= float(answer.delay_ms) <= LONGEST_DELAY_MS):
         raise ValueError(f"status is from 200 to 599, delay_ms from 0 to {LONGEST_DELAY_MS:g}")
+    if answer.pack is not None and answer.pack not in _PACKED:
+        raise ValueError(f"pack is one of {', '.join(_PACKED)}")
+    try:
+        answer.response()
+    except LookupError as exc:
+        raise ValueError(f"charset: {exc}") from exc
     return answer
 
 

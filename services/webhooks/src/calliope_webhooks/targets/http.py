@@ -1,4 +1,4 @@
-"""An HTTP receiver: one guarded POST; no redirects, no decompression, bounded in time and size."""
+"""An HTTP receiver: one guarded POST; no redirects, bounded in time and size."""
 
 import asyncio
 import ssl
@@ -8,6 +8,7 @@ from typing import Final
 
 import aiohttp
 
+from calliope.bodies import Body, BodyError, BodyReader, text_of
 from calliope.egress import check_url, is_blocked
 from calliope.settings import EgressSettings
 from calliope_webhooks.model import BLOCKED, TIMEOUT, Answer
@@ -43,24 +44,41 @@ class HttpTarget:
 
     async def _read(self, response: aiohttp.ClientResponse) -> Answer:
         """The status decides; a body that never ends or breaks off does not take it back."""
-        start = b""
         try:
-            async with asyncio.timeout(self._total_s / 3):
-                while len(start) < READ_AT_MOST_BYTES:
-                    chunk = await response.content.read(READ_AT_MOST_BYTES - len(start))
-                    if not chunk:
-                        break
-                    start += chunk
-        except (TimeoutError, aiohttp.ClientError, OSError):
-            pass
-        if len(start) >= READ_AT_MOST_BYTES or not response.content.at_eof():
+            body = await self._start_of(response)
+            shown = _shown(body, response)
+        except BodyError as exc:
+            shown = f"(the answer {exc})"
+        if not response.content.at_eof():
             response.close()
-        shown = start[:SHOWN_BYTES].decode("utf-8", "replace").replace("\x00", "\ufffd")
         return Answer(
             status=response.status,
             retry_after_s=retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC)),
             response=shown or None,
         )
+
+    async def _start_of(self, response: aiohttp.ClientResponse) -> Body:
+        """What is shown of a body; it is read further, within bounds, so that its connection can be used again."""
+        reader = BodyReader(response, self._session)
+        start, size, ended = bytearray(), 0, False
+        try:
+            async with asyncio.timeout(self._total_s / 3):
+                while size < READ_AT_MOST_BYTES and not ended:
+                    piece = await reader.piece()
+                    start += piece[: SHOWN_BYTES - len(start)]
+                    size, ended = size + len(piece), not piece
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            pass
+        return Body(bytes(start), size, counted=ended)
+
+
+def _shown(body: Body, response: aiohttp.ClientResponse) -> str:
+    """Raises: BodyError."""
+    text = text_of(body, response.content_type if "Content-Type" in response.headers else "", response.charset)
+    if not body.cut:
+        return text
+    least = "" if body.counted else "at least "
+    return f"{text} … ({least}{body.size - len(body.data)} bytes more)"
 
 
 def retry_after_s(header: str | None, now: datetime) -> float | None:

@@ -12,6 +12,7 @@ import orjson
 import structlog
 from aiohttp import ClientResponse, ClientSession
 
+from calliope.bodies import BodyError, BodyReader, read_body
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import LlmEvent, TextDelta, ToolCall
 from calliope_call_worker.providers.llm.lenient import Characters, read_json, whole_characters
@@ -28,6 +29,7 @@ END_S: Final = 0.05
 REFUSAL_S: Final = 1.0
 WARM_S: Final = 3.0
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+MAX_REFUSAL_BYTES: Final = 64 * 1024
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=120, sock_connect=5, sock_read=60)  # the last resort; deadlines are above
 _HEADERS: Final = {
     "Content-Type": "application/json",
@@ -100,7 +102,7 @@ class HttpModel:
         """The events of one answer; leaving the block aborts it. Raises: ProviderError, here or while iterating."""
         response = await self._answering(body)
         try:
-            async with aclosing(_events(self.name, response, answer)) as events:
+            async with aclosing(_events(self.name, response, self._session, answer)) as events:
                 yield events
             if answer.over:
                 await _to_the_end(response)
@@ -120,7 +122,7 @@ class HttpModel:
             if response.status == 200:
                 return response
             try:
-                said, wait_s = await _refused(response), retry_after_s(response.headers)
+                said, wait_s = await _refused(response, self._session), retry_after_s(response.headers)
             finally:
                 _leave(response)
             error = self._endpoint.refusal(self.name, response.status, said, wait_s)
@@ -154,12 +156,15 @@ def _leave(response: ClientResponse) -> None:
         response.close()  # an answer that nobody wants any more must not run on
 
 
-async def _events(provider: str, response: ClientResponse, answer: Answer) -> AsyncGenerator[LlmEvent, None]:
+async def _events(
+    provider: str, response: ClientResponse, session: ClientSession, answer: Answer
+) -> AsyncGenerator[LlmEvent, None]:
     reader, characters = SseReader(), Characters()
     whole = response.content_type == "application/json"  # a server that does not stream
     try:
+        body = BodyReader(response, session)
         while not reader.done:
-            data = await (_body(response) if whole else _next(response, answer))
+            data = await (_body(body) if whole else _next(body, answer))
             values = [read_json(data)] if whole else reader.feed(data) if data else reader.finish()
             for value in values:
                 event = answer.read(value)
@@ -169,6 +174,9 @@ async def _events(provider: str, response: ClientResponse, answer: Answer) -> As
                     yield event
             if whole or not data:
                 break
+    except BodyError as exc:
+        if not answer.over:
+            raise ProviderError(provider, Failure.MALFORMED, f"the answer {exc}") from exc
     except (SseError, ValueError) as exc:
         raise ProviderError(provider, Failure.MALFORMED, "the answer is not a stream of JSON") from exc
     except (aiohttp.ClientError, OSError) as exc:
@@ -185,20 +193,20 @@ def _whole(call: ToolCall) -> ToolCall:
     return ToolCall(id_, name, arguments, call.opaque)
 
 
-async def _next(response: ClientResponse, answer: Answer) -> bytes:
+async def _next(body: BodyReader, answer: Answer) -> bytes:
     """More of the stream, empty at its end; after the model stopped it is waited for only for a moment."""
     if not answer.over:
-        return await response.content.readany()
+        return await body.piece()
     try:
         async with asyncio.timeout(TAIL_S):
-            return await response.content.readany()
+            return await body.piece()
     except TimeoutError:
         return b""
 
 
-async def _body(response: ClientResponse) -> bytes:
+async def _body(body: BodyReader) -> bytes:
     parts, size = [], 0
-    while size < MAX_BODY_BYTES and (part := await response.content.readany()):
+    while size < MAX_BODY_BYTES and (part := await body.piece()):
         parts.append(part)
         size += len(part)
     return b"".join(parts)
@@ -212,12 +220,12 @@ async def _to_the_end(response: ClientResponse) -> None:
                 pass
 
 
-async def _refused(response: ClientResponse) -> Any:
+async def _refused(response: ClientResponse, session: ClientSession) -> Any:
     """What it says: JSON, or a plain text. A page for a browser says nothing."""
     try:
         async with asyncio.timeout(REFUSAL_S):
-            body = await response.content.read(64 * 1024)
-    except (aiohttp.ClientError, OSError):
+            body = (await read_body(response, session, keep=MAX_REFUSAL_BYTES)).data
+    except (aiohttp.ClientError, OSError, BodyError):
         return None
     try:
         return read_json(body)
