@@ -7,11 +7,12 @@ from typing import Final
 
 import structlog
 
-from calliope.errors import TransientError
+from calliope.errors import PermanentError, TransientError
 from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
 from calliope.messaging.publish import EventPublisher
 from calliope.observability.health import Health, serve
 from calliope.secrets import Sealer
+from calliope.storage import StoreRefusedError
 from calliope_assistants.adapters.mongo import MongoStore
 from calliope_assistants.adapters.mongo_calls import MongoCallEvents
 from calliope_assistants.adapters.mongo_commands import MongoCommandLog
@@ -98,12 +99,14 @@ async def _summarize(calls: MongoCallEvents) -> None:
 
 
 async def _prepare(settings: AssistantsSettings, store: MongoStore) -> None:
-    """A store that is away is waited for; health says so meanwhile."""
+    """A store that is away is waited for; health says so meanwhile. Raises: PermanentError, when it refuses."""
     while True:
         try:
             await complete_older_rows(store)
             await store.prepare()
             await _bootstrap(settings, store)
+        except StoreRefusedError as exc:
+            raise PermanentError(f"{exc}. This does not heal by itself; mend it and start again") from exc
         except (TransientError, TimeoutError) as exc:
             log.warning("store.awaited", error=str(exc))
             await asyncio.sleep(STORE_PAUSE_S)

@@ -8,11 +8,12 @@ import aiohttp
 import structlog
 
 from calliope import egress
-from calliope.errors import TransientError
+from calliope.errors import PermanentError, TransientError
 from calliope.messaging import streams
 from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
 from calliope.observability.health import Health, serve
 from calliope.secrets import Opener
+from calliope.storage import StoreRefusedError
 from calliope_webhooks.adapters import mongo
 from calliope_webhooks.adapters.nats import BusAlarm, BusAnnouncer, BusAssistants, hear_of_changes
 from calliope_webhooks.breaker import BreakerRules
@@ -66,9 +67,11 @@ async def running(settings: WebhooksSettings) -> AsyncIterator[int]:
 
 
 async def _prepare(store: mongo.MongoStore) -> None:
-    """Raises: TransientError, in words for the operator."""
+    """Raises: TransientError and PermanentError, in words for the operator."""
     try:
         await store.prepare()
+    except StoreRefusedError as exc:
+        raise PermanentError(f"{exc}. This does not heal by itself; mend it and start again") from exc
     except TransientError as exc:
         raise TransientError(f"{exc}: is the store running, and is CALLIOPE_MONGO__URL its address?") from exc
 

@@ -14,6 +14,7 @@ from pymongo.errors import (
     ConnectionFailure,
     DuplicateKeyError,
     ExecutionTimeout,
+    OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
     WaitQueueTimeoutError,
@@ -21,6 +22,7 @@ from pymongo.errors import (
 
 from calliope.errors import TransientError
 from calliope.settings import MongoSettings
+from calliope.storage import refusal
 from calliope_assistants.adapters.shapes import Doc
 from calliope_assistants.ports import COMMANDS_KNOWN
 
@@ -53,7 +55,7 @@ class MongoStore:
         self.database: AsyncIOMotorDatabase[Doc] = self._client[settings.database]
 
     async def prepare(self) -> None:
-        """Indexes; existing ones stay. Raises: TransientError."""
+        """Indexes; existing ones stay. Raises: TransientError; StoreRefusedError, when that does not heal."""
         db, unique, day_s = self.database, {"unique": True}, int(COMMANDS_KNOWN.total_seconds())
         indexes: list[tuple[AsyncIOMotorCollection[Doc], list[tuple[str, int]], Doc]] = [
             (db.assistants, [("org_id", 1), ("name_key", 1)], unique),
@@ -71,17 +73,28 @@ class MongoStore:
             *((db[name], [("outbox_n", 1), ("updated_at", 1)], {}) for name in OUTBOX_COLLECTIONS),
         ]
         for collection, keys, options in indexes:
-            async with self.asked():
-                await collection.create_index(keys, **options)
+            doing = f"create the index {'_'.join(name for name, _ in keys)} of {collection.name}"
+            try:
+                async with self.asked(doing):
+                    await collection.create_index(keys, **options)
+            except DuplicateKeyError as exc:
+                raise _refused(exc, doing) from exc
 
     @asynccontextmanager
-    async def asked(self) -> AsyncIterator[None]:
-        """Around one question, or a write that may be done twice. Raises: TransientError."""
+    async def asked(self, doing: str = "answer a question") -> AsyncIterator[None]:
+        """Around one question, or a write that may be done twice; `doing` names it.
+
+        Raises: TransientError; StoreRefusedError, when the store refuses it for good.
+        """
         try:
             async with asyncio.timeout(self._timeout_s):
                 yield
         except DuplicateKeyError:
             raise
+        except ExecutionTimeout as exc:
+            raise TransientError(_AWAY, retry_after_s=2.0) from exc
+        except OperationFailure as exc:
+            raise _refused(exc, doing) from exc
         except (PyMongoError, TimeoutError) as exc:
             raise TransientError(_AWAY, retry_after_s=2.0) from exc
 
@@ -97,6 +110,8 @@ class MongoStore:
             raise TransientError(_AWAY, retry_after_s=2.0) from exc
         except (ConnectionFailure, ExecutionTimeout, TimeoutError) as exc:
             raise TimeoutError("the store did not say whether it wrote") from exc
+        except OperationFailure as exc:
+            raise _refused(exc, "write") from exc
         except PyMongoError as exc:
             raise TransientError("the store refused", retry_after_s=2.0) from exc
 
@@ -117,3 +132,10 @@ class MongoStore:
     def close(self) -> None:
         """Let go of the connections."""
         self._client.close()
+
+
+def _refused(error: OperationFailure, doing: str) -> TransientError:
+    """What the store's own answer means."""
+    details = error.details or {}
+    labels = details.get("errorLabels") or ()
+    return refusal(error.code, details.get("codeName"), str(details.get("errmsg", "")), doing=doing, labels=labels)

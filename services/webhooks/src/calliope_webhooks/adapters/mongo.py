@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure, PyMongoError
 
 from calliope.contracts.webhooks import DeliveryAttempt, DeliveryState, ListDeliveries
 from calliope.errors import TransientError
 from calliope.settings import MongoSettings
+from calliope.storage import refusal
 from calliope_webhooks.adapters import shapes
 from calliope_webhooks.adapters.shapes import Document
 from calliope_webhooks.model import Endpoint, Row
@@ -48,9 +49,18 @@ async def connect(settings: MongoSettings) -> AsyncIterator["MongoStore"]:
 
 @contextmanager
 def _ours(doing: str) -> Iterator[None]:
-    """Whatever the driver raises is the store being away; its outcome is unknown, and every write can be repeated."""
+    """A store that is away, or answers that it will not; what came of it is unknown, and every write can be repeated.
+
+    Raises: TransientError; StoreRefusedError, when it refuses for good.
+    """
     try:
         yield
+    except ExecutionTimeout as exc:
+        raise TransientError(f"the store did not answer in time ({doing})", retry_after_s=1.0) from exc
+    except OperationFailure as exc:
+        said = exc.details or {}
+        labels = said.get("errorLabels") or ()
+        raise refusal(exc.code, said.get("codeName"), str(said.get("errmsg", "")), doing=doing, labels=labels) from exc
     except PyMongoError as exc:
         raise TransientError(f"the store did not answer ({doing}): {type(exc).__name__}", retry_after_s=1.0) from exc
 
