@@ -63,6 +63,23 @@ def a_live_schema(schema: Schema | None) -> Schema | None:
     return schema
 
 
+def a_tool_schema(schema: Schema) -> Schema:
+    """A live schema of arguments, which every vendor wants to be an object. Raises: ValueError."""
+    a_live_schema(schema)
+    kinds = schema.get("type", "object")
+    if kinds != "object" and kinds != ["object"]:
+        raise ValueError(
+            f"type at the top must be object, as the arguments of a tool have names; for example {_EXAMPLE}"
+        )
+    for keyword, values in (("enum", schema.get("enum")), ("const", [schema.get("const", {})])):
+        if isinstance(values, list) and not any(isinstance(value, dict) for value in values):
+            raise ValueError(f"{keyword} at the top allows no object; the arguments of a tool are one")
+    for where, node in _schemas(schema, ""):
+        if node.get("enum") == []:
+            raise ValueError(f"enum at {where or 'the top'} lists nothing, so nothing would be taken; name its values")
+    return schema
+
+
 def _allowed(error: SchemaError | ValidationError) -> str:
     """What JSON Schema allows at a place, as far as it can be told in a few words; never shows the value."""
     taken: Any = error.validator_value

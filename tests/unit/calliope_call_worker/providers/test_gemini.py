@@ -59,7 +59,7 @@ def test_results_are_a_content_of_their_own_as_many_as_the_calls() -> None:
         {"role": "user", "parts": [{"text": "And?"}]},
     ]
     assert sent["systemInstruction"] == {"parts": [{"text": "Be brief."}]}
-    assert sent["tools"][0]["functionDeclarations"][0]["parametersJsonSchema"] == {"type": "object"}
+    assert sent["tools"][0]["functionDeclarations"][0]["parametersJsonSchema"] == {"type": "object", "properties": {}}
 
 
 @pytest.mark.parametrize(

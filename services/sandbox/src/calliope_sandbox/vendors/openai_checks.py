@@ -130,7 +130,27 @@ def _tools(tools: Any) -> Refusal | None:
                 f"Invalid schema for function '{function['name']}': schema must be a JSON Schema of 'type: \"object\"'."
             )
             return _bad(text, f"{where}.parameters", "invalid_function_parameters")
+        if problem := _not_a_tools(function.get("parameters")):
+            text = f"Invalid schema for function '{function['name']}': {problem}"
+            return _bad(text, f"{where}.parameters", "invalid_function_parameters")
     return None
+
+
+def _not_a_tools(schema: Any, path: tuple[str, ...] = ()) -> str | None:
+    """What the schema of a function may not leave out, strict or not."""
+    if not isinstance(schema, dict):
+        return None
+    if not path and (found := {"oneOf", "anyOf", "allOf", "enum", "not"} & schema.keys()):
+        return f"schema must not have {sorted(found)[0]!r} at the top level."
+    if schema.get("type") == "object" and "properties" not in schema:
+        return f"In context={path}, object schema missing properties."
+    if schema.get("type") == "array" and "items" not in schema:
+        return f"In context={path}, array schema missing items."
+    below: list[tuple[tuple[str, ...], Any]] = [
+        (("properties", name), value) for name, value in (schema.get("properties") or {}).items()
+    ]
+    below += [(("items",), schema.get("items"))]
+    return next((problem for step, value in below if (problem := _not_a_tools(value, path + step))), None)
 
 
 def _response_format(asked: Any) -> Refusal | None:

@@ -15,6 +15,7 @@ import orjson
 
 from calliope_call_worker.providers.llm.base import AssistantMessage, LlmRequest, Message, ToolResult, UserMessage
 from calliope_call_worker.providers.llm.history import alternating, arguments_of
+from calliope_call_worker.providers.llm.schemas import tool_schema
 
 ANSWER_TOOL: Final = "calliope_answer"
 """A question for JSON is put as a tool that must be called: unlike structured outputs that takes any schema."""
@@ -77,7 +78,7 @@ def messages_body(request: LlmRequest, model: str) -> bytes:
         else:
             system = f"{system}\n\n{_in_words(request.schema)}".strip()
     elif request.tools:
-        body["tools"] = [_tool(tool.name, tool.description, tool.parameters) for tool in request.tools]
+        body["tools"] = [_tool(tool.name, tool.description, tool_schema(tool.parameters)) for tool in request.tools]
     if system:
         body["system"] = system
     return orjson.dumps(body)

@@ -8,6 +8,7 @@ import orjson
 from calliope_call_worker.providers.llm.base import AssistantMessage, LlmRequest, Message, ToolCall, UserMessage
 from calliope_call_worker.providers.llm.history import settled
 from calliope_call_worker.providers.llm.quirks import Quirks
+from calliope_call_worker.providers.llm.schemas import tool_schema
 
 MAX_ID: Final = 40  # OpenAI refuses longer tool call ids; other vendors make longer ones
 
@@ -54,7 +55,11 @@ def chat_tools(request: LlmRequest) -> list[dict[str, Any]]:
     return [
         {
             "type": "function",
-            "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": tool_schema(tool.parameters),
+            },
         }
         for tool in request.tools
     ]

@@ -18,6 +18,7 @@ from calliope_call_worker.providers.llm.base import (
     UserMessage,
 )
 from calliope_call_worker.providers.llm.history import alternating, arguments_of
+from calliope_call_worker.providers.llm.schemas import tool_schema
 
 MAX_STOPS: Final = 5
 FOREIGN_CALL: Final = "skip_thought_signature_validator"
@@ -141,5 +142,5 @@ def _declaration(tool: ToolSpec) -> dict[str, Any]:
     return {
         "name": tool.name,
         "description": tool.description,
-        "parametersJsonSchema": known_schema(tool.parameters),
+        "parametersJsonSchema": known_schema(tool_schema(tool.parameters)),
     }
