@@ -26,6 +26,10 @@ request may bring its own `webhook_secret`.
   under the names that Vapi, Retell and LiveKit use; so are query parameters and the fields of phone numbers.
 - **A refusal is a sentence**: `errors` of the answer names each field by its path, and says what it must be with an
   example. Of more than 50 problems the rest is counted.
+- **Numbers, languages and addresses** as people write them (`+1 (555) 010-0199`, `en_US`, `example.com/hook`) are
+  refused with what was meant; nothing is changed silently.
+- **`parameters` of a tool** may leave out `type`, `properties` and `items`, since this version: each vendor is sent the
+  form that it takes. A schema that can never be an object is refused.
 - **Headers of a tool** have every name that HTTP allows, underscores too, since this version, and are sent as written.
   What would not be sent so (`Host`, `Content-Type`, two that differ in case, `Authorization` beside `auth_token`) is
   refused with the reason.

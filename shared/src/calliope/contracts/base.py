@@ -18,13 +18,14 @@ from pydantic import (
 
 from calliope.contracts.errors import Problem
 from calliope.contracts.forms import Form
+from calliope.contracts.meant import number_meant
 
 PayloadT = TypeVar("PayloadT", bound=BaseModel)
 
 E164 = Annotated[
     str,
     StringConstraints(pattern=r"^\+[1-9][0-9]{1,14}$"),
-    Form("a phone number in international form", "+15551234567"),
+    Form("a phone number in international form", "+15551234567", meant=number_meant),
 ]
 """A telephone number: `+`, then 2 to 15 digits (ITU-T E.164)."""
 

@@ -3,6 +3,7 @@
 A JSON body says `true`, not `"yes"`, and `3`, not `"3"`: a guess about what was meant could be wrong on a telephone.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -15,11 +16,13 @@ class Form:
     """What a text has to look like: `words` follow "must be", `example` is one that is taken.
 
     Refusals show these and never the pattern. The JSON Schema has the example too, unless it fits some places only.
+    `meant` reads a wrong text as people write such things: a hint, or None where it could only guess.
     """
 
     words: str
     example: str
     in_schema: bool = True
+    meant: Callable[[str], str | None] | None = None
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Add the example."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from calliope.contracts.errors import FieldProblem
-from calliope.validation.expectations import choices, expectation, slot_at
+from calliope.validation.expectations import Slot, choices, expectation, slot_at
 from calliope.validation.hints import choice_hint, hint
 from calliope.validation.messages import FALLBACK, MESSAGES
 
@@ -17,7 +17,10 @@ _LONGEST_STEP: Final = 100
 
 
 def field_problems(error: ValidationError, model: type[BaseModel] | None = None) -> list[FieldProblem]:
-    """What was wrong, field by field. Never shows a value. `model` is what was validated, where that is known."""
+    """What was wrong, field by field. `model` is what was validated, where that is known.
+
+    Never shows a value, except as what it was meant to be: a number, a language or an address.
+    """
     items = error.errors(include_url=False)
     found = [_problem(item, model) for item in islice(items, MOST_PROBLEMS)]
     if left := len(items) - len(found):
@@ -38,8 +41,14 @@ def _problem(item: Mapping[str, Any], model: type[BaseModel] | None) -> FieldPro
             message = f"is required: {expectation(slot)}"
         else:
             message = f"must be {expectation(slot)}"
-            told = choice_hint(item["input"], choices(slot))
+            told = choice_hint(item["input"], choices(slot)) or _meant(slot, item["input"])
     return FieldProblem(path=".".join(_shortened(path)), message=message, hint=told)
+
+
+def _meant(slot: Slot, value: object) -> str | None:
+    """What a text of another form was probably meant to be."""
+    read = slot.form.meant if slot.form is not None else None
+    return read(value) if read is not None and isinstance(value, str) else None
 
 
 def _message(kind: str, context: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr, StringConstraints, model_validator
 
 from calliope.contracts.base import Request
 from calliope.contracts.forms import Boolean, Form, Integer, Number
+from calliope.contracts.meant import language_meant
 
 MAX_KEYTERM_WORDS: Final = 500
 MULTI: Final = "multi"
@@ -41,7 +42,7 @@ class SttSettings(Request):
     language: Annotated[
         str,
         StringConstraints(pattern=r"^[A-Za-z]{2,5}(-[A-Za-z0-9]{2,8})*$", max_length=20),
-        Form("a language code (BCP 47)", "en-US"),
+        Form("a language code (BCP 47)", "en-US", meant=language_meant),
     ] = Field(
         default="en-US",
         description="Language of the caller, as a BCP 47 code. `multi` hears several (nova-2, nova-3, "
