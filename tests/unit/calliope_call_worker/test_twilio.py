@@ -7,6 +7,7 @@ import pytest
 from calliope.contracts.calls import CarrierRequest
 from calliope_call_worker.providers.telephony.base import (
     CarrierAccount,
+    CarrierLine,
     MediaAnswer,
     MediaDtmf,
     MediaFrame,
@@ -14,7 +15,9 @@ from calliope_call_worker.providers.telephony.base import (
     MediaStarted,
     MediaStopped,
 )
+from calliope_call_worker.providers.telephony.languages import locale_of
 from calliope_call_worker.providers.telephony.twilio import Twilio
+from calliope_sandbox.vendors.twilio_words import parse
 
 ACCOUNT = CarrierAccount("AC" + "2" * 32, "0123456789abcdef0123456789abcdef")
 FORM = f"CallSid=CA{'1' * 32}&CallStatus=ringing&Digits=&From=%2B15550001111&To=%2B15550002222"
@@ -66,6 +69,16 @@ def test_the_answer_leads_media_to_us_and_back_again() -> None:
     assert '<Stream url="wss://w/media/1?a&amp;b">' in answer.body
     assert 'name="token" value="to&lt;ken"' in answer.body
     assert '<Redirect method="POST">https://g/after</Redirect>' in answer.body
+
+
+@pytest.mark.parametrize(
+    "tag", ["en-US", "es-419", "fr-BE", "de-AT", "pt", "it", "nl-BE", "pl", "ja", "sv", "hi", "multi"]
+)
+def test_last_words_are_said_in_a_language_that_twilio_speaks(tag: str) -> None:
+    answer = Twilio().say_and_end(CarrierLine("¿Qué & cómo?", locale_of(tag)), call_id="call_1", answered=True)
+    said, hangup = parse(answer.response.body)
+    assert (said.name, said.text, hangup.name) == ("Say", "¿Qué & cómo?", "Hangup")
+    assert said.attributes == {"language": locale_of(tag)}
 
 
 def test_media_messages_are_read() -> None:

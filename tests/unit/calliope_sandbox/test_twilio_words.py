@@ -54,6 +54,7 @@ def test_what_twilios_sdk_writes_is_read() -> None:
         ("<Answer/>", 12100),
         ("<Response><Dance/></Response>", 12200),
         ("<Response><Connect/></Response>", 12200),
+        ('<Response><Say language="de-AT">Guten Tag</Say></Response>', 13512),
         ('<Response><Connect><Stream url="https://va.example"/></Connect></Response>', 31922),
         ('<Response><Connect><Stream url="wss://va.example?x=1"/></Connect></Response>', 31920),
         ('<Response><Connect><Stream url="wss://va.example" track="both_tracks"/></Connect></Response>', 31941),

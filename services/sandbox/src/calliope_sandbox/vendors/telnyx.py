@@ -27,6 +27,12 @@ _NEEDED: Final = {
     "speak": ("payload", "voice"),
     "transfer": ("to",),
 }
+_LANGUAGES: Final = frozenset((
+    "arb", "cmn-CN", "cy-GB", "da-DK", "de-DE", "en-AU", "en-GB", "en-GB-WLS", "en-IN", "en-US", "es-ES", "es-MX",
+    "es-US", "fr-CA", "fr-FR", "hi-IN", "is-IS", "it-IT", "ja-JP", "ko-KR", "nb-NO", "nl-NL", "pl-PL", "pt-BR",
+    "pt-PT", "ro-RO", "ru-RU", "sv-SE", "tr-TR",
+))  # fmt: skip
+"""Of the basic voices that `speak` has."""
 _WHILE_RINGING: Final = frozenset({"answer", "reject", "hangup"})
 
 
@@ -118,6 +124,8 @@ class Exchanges(Switchboard[TelnyxCall, Number]):
             return _error(422, 90018, "Call has already ended")
         if missing:
             return _error(422, 10004, f"missing {', '.join(missing)}")
+        if name == "speak" and body.get("language", "en-US") not in _LANGUAGES:
+            return _error(422, 10015, "language is none of those that the voice speaks")
         if name not in _WHILE_RINGING and found.answered_at_s is None:
             return _error(422, 90034, "Call not answered yet")
         if name == "streaming_start" and found.stream is not None:

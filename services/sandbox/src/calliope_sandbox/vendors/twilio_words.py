@@ -19,6 +19,13 @@ MAX_TWIML: Final = 4_000
 MAX_PARAMETER: Final = 500
 VERBS: Final = frozenset({"Connect", "Redirect", "Hangup", "Reject", "Say", "Pause", "Dial"})
 
+LANGUAGES: Final = frozenset((
+    "da-DK", "de-DE", "en-AU", "en-CA", "en-GB", "en-IN", "en-US", "ca-ES", "es-ES", "es-MX", "fi-FI", "fr-CA",
+    "fr-FR", "it-IT", "ja-JP", "ko-KR", "nb-NO", "nl-NL", "pl-PL", "pt-BR", "pt-PT", "ru-RU", "sv-SE", "zh-CN",
+    "zh-HK", "zh-TW",
+))  # fmt: skip
+"""Of the voices that `<Say>` has without a name."""
+
 
 class IncomingNumber(Protocol):
     """What is told of a number."""
@@ -71,6 +78,8 @@ def _verb(element: ET.Element) -> Verb:
         raise TwimlError(12200, f"<{element.tag}> is not played here; known are {', '.join(sorted(VERBS))}")
     if element.tag == "Connect":
         return _connect(element)
+    if element.tag == "Say" and element.get("language", "en-US") not in LANGUAGES:
+        raise TwimlError(13512, f"<Say> does not speak {element.get('language')}")
     number = element.find("Number")
     text = (number.text if number is not None else element.text) or ""
     return Verb(element.tag, dict(element.attrib), text.strip())
