@@ -8,6 +8,7 @@ import pytest
 
 from calliope_local import assistant_file
 from calliope_local.assistant_file import AssistantFileError
+from calliope_local.call.numbers import NumberError
 from support.running import ASSISTANT, LINE, Answers, a_refusal, answering, up
 
 DOCUMENT = {"name": "Practice", "webhook_url": "http://127.0.0.1:8090/hooks/mine"}
@@ -92,3 +93,64 @@ def test_a_document_that_is_refused_is_told_field_by_field_without_json(tmp_path
 
     assert str(refused.value).splitlines()[0].endswith("mine.json: the assistant document was refused")
     assert str(refused.value).splitlines()[1:] == ["  welcome_message: unknown field"]
+
+
+def test_a_number_that_another_assistant_answered_is_told_with_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dental = ASSISTANT | {"id": "asst_2", "name": "Bright Smile Dental"}
+    with answering([LINE | {"assistant_id": "asst_2"}], [ASSISTANT, dental]) as answers:
+        answers.say("PUT /api/v1/assistants/asst_1", ASSISTANT)
+        answers.say("PUT /api/v1/phone-numbers/+15550002222", {})
+
+        assert run(answers, tmp_path, {"name": "Practice"}, "--number", "+15550002222") == 0
+
+    assert "+15550002222 was answered by “Bright Smile Dental” until now." in capsys.readouterr().out
+
+
+def test_a_number_that_it_had_already_is_taken_from_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with answering() as answers:
+        answers.say("PUT /api/v1/assistants/asst_1", ASSISTANT)
+        answers.say("PUT /api/v1/phone-numbers/+15550002222", {})
+
+        assert run(answers, tmp_path, {"name": "Practice"}) == 0
+
+    assert "until now" not in capsys.readouterr().out
+
+
+def test_fields_that_were_set_over_http_only_are_told_when_the_file_puts_them_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = ASSISTANT | {"webhook_url": "https://mine.example", "webhook_secret": "••••3f9a", "llm_provider": "groq"}
+    after = ASSISTANT | {"revision": 4, "webhook_url": None, "webhook_secret": None, "llm_provider": "openai"}
+    with answering(assistants=[before]) as answers:
+        answers.say("PUT /api/v1/assistants/asst_1", after)
+        answers.say("PUT /api/v1/phone-numbers/+15550002222", {})
+
+        assert run(answers, tmp_path, {"name": "Practice", "llm_provider": "openai"}) == 0
+
+    told = capsys.readouterr().out
+    assert "mine.json does not have it: webhook_url. What should stay belongs into the file." in told
+
+
+def test_nothing_is_told_of_defaults_when_nothing_went_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(assistants=[ASSISTANT | {"webhook_url": None}]) as answers:
+        answers.say("PUT /api/v1/assistants/asst_1", ASSISTANT | {"revision": 4, "webhook_url": None})
+        answers.say("PUT /api/v1/phone-numbers/+15550002222", {})
+
+        assert run(answers, tmp_path, {"name": "Practice"}) == 0
+
+    assert "default" not in capsys.readouterr().out
+
+
+def test_a_number_that_is_none_is_refused_before_the_assistant_is_touched(tmp_path: Path) -> None:
+    with answering() as answers:
+        with pytest.raises(NumberError, match="030123"):
+            run(answers, tmp_path, {"name": "Practice"}, "--number", "030123")
+
+        assert answers.asked == []
+
+
+def test_without_a_file_the_variable_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(AssistantFileError, match=r"^Which file\? .* make assistant FILE="):
+        assistant_file.main([], tmp_path / "local.json")

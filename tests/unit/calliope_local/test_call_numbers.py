@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from calliope_local.call.numbers import NumberError, check_account, choose
+from calliope_local.call.numbers import NumberError, check_account, choose, tidy
 from calliope_local.running import NotUpError, RunningStack
 from support.running import ASSISTANT, LINE, answering, up
 
@@ -28,6 +28,34 @@ def test_the_only_number_needs_no_naming() -> None:
 def test_a_number_may_be_written_as_people_do(typed: str) -> None:
     with answering([LINE, OTHER]) as answers:
         assert choose(answers.stack, typed).number == "+15550002222"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("abc", "“abc” is no telephone number; one is written as +15550002222"),
+        ("+1555abc", "is no telephone number"),
+        ("+1+5550002222", "is no telephone number"),
+        ("+030123", "after + comes a country code"),
+        ("+1234567890123456", "at most 15 digits"),
+        ("5550002222", "has no + and country code: did you mean +15550002222?"),
+        ("(555) 000-2222", "did you mean +15550002222?"),
+        ("0049 30 123456", "did you mean +4930123456?"),
+        ("030123", "“030123” has no + and country code: write both, as in +15550002222"),
+    ],
+)
+def test_what_is_no_whole_number_is_refused_with_what_was_likely_meant(typed: str, said: str) -> None:
+    with pytest.raises(NumberError) as refused:
+        tidy(typed)
+
+    assert said in str(refused.value)
+
+
+def test_a_call_of_what_is_no_number_recommends_nothing_that_would_be_refused() -> None:
+    with answering() as answers, pytest.raises(NumberError) as refused:
+        choose(answers.stack, "abc")
+
+    assert "curl" not in str(refused.value)
 
 
 def test_of_several_numbers_one_has_to_be_named() -> None:

@@ -1,6 +1,7 @@
 """Which number is called, and whether the sandbox can ring it. Knows what to say when not."""
 
 import json
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +11,13 @@ from calliope_local.running import Json, RunningStack
 
 EXAMPLE_NUMBER: Final = "+15550002222"
 MAX_SHOWN: Final = 20
+LEAST_DIGITS: Final = 2
+MOST_DIGITS: Final = 15
+"""As the API takes numbers: E.164 with its country code."""
+_NORTH_AMERICAN: Final = 10
+"""Digits of a number there, without its country code 1."""
+_WRITTEN: Final = "+ ()-./\u00a0"
+"""What people write between digits."""
 _ACCOUNTS: Final = {"twilio": ("twilio_config", "account_sid"), "telnyx": ("telnyx_config", "connection_id")}
 
 
@@ -27,9 +35,34 @@ class Line:
 
 
 def tidy(number: str) -> str:
-    """`+1 (555) 000-2222` as `+15550002222`; what has no digits stays as it is."""
-    digits = "".join(character for character in number if character.isdigit())
-    return f"+{digits}" if digits else number
+    """`+1 (555) 000-2222` as `+15550002222`. Without + only 1 and ten digits are clear. Raises: NumberError."""
+    digits = "".join(character for character in number if character in string.digits)
+    stray = sorted({character for character in number.strip() if character not in f"{string.digits}{_WRITTEN}"})
+    if not digits or stray or "+" in number.strip().removeprefix("+"):
+        raise NumberError(f"“{number}” is no telephone number; one is written as {EXAMPLE_NUMBER}")
+    if number.strip().startswith("+"):
+        return _checked(number, digits)
+    if len(digits) == _NORTH_AMERICAN + 1 and digits[0] == "1":
+        return _checked(number, digits)
+    raise NumberError(f"“{number}” has no + and country code: {_meant(digits)}")
+
+
+def _checked(number: str, digits: str) -> str:
+    if digits[0] == "0" or not LEAST_DIGITS <= len(digits) <= MOST_DIGITS:
+        raise NumberError(
+            f"“{number}” is no telephone number: after + comes a country code, then the rest, at most {MOST_DIGITS}"
+            f" digits in all, such as {EXAMPLE_NUMBER}"
+        )
+    return f"+{digits}"
+
+
+def _meant(digits: str) -> str:
+    """What a number without + was likely to mean."""
+    if digits.startswith("00") and len(digits) > _NORTH_AMERICAN and digits[2] != "0":
+        return f"did you mean +{digits[2:]}?"
+    if len(digits) == _NORTH_AMERICAN and digits[0] not in "01":
+        return f"did you mean +1{digits}?"
+    return f"write both, as in {EXAMPLE_NUMBER}"
 
 
 def choose(stack: RunningStack, wanted: str | None) -> Line:
