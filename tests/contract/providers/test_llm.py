@@ -114,7 +114,7 @@ async def test_a_custom_server_can_be_told_about_the_call() -> None:
         request = replace(REQUEST, tools=(ToolSpec("book", "Books.", {"type": "object"}),))
         async with chat.stream(request) as events:
             assert [event async for event in events][-2:] == [TextDelta("Hi"), Finished("stop")]
-    function = {"name": "book", "description": "Books.", "parameters": {"type": "object"}}
+    function = {"name": "book", "description": "Books.", "parameters": {"type": "object", "properties": {}}}
     body = {
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}],
         "phoneNumber": {"number": "+15550100"},
