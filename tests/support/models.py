@@ -32,6 +32,10 @@ class ScriptedModel:
         self.warmed = 0
         self._scripts = list(scripts)
 
+    def then(self, *script: Step) -> None:
+        """What answers the request after those that are scripted so far."""
+        self._scripts.append(script)
+
     async def warm(self) -> None:
         """See `LanguageModel`."""
         self.warmed += 1

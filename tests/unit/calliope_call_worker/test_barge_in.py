@@ -171,3 +171,17 @@ def test_a_turn_waits_for_keys_still_being_pressed() -> None:
     talk.tell(ev.Dtmf("7"), 1.0)
     assert talk.says("Seven.", 1.5, speech_final=True) == ()
     assert commits(talk.tick()) == ["Seven. DTMF: 7"]
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize("over", [False, True])
+def test_words_that_a_final_adds_to_promoted_ones_are_answered(over: bool) -> None:
+    talk = Talk()
+    talk.tell(ev.MediaStarted())
+    talk.tell(ev.ReplyAudible("r1"), 0.1)
+    talk.tell(ev.Interim("okay", 1_500, 2_000), 2.0)
+    talk.tell(ev.UtteranceEnd(2_000), 3.0)
+    if over:
+        talk.tell(ev.ReplyDone("r1"), 3.2)
+    talk.tell(ev.Final("okay but I want to speak to a human", 1_500, 3_400, speech_final=True), 3.5)
+    assert commits(talk.decided) == ["okay but I want to speak to a human"]

@@ -73,6 +73,43 @@ def test_what_goes_on_can_be_interrupted_like_everything() -> None:
     assert kinds(talk.interim("please stop it now", 4.0)) == ["Interrupt"]
 
 
+def test_a_noise_before_the_rest_is_heard_only_puts_it_off() -> None:
+    talk = cut_short()
+    talk.says("", 1.4, speech_final=True)
+    talk.tick()
+    assert kinds(talk.interim("uh", 2.7)) == ["Withdraw"]
+    assert talk.says("", 2.9, speech_final=True) == ()
+    assert talk.tick() == (ev.GoOn("r3", "r1"),)
+    assert talk.at == 4.2
+
+
+def test_a_caller_who_is_loud_may_be_about_to_say_something() -> None:
+    talk = cut_short()
+    talk.tell(ev.VoiceStarted(), 1.2)
+    talk.says("", 1.4, speech_final=True)
+    assert talk.tick(2.6) == ()
+    assert talk.tell(ev.VoiceStopped(2_600, 0.1), 2.7) == (ev.GoOn("r2", "r1"),)
+
+
+def test_a_noise_that_does_not_end_keeps_nobody_silent_for_ever() -> None:
+    talk = cut_short()
+    talk.tell(ev.VoiceStarted(), 1.2)
+    talk.says("", 1.4, speech_final=True)
+    assert talk.tick() == (ev.GoOn("r2", "r1"),)
+    assert talk.at == 1.0 + 1.5 + TurnSettings().interim_ceiling_s
+
+
+def test_a_goodbye_that_goes_on_ends_the_call_as_it_would_have() -> None:
+    talk = Talk(TurnSettings(language="en", idle_timeout_s=5, max_idle_messages=0, prepare_after_s=None)).answered()
+    talk.tick()
+    talk.tell(ev.ReplyAudible("r1"), 5.1)
+    assert kinds(talk.interim("what was that", 6.0)) == ["Interrupt"]
+    talk.says("", 6.2, speech_final=True)
+    talk.tick()
+    talk.tell(ev.ReplyAudible("r2"), 7.6)
+    assert talk.tell(ev.ReplyDone("r2"), 9.0) == (ev.EndCall("idle"),)
+
+
 @pytest.mark.parametrize(
     ("heard", "rest"),
     [
@@ -106,3 +143,18 @@ async def test_the_caller_hears_the_rest_and_the_record_says_so() -> None:
     (turn,) = [turn for turn in call.facts(TurnCommitted) if turn.kind is TurnKind.RESUME]
     assert turn.assistant_text.endswith("On Sundays we close at ten.")
     assert len(call.model.requests) == 1
+
+
+async def test_what_the_model_had_not_written_yet_it_writes_when_the_assistant_goes_on() -> None:
+    first = (TextDelta("Let me look that up for you. "), TextDelta("There is a "), None)
+    async with a_call(answers=first, plays_at_once=False, interruption_settings={"min_speaking_time": 0}) as call:
+        call.model.then(TextDelta("There is a table at seven. "), Finished("stop"))
+        await call.hears(Transcript("A table, please.", True, True, 0, 500))
+        await until(lambda: "look that up" in "".join(call.tts.said))
+        await call.hears(Transcript("or not that", False, False, 60_000, 60_500))
+        await until(lambda: [turn for turn in call.facts(TurnCommitted) if turn.user_text])
+        await call.hears(Transcript("", True, True, 60_000, 60_600))
+        await until(lambda: "at seven" in "".join(call.tts.said))
+        call.media.play()
+        await until(lambda: [turn for turn in call.facts(TurnCommitted) if turn.kind is TurnKind.RESUME])
+    assert len(call.model.requests) == 2

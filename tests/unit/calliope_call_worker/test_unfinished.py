@@ -19,6 +19,8 @@ from calliope_call_worker.pipeline.unfinished import is_dictating, is_unfinished
         ("it", "Vorrei prenotare per"),
         ("nl", "Ik wil graag met"),
         ("hi", "मुझे कल और"),
+        ("ja", "予約したいんですけど"),
+        ("ja", "えーと"),
     ],
 )
 def test_a_connective_an_article_a_filler_or_a_comma_leads_on(language: str, text: str) -> None:

@@ -103,6 +103,7 @@ class Answerer:
         try:
             with cancelled_without_cycles():
                 await self._rounds(reply, gate)
+            reply.complete = True
             self._failed_turns = 0
         except* ModelFailedError as group:
             failed.append(group.exceptions[0])
@@ -219,7 +220,9 @@ class Answerer:
 
     def _request(self, reply: Reply) -> LlmRequest:
         settings = self._parts.spec.llm_settings
-        messages: list[Message] = [*self._parts.conversation.messages(), UserMessage(reply.text)]
+        messages: list[Message] = [*self._parts.conversation.messages()]
+        if reply.text:
+            messages.append(UserMessage(reply.text))
         for part in reply.rounds[:-1]:
             messages.append(AssistantMessage(part.said.strip(), tuple(part.calls)))
             messages.extend(part.results)

@@ -279,10 +279,18 @@ class Dialogue:
         self._commit(reply_id, interrupted=heard.outcome != "all", heard=heard.text)
 
     def _go_on(self, reply_id: str) -> None:
-        """Say what the last interruption kept the caller from hearing."""
-        if self._cut_short is not None:
-            reply, heard = self._cut_short
-            self._say(reply_id, TurnKind.RESUME, rest_from_sentence(reply.said, heard))
+        """Say what the last interruption kept the caller from hearing; what was not written yet, the model writes."""
+        if self._cut_short is None:
+            return
+        cut, heard = self._cut_short
+        if cut.complete or cut.kind is not TurnKind.REPLY:
+            self._say(reply_id, TurnKind.RESUME, rest_from_sentence(cut.said, heard))
+        elif self._answerer is not None and self._speaker is not None:
+            gate = asyncio.Event()
+            gate.set()
+            reply = self._new_reply(reply_id, TurnKind.RESUME, cut.turn, "")
+            self._speaker.begin(reply_id)
+            self._start(reply, gate, self._answerer.answer(reply, gate))
 
     def _commit(self, reply_id: str, *, interrupted: bool, heard: str | None = None) -> None:
         """A reply is over: what was heard of it becomes history, and a fact."""

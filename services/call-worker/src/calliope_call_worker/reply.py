@@ -107,6 +107,8 @@ class Reply:
     usage: Usage = field(default_factory=Usage)
     rounds: list[Round] = field(default_factory=lambda: [Round()])
     backchannel: list[str] = field(default_factory=list)
+    complete: bool = False
+    """Whether the model has written it to its end."""
 
     def resume(self, done: Sequence[tuple[ToolCall, ToolResult]]) -> None:
         """Another worker began this turn: the model goes on behind what its tools had done there."""

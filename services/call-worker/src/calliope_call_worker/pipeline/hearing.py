@@ -124,6 +124,12 @@ class Ear:
         self._pieces: list[Piece] = []
         self._interim: Piece | None = None
         self._recent: deque[Piece] = deque(maxlen=REMEMBERED_PIECES)
+        self._touched = 0
+
+    @property
+    def touched(self) -> int:
+        """The number of the first piece that the last final changed or added."""
+        return self._touched
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
@@ -154,6 +160,7 @@ class Ear:
         if self._interim is not None:
             self._interim = remainder(self._interim, heard)
         place = self._confirm_promoted(heard) if keys(heard.text) else None
+        self._touched = len(self._pieces) if place is None else place
         added = unheard(heard, self._recent).strip()
         if keys(heard.text):
             self._settle_unplaced()

@@ -183,12 +183,15 @@ def prepare(s: TurnState) -> None:
 
 
 def go_on_due(s: TurnState) -> float | None:
-    """Of the words that interrupted the assistant nothing is left: they were a noise, or were only attention."""
+    """Of the words that interrupted the assistant nothing is left: they were a noise, or were only attention.
+
+    While the caller is loud, words may be on their way: they are waited for as long as for an interim.
+    """
     after_s, nothing_left = s.settings.false_interruption_s, not s.ear.text if s.open else not s.owed
     busy = s.live is not None or s.closing is not None or s.digit_at is not None
     if s.cut_short is None or after_s is None or busy or not nothing_left:
         return None
-    return s.cut_short.at + after_s
+    return s.cut_short.at + after_s + (s.settings.interim_ceiling_s if s.voiced else 0.0)
 
 
 def go_on(s: TurnState) -> None:
@@ -196,7 +199,9 @@ def go_on(s: TurnState) -> None:
     if s.cut_short is not None:
         cut = s.cut_short
         s.open = False
-        s.out.append(ev.GoOn(s.start_reply("resume").id, cut.reply_id))
+        reply = s.start_reply("resume")
+        reply.ends, reply.resumes = cut.ends, cut
+        s.out.append(ev.GoOn(reply.id, cut.reply_id))
 
 
 def idle_due(s: TurnState) -> float | None:

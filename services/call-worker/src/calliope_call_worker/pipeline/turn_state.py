@@ -1,6 +1,6 @@
 """What a call's turn taking remembers, and the few steps by which it changes. Knows no rule about time."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from calliope_call_worker.pipeline import events as ev
@@ -11,6 +11,15 @@ from calliope_call_worker.pipeline.turn_settings import TurnSettings
 
 ReplyKind = Literal["welcome", "reply", "resume", "idle", "goodbye"]
 InterruptCause = Literal["words", "phrase", "dtmf", "superseded", "stalled", "max_duration"]
+
+
+@dataclass(frozen=True, slots=True)
+class CutShort:
+    """A reply that words of the caller interrupted, when, and what was to end with it."""
+
+    reply_id: str
+    at: float
+    ends: str = ""
 
 
 @dataclass(slots=True)
@@ -28,6 +37,7 @@ class Reply:
     effect: bool = False
     firm: bool = False
     ends: str = ""
+    resumes: CutShort | None = None
 
     @property
     def can_be_cut(self) -> bool:
@@ -43,14 +53,6 @@ class Reply:
     def can_supersede(self) -> bool:
         """It is silent, but not as if it had never been: the next turn may come after what there is of it."""
         return (self.heard or self.effect) and not (self.speaking or self.tools or self.firm)
-
-
-@dataclass(frozen=True, slots=True)
-class CutShort:
-    """A reply that words of the caller interrupted, and when."""
-
-    reply_id: str
-    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class TurnState:
     owed_since: float = float("-inf")
     eager: bool = False
     quiet_since: float | None = None  # None: the caller's audio holds a voice, or nobody judges it
+    voiced: bool = False  # the caller's audio holds a voice, or a noise as loud
     voiced_until_ms: float = 0.0  # position in the caller's audio of its last voice
     transcribed_ms: float | None = None  # position up to which the recogniser has told what it heard
     ended_by: ev.TurnEndedBy = "timer"
@@ -135,7 +138,7 @@ class TurnState:
     def cut(self, live: Reply, cause: InterruptCause) -> None:
         """Stop the reply; what was heard of it stays."""
         self.out.append(ev.Interrupt(live.id, cause))
-        self.cut_short = CutShort(live.id, self.now) if cause in {"words", "phrase"} else None
+        self.cut_short = CutShort(live.id, self.now, live.ends) if cause in {"words", "phrase"} else None
         if live.speaking:
             self.barge.cut(self.now)
         self.fall_silent(live)
@@ -152,6 +155,8 @@ class TurnState:
             self.utterance_from += len(live.pieces)
             self.turns -= 1
             self.replaces, self.owed = live.id, True
+        if live.resumes is not None:
+            self.cut_short = replace(live.resumes, at=self.now)
 
     def discard(self) -> None:
         """Throw the prepared reply away, if there is one."""

@@ -84,9 +84,9 @@ def _take_in(s: TurnState, event: ev.Input) -> None:
         case ev.TurnResumed():
             _on_turn_resumed(s)
         case ev.VoiceStopped():
-            s.quiet_since, s.voiced_until_ms = s.now - event.quiet_s, event.voiced_until_ms
+            s.quiet_since, s.voiced_until_ms, s.voiced = s.now - event.quiet_s, event.voiced_until_ms, False
         case ev.VoiceStarted():
-            s.quiet_since = None
+            s.quiet_since, s.voiced = None, True
         case ev.SttGap():
             s.heard_at = s.now
         case ev.Dtmf():
@@ -138,7 +138,10 @@ def _on_final(s: TurnState, event: ev.Final) -> None:
         left = count_words(standing.text) if standing else 0
         s.barge.heard_final(words, _began(s, event, words), left, keys(added))
     if changed:
+        # words that were confirmed together with new ones belong to the utterance that is going on
+        s.utterance_from = min(s.utterance_from, s.ear.touched)
         _words_changed(s)
+    s.utterance_from = min(s.utterance_from, len(s.ear.pieces))
     if added and s.open:
         s.heard_at = s.now
     if event.speech_final and s.open and (standing is None or event.end_ms is None):

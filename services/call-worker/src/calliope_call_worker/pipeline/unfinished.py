@@ -37,6 +37,7 @@ _NUMBERS: Final[dict[str, str]] = {
     "nl": "nul een twee drie vier vijf zes zeven acht negen",
 }
 _WORDS: Final = {language: frozenset(words.split()) for language, words in _TRAILING.items()}
+_WITHOUT_BLANKS: Final = frozenset({"ja"})
 _DIGIT_WORDS: Final = frozenset(word for words in _NUMBERS.values() for word in words.split())
 
 
@@ -52,6 +53,8 @@ def is_unfinished(text: str, language: str) -> bool:
         return True
     if text.rstrip().endswith(_CLOSED_ENDS):
         return False
+    if language in _WITHOUT_BLANKS:
+        return text.rstrip().endswith(tuple(_WORDS[language]))
     words = keys(text)
     return bool(words) and words[-1] in _WORDS.get(language, frozenset())
 
