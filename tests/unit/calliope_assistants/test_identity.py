@@ -142,6 +142,10 @@ async def test_a_key_needs_an_organization(house: House) -> None:
         ({"scopes": []}, "scopes"),
         ({"name": "  "}, "name"),
         ({"name": "x" * 101}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"name": "a\x1b[2Jb"}, "name"),
+        ({"name": "a\u202eb"}, "name"),
+        ({"name": "a\u200bb"}, "name"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"expires_at": "2099-01-01T00:00:00"}, "expires_at"),
         ({"expires": "2099-01-01T00:00:00Z"}, "expires"),
@@ -199,6 +203,44 @@ async def test_a_key_gives_nothing_that_it_has_not(house: House, held: list[str]
     assert caught.value.code is ErrorCode.FORBIDDEN
     assert all(each in str(caught.value) for each in named.split(", "))
     assert len(house.keys.rows) == 1
+
+
+SOON, LATER = datetime(2098, 1, 31, 12, tzinfo=UTC), datetime(2098, 1, 31, 12, 0, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("giver_ends", "wanted", "ends"),
+    [
+        (SOON, None, SOON),
+        (SOON, SOON, SOON),
+        (LATER, SOON, SOON),
+        (None, None, None),
+        (None, LATER, LATER),
+    ],
+)
+async def test_a_key_made_by_a_key_ends_no_later(
+    house: House, giver_ends: datetime | None, wanted: datetime | None, ends: datetime | None
+) -> None:
+    _, giver = await house.make(*EVERYTHING, expires_at=giver_ends)
+    _, made = await house.make("read", by_key=giver.id, expires_at=wanted)
+    assert made.expires_at == ends
+
+
+async def test_a_key_that_would_outlive_its_giver_is_refused_with_the_latest_end(house: House) -> None:
+    _, giver = await house.make(*EVERYTHING, expires_at=SOON)
+    with pytest.raises(CommandError) as caught:
+        await house.make("read", by_key=giver.id, expires_at=LATER)
+    assert caught.value.code is ErrorCode.FORBIDDEN
+    assert "`expires_at` must not be later than 2098-01-31T12:00:00Z" in str(caught.value)
+    assert len(house.keys.rows) == 1
+
+
+async def test_a_name_that_is_not_one_visible_line_is_told_so(house: House) -> None:
+    with pytest.raises(CommandError) as caught:
+        await house.make("read", name="billing\u202e")
+    (problem,) = caught.value.problem.fields
+    assert problem.message.startswith("must be one line of visible characters, such as billing")
+    assert (await house.make("read", name="Büro 東京 ☎"))[1].name == "Büro 東京 ☎"
 
 
 async def test_a_revoked_key_makes_no_successor_and_revokes_no_other(house: House) -> None:

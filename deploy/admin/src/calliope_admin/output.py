@@ -28,13 +28,21 @@ class Output:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, none: str) -> str:
     """Columns aligned to the left under `head`; `none` is the sentence for no rows. None in a cell is left empty."""
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [["" if cell is None else visible(str(cell)) for cell in row] for row in rows]
     if not cells:
         return none
     lines = [list(head), *cells]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return "\n".join(
         GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def visible(text: str) -> str:
+    """Text with what a terminal would obey or hide (line breaks, control, zero-width and bidirectional characters)
+    written as `\\n` or `\\u202e`."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
 
 

@@ -1,14 +1,30 @@
 """Organizations and API keys: who a key speaks for, what it may do, and the commands around both."""
 
+import unicodedata
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
 from calliope.contracts.base import Message, Moment, Request, Token
 
-Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+_UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories of characters that are not seen, or change what is seen beside them."""
+
+
+def _one_line(label: str) -> str:
+    if any(unicodedata.category(character) in _UNPRINTABLE for character in label):
+        raise ValueError(
+            "must be one line of visible characters, such as billing: without line breaks, control characters, "
+            "zero-width characters and marks of writing direction"
+        )
+    return label
+
+
+Label = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_one_line)
+]
 """What people call an organization or a key."""
 KeyHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 of an API key as 64 hex digits: all of a key that travels on the bus or is stored."""
@@ -112,7 +128,8 @@ class ApiKeySpec(Request):
     )
     expires_at: AwareDatetime | None = Field(
         default=None,
-        description="It is refused from this moment on (RFC 3339); null: it works until it is revoked.",
+        description="It is refused from this moment on (RFC 3339); null: when the key that asks ends, or never if "
+        "that has no end. Not later than that key.",
         examples=["2030-01-31T12:00:00Z"],
     )
 

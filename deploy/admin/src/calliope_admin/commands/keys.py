@@ -18,7 +18,7 @@ from calliope.contracts.identity import (
 from calliope.contracts.subjects import Command
 from calliope_admin.bus import AdminBus, open_bus, organization_of
 from calliope_admin.errors import MISUSED, AdminError
-from calliope_admin.output import Output, moment, table
+from calliope_admin.output import Output, moment, table, visible
 from calliope_admin.parsing import Nouns, add_organization
 
 EVERYTHING: Final = tuple(scope.value for scope in Scope)
@@ -116,7 +116,7 @@ async def revoked(arguments: Namespace) -> Output:
     async with open_bus(arguments) as bus:
         organization = organization_of(arguments, bus)
         key = await bus.ask(Command.API_KEYS_REVOKE, {"key_id": arguments.key_id}, ApiKey, organization=organization)
-    return Output(key, f"{key.id} ({key.name}) is revoked.")
+    return Output(key, f"{key.id} ({visible(key.name)}) is revoked.")
 
 
 def in_text(shown: ApiKey, key: str) -> str:
@@ -128,7 +128,7 @@ def in_text(shown: ApiKey, key: str) -> str:
             f"    {key}",
             "",
             f"id       {shown.id}",
-            f"name     {shown.name}",
+            f"name     {visible(shown.name)}",
             f"scopes   {_scopes(shown)}",
             f"expires  {_ends(shown)}",
         ]

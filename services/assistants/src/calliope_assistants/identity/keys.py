@@ -52,7 +52,8 @@ class KeyService:
         """A repeated command makes no second key: it answers the first one, whose hash is another than it sends.
 
         Raises: CommandError `invalid`; `not_found`: no such organization; `unauthorized`: the key that asks works no
-        more; `forbidden`: it has not what it would give; `conflict`: the hash is stored already.
+        more; `forbidden`: it has not what it would give, or ends earlier than the new one; `conflict`:
+        the hash is stored already.
         """
         now = datetime.now(UTC)
         spec = _checked(payload, now)
@@ -60,7 +61,7 @@ class KeyService:
         made = await made_before(self._get, "key", self._organization_id, self._command, now)
         if made is not None:
             return _stored(made, now)
-        await self._check_giver(payload.by_key, spec.scopes, now)
+        giver = await self._check_giver(payload.by_key, spec.scopes, now)
         row = KeyRow(
             id=id_made_by("key", self._organization_id, self._command, now),
             organization_id=self._organization_id,
@@ -70,7 +71,7 @@ class KeyService:
             last4=payload.last4,
             created_at=now,
             created_by=payload.by_key,
-            expires_at=spec.expires_at,
+            expires_at=_end(giver, spec.expires_at),
         )
         if await self._keys.insert(row, created(row)):
             self._written()
@@ -117,15 +118,16 @@ class KeyService:
             raise not_found("API key", key_id)
         return row
 
-    async def _check_giver(self, key_id: str | None, scopes: Iterable[Scope], now: datetime) -> None:
+    async def _check_giver(self, key_id: str | None, scopes: Iterable[Scope], now: datetime) -> KeyRow | None:
         """What a gateway believes for a moment is not enough: a revoked key must not make its successor."""
         if key_id is None:
-            return
+            return None
         giver = working(await self._get(key_id), now)
         lacking = [f"`{scope}`" for scope in scopes if not is_granted(giver.scopes, scope)]
         if lacking:
             words = f"this key may not give {', '.join(lacking)}: it can only give scopes that it has itself"
             raise CommandError(ErrorCode.FORBIDDEN, words)
+        return giver
 
 
 def created(row: KeyRow) -> Event:
@@ -162,6 +164,21 @@ def _checked(payload: CreateApiKey, now: datetime) -> ApiKeySpec:
         problem = FieldProblem(path="expires_at", message="must lie in the future")
         raise invalid("the API key was refused", problem)
     return spec
+
+
+def _end(giver: KeyRow | None, wanted: datetime | None) -> datetime | None:
+    """When a new key ends: not later than the key that makes it, else a key with an end could outlive itself.
+
+    Raises: CommandError `forbidden`.
+    """
+    latest = giver.expires_at if giver is not None else None
+    if latest is None or (wanted is not None and wanted <= latest):
+        return wanted
+    if wanted is None:
+        return latest
+    until = f"{latest.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    words = f"`expires_at` must not be later than {until}, when the key that asks ends: leave it out to end then, too"
+    raise CommandError(ErrorCode.FORBIDDEN, words)
 
 
 def _shown(row: KeyRow, now: datetime) -> ApiKey:
