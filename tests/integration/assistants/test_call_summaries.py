@@ -102,3 +102,4 @@ async def test_calls_of_an_earlier_version_are_found_by_filters_once_they_are_su
         pass
     assert len(await listed(rows, organization, problem="openai", ended_reason="caller_hung_up")) == 3
     assert await listed(rows, organization, problem="groq") == []
+    assert await listed(rows, organization, problem="tool:openai") == []

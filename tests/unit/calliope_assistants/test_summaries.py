@@ -94,6 +94,16 @@ def test_a_moment_of_rfc_3339_is_read(text: str) -> None:
     assert ListCalls.model_validate({"since": text}).since == datetime(2026, 1, 31, 9, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("word", ["any", "tool", "rate_limited", "telnyx", "book_table", "tool:quote"])
+def test_a_problem_is_a_word_that_is_known_or_resembles_none(word: str) -> None:
+    assert ListCalls(problem=word).problem == word
+
+
+@pytest.mark.parametrize("number", ["+15550001111", "anonymous", "sip:anna@example.com", "client:anna"])
+def test_a_number_is_one_or_what_carriers_send_instead(number: str) -> None:
+    assert ListCalls(number=number).number == number
+
+
 def test_filters_travel_over_the_bus_as_they_are() -> None:
     wanted: Any = ListCalls(since=datetime(2026, 1, 31, 9, tzinfo=UTC) + timedelta(microseconds=1), number="anonymous")
     assert ListCalls.model_validate_json(wanted.model_dump_json()) == wanted

@@ -1,5 +1,6 @@
 """Call records: what is shown of a call, one by one and in lists, and the commands that ask for them."""
 
+import difflib
 import re
 from datetime import datetime
 from enum import StrEnum
@@ -17,11 +18,22 @@ from pydantic import (
 
 from calliope.contracts.base import Event, Message, Moment, Token
 from calliope.contracts.calls import AnalysisStatus, Direction, EndReason, Stage
+from calliope.contracts.document.llm import LlmProvider
+from calliope.contracts.document.tts import TtsProvider
 
 ANY_PROBLEM: Final = "any"
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_PROBLEM_WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_NUMBER: Final = re.compile(r"\S{1,128}")
+TOOL_PREFIX: Final = "tool:"
+REASONS: Final = (
+    "key", "quota", "refused", "declined", "rate_limited", "deadline", "dropped", "error", "malformed",
+)  # fmt: skip
+"""Why providers fail, as `call.provider_failed` says it."""
+PROVIDERS: Final = (*dict.fromkeys((*LlmProvider, *TtsProvider, "deepgram", "twilio", "telnyx")),)
+_PROBLEM_WORDS: Final = (ANY_PROBLEM, *map(str, Stage), *map(str, PROVIDERS), *REASONS)
+_PROBLEM_WORD: Final = re.compile(rf"({TOOL_PREFIX})?[A-Za-z0-9_-]{{1,64}}")
+_SLIP: Final = 0.8
+_NUMBER: Final = re.compile(r"\+[1-9][0-9]{1,14}|[A-Za-z][!-~]{0,127}", re.ASCII)
+_BETWEEN_DIGITS: Final = re.compile(r"[\s().-]+")
 
 
 class CallRef(Message):
@@ -160,9 +172,12 @@ def _moment(value: Any) -> Any:
 
 
 def _number(value: str) -> str:
+    """In international form, or what carriers send instead of one, such as `anonymous`."""
     if not _NUMBER.fullmatch(value):
-        words = "must be a telephone number, such as +15550001111; in a URL the + is written %2B"
-        raise ValueError(words)
+        digits = _BETWEEN_DIGITS.sub("", value[:40]).removeprefix("+").removeprefix("00")
+        meant = re.fullmatch(r"[1-9][0-9]{10,14}", digits, re.ASCII) is not None
+        such = f"did you mean +{digits}?" if meant else "such as +15550001111."
+        raise ValueError(f"must be a telephone number in international form, {such} In a URL the + is written %2B")
     return value
 
 
@@ -170,6 +185,10 @@ def _problem(value: str) -> str:
     if not _PROBLEM_WORD.fullmatch(value):
         words = "must be `any`, or one word: a stage such as llm, a provider or tool by name, or a reason such as key"
         raise ValueError(words)
+    if value in _PROBLEM_WORDS or value.startswith(TOOL_PREFIX):
+        return value
+    if nearest := difflib.get_close_matches(value.lower(), _PROBLEM_WORDS, n=1, cutoff=_SLIP):
+        raise ValueError(f"did you mean {nearest[0]}? A tool of this name is {TOOL_PREFIX}{value}")
     return value
 
 
@@ -192,8 +211,9 @@ class ListCalls(Message):
     problem: Annotated[str, BeforeValidator(_problem)] | None = Field(
         default=None,
         description="Calls in which something failed: `any`, a stage (`stt`, `llm`, `tts`, `carrier`, `tool`), "
-        "a provider or tool by name, or a reason (`key`, `quota`, `deadline` …).",
-        examples=["any", "llm", "openai", "key"],
+        "a provider or tool by name, or a reason (`key`, `quota`, `deadline` …). A tool whose name resembles one of "
+        "these words is written `tool:its_name`.",
+        examples=["any", "llm", "openai", "key", "tool:book_appointment"],
     )
     since: Instant | None = Field(default=None, description="Calls that began at this moment or later (RFC 3339).")
     until: Instant | None = Field(default=None, description="Calls that began before this moment (RFC 3339).")

@@ -8,7 +8,8 @@ from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.errors import DuplicateKeyError
 
 from calliope.contracts.base import Event
-from calliope.contracts.call_records import ListCalls
+from calliope.contracts.call_records import TOOL_PREFIX, ListCalls
+from calliope.contracts.calls import Stage
 from calliope_assistants.adapters import shapes
 from calliope_assistants.adapters.mongo import MongoStore
 from calliope_assistants.adapters.shapes import Doc
@@ -129,7 +130,9 @@ def _query(organization_id: str, wanted: ListCalls, before: str | None) -> Doc:
     if wanted.ended_reason is not None:
         query["ended_reason"] = wanted.ended_reason.value
     if wanted.problem is not None:
-        query[f"failed.{wanted.problem}"] = 1
+        query[f"failed.{wanted.problem.removeprefix(TOOL_PREFIX)}"] = 1
+        if wanted.problem.startswith(TOOL_PREFIX):
+            query[f"failed.{Stage.TOOL}"] = 1
     if wanted.number is not None:
         query["$or"] = [{"from_number": wanted.number}, {"to_number": wanted.number}]
     return query

@@ -80,7 +80,7 @@ def _deeper_than(node: Any, levels: int) -> bool:
 
 
 def read_query(request: web.Request, model: type[ModelT]) -> ModelT:
-    """Query parameters; unknown ones are refused. Raises: CommandError `invalid`."""
+    """Query parameters; unknown and repeated ones are refused. Raises: CommandError `invalid`."""
     unknown = sorted(set(request.query) - set(model.model_fields))
     if unknown:
         known = tuple(model.model_fields)
@@ -89,6 +89,10 @@ def read_query(request: web.Request, model: type[ModelT]) -> ModelT:
             for name in unknown[:MOST_PROBLEMS]
         ]
         raise CommandError(ErrorCode.INVALID, "the query has unknown parameters", fields=fields)
+    repeated = [name for name in model.model_fields if len(request.query.getall(name, ())) > 1]
+    if repeated:
+        fields = [FieldProblem(path=name, message="stands there more than once; send it once") for name in repeated]
+        raise CommandError(ErrorCode.INVALID, "the query has repeated parameters", fields=fields)
     return build(model, "the query is wrong", **request.query)
 
 
