@@ -9,11 +9,13 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from calliope.contracts.assistants import PhoneNumberSpec
+from calliope.contracts.document.llm import LlmProvider
 from calliope.contracts.document.spec import AssistantSpec
+from calliope.contracts.document.tts import TtsProvider
 from calliope.validation.expectations import slot_at
 from calliope.validation.hints import query_hint
 from calliope.validation.problems import MOST_PROBLEMS, field_problems
-from calliope.validation.synonyms import ELSEWHERE, QUERY, SYNONYMS
+from calliope.validation.synonyms import ELSEWHERE, QUERY, SYNONYMS, VALUES
 from calliope_gateway.http.server import ROUTES
 
 TARGETS = [(model, name, ours.path) for model, names in SYNONYMS.items() for name, ours in names.items()]
@@ -75,12 +77,53 @@ def at(path: str, value: Any = "x") -> dict[str, Any]:
         ("llm_fallback_providers.fallbacks.0.config.api_key", "llm_fallback_providers.fallbacks.0.api_key"),
         ("revision", "the server sets it"),
         ("stt_settings.interim_results", "always on"),
+        ("max_call_duration_ms", "did you mean 'max_call_duration' (in seconds)?"),
+        ("stt_settings.provider", "the recogniser is Deepgram; leave it out"),
+        (
+            "transcriber.provider",
+            "its parts belong elsewhere: transcriber.provider: the recogniser is Deepgram; leave it out",
+        ),
+        ("stt_provider", "the recogniser is Deepgram; leave it out"),
+        ("voice.model", "tts_settings.model_id"),
         ("qwertz", "known here: custom_settings, description"),
     ],
 )
 def test_an_unknown_field_is_answered_with_the_one_that_was_meant(written: str, ours: str) -> None:
     (hint,) = hints(at(written)).values()
     assert f"'{ours}'" in hint or hint.startswith((ours, f"it is {ours}"))
+
+
+@pytest.mark.parametrize(
+    ("path", "written", "meant"),
+    [
+        ("llm_provider", "claude", "'anthropic'"),
+        ("llm_provider", "google", "'gemini'"),
+        ("llm_provider", "Grok", "'xai'"),
+        ("llm_provider", "ollama", "'custom' (with base_url, the address of your server)"),
+        ("llm_provider", "openai-compatible", "'custom' (with base_url, the address of your server)"),
+        ("llm_fallback_providers.fallbacks.0.provider", "vllm", "'custom' (with base_url, the address of your server)"),
+        ("tts_settings.provider", "11labs", "'elevenlabs'"),
+        ("tts_settings.provider", "aura", "'deepgram'"),
+    ],
+)
+def test_another_system_s_name_of_a_vendor_is_answered_with_ours(path: str, written: str, meant: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        AssistantSpec.model_validate(at(path, written))
+    (hint,) = [each.hint for each in field_problems(caught.value, AssistantSpec) if each.path == path]
+    assert hint == f"did you mean {meant}?"
+
+
+def test_every_synonym_of_a_value_is_a_choice_somewhere_and_no_choice_itself() -> None:
+    choices = {str(each) for kind in (LlmProvider, TtsProvider) for each in kind}
+    assert {ours.path for ours in VALUES.values()} <= choices
+    assert not choices & set(VALUES)
+
+
+def test_the_names_that_are_known_at_a_place_are_listed_once() -> None:
+    told = hints({"qwertz": 1, "zzyzx": 2, "stt_settings": {"qqqq": 1}})
+    assert told["qwertz"].startswith("known here: custom_settings")
+    assert told["zzyzx"] == "Calliope has no such field: leave it out"
+    assert told["stt_settings.qqqq"].startswith("known here: api_key")
 
 
 def test_an_object_of_another_system_is_taken_apart() -> None:

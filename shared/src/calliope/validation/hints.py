@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from pydantic import BaseModel
 
 from calliope.validation.expectations import Slot, slot_at
-from calliope.validation.synonyms import ELSEWHERE, QUERY, SYNONYMS, Ours
+from calliope.validation.synonyms import ELSEWHERE, QUERY, SYNONYMS, VALUES, Ours
 
 _SLIP: Final = 0.88
 _NEAR: Final = 0.75
@@ -25,6 +25,9 @@ _MOST_NAMED: Final = 3
 _MOST_PARTS: Final = 12
 _MOST_LOOKED_AT: Final = 24
 _LONGEST_NAME: Final = 80
+
+_KNOWN_HERE: Final = "known here: "
+_NO_SUCH_FIELD: Final = "Calliope has no such field: leave it out"
 
 Path = tuple[str, ...]
 
@@ -55,6 +58,15 @@ def hint(path: Path, model: type[BaseModel], value: Any = None) -> str:
     return f"did you mean {_either(_shown(each, path) for each in found)}?" if found else _known_here(known)
 
 
+def named_once(hints: Iterable[str | None]) -> Iterator[str | None]:
+    """The hints of one document: names that are known at a place are listed the first time only."""
+    told: set[str] = set()
+    for each in hints:
+        again = each is not None and each.startswith(_KNOWN_HERE) and each in told
+        told.add(each or "")
+        yield _NO_SUCH_FIELD if again else each
+
+
 def query_hint(name: str, known: Iterable[str]) -> str:
     """The same for a parameter of a query, of which `known` are the names."""
     known = tuple(known)
@@ -70,6 +82,9 @@ def choice_hint(value: Any, choices: Iterable[str]) -> str | None:
     if not isinstance(value, str) or len(value) > _LONGEST_NAME:
         return None
     bare = {_bare(each): each for each in choices}
+    synonym = _by_bare_name(VALUES).get(_bare(value))
+    if synonym is not None and synonym.path in bare.values():
+        return f"did you mean '{synonym.path}'{f' ({synonym.note})' if synonym.note else ''}?"
     nearest = difflib.get_close_matches(_bare(value), bare, n=1, cutoff=_NEAR)
     return f"did you mean '{bare[nearest[0]]}'?" if nearest else None
 
@@ -77,9 +92,10 @@ def choice_hint(value: Any, choices: Iterable[str]) -> str | None:
 def _nearest(path: Path, known: tuple[str, ...], model: type[BaseModel]) -> list[_Found]:
     *parent, name = path
     likeness, nearest = _most_alike(name, [(*parent, each) for each in known])
+    synonym = _synonym(path, model)
     if likeness >= _SLIP:
-        return [_Found(nearest)]
-    synonym, namesakes = _synonym(path, model), _namesakes(path, model)
+        return [found for found in synonym if found.path == nearest] or [_Found(nearest)]
+    namesakes = _namesakes(path, model)
     if beside := [found for found in (*synonym, *namesakes) if parent and _shared(found.path, path)]:
         return beside[:1]
     if parent and likeness >= _NEAR:
@@ -239,4 +255,4 @@ def _either(names: Iterable[str]) -> str:
 
 
 def _known_here(known: Iterable[str]) -> str:
-    return f"known here: {', '.join(sorted(known))}"
+    return f"{_KNOWN_HERE}{', '.join(sorted(known))}"

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from calliope.contracts.errors import FieldProblem
 from calliope.validation.expectations import Slot, choices, expectation, slot_at
-from calliope.validation.hints import choice_hint, hint
+from calliope.validation.hints import choice_hint, hint, named_once
 from calliope.validation.messages import FALLBACK, MESSAGES
 
 MOST_PROBLEMS: Final = 50
@@ -23,6 +23,8 @@ def field_problems(error: ValidationError, model: type[BaseModel] | None = None)
     """
     items = error.errors(include_url=False)
     found = [_problem(item, model) for item in islice(items, MOST_PROBLEMS)]
+    hints = named_once([each.hint for each in found])
+    found = [each.model_copy(update={"hint": told}) for each, told in zip(found, hints, strict=True)]
     if left := len(items) - len(found):
         found.append(FieldProblem(path="", message=f"and {left} more, which will be named when these are mended"))
     return found

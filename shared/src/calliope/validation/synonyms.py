@@ -100,6 +100,7 @@ SYNONYMS: Final[dict[type[BaseModel], dict[str, Ours]]] = {
         "idle_messages": Ours("idle_message", "one text"), "reminder_max_count": Ours("max_idle_messages"),
         "message_plan.idle_message_max_spoken_count": Ours("max_idle_messages"),
         "max_duration_seconds": _MAX_CALL, "max_call_duration_ms": _MAX_CALL, "max_duration": _MAX_CALL,
+        "max_call_duration_s": _MAX_CALL,
         # tools
         "end_call_phrases": _END_SCENARIOS, "end_call_message": _GOODBYE, "goodbye_message": _GOODBYE,
         "end_call_function_enabled": Ours("tools_settings.end_call.enabled"),
@@ -134,6 +135,7 @@ SYNONYMS: Final[dict[type[BaseModel], dict[str, Ours]]] = {
 """Other names, by the contract in which they are looked for."""
 
 _SERVER: Final = "the server sets it; leave it out of what you send"
+_DEEPGRAM: Final = "the recogniser is Deepgram; leave it out"
 _ON: Final = "it is always on; leave it out"
 _NUMBER: Final = "numbers are assigned with PUT /api/v1/phone-numbers/{number}"
 
@@ -142,7 +144,8 @@ ELSEWHERE: Final[dict[type[BaseModel], dict[str, str]]] = {
         "id": _SERVER, "organization_id": _SERVER, "revision": _SERVER, "created_at": _SERVER, "updated_at": _SERVER,
         "phone_number": _NUMBER, "phone_numbers": _NUMBER, "phone_number_id": _NUMBER,
         "stt_settings.interim_results": _ON, "stt_settings.vad_events": _ON,
-        "transcriber.provider": "it is always Deepgram; leave it out",
+        "transcriber.provider": _DEEPGRAM, "stt_settings.provider": _DEEPGRAM, "stt.provider": _DEEPGRAM,
+        "stt_provider": _DEEPGRAM, "transcriber_provider": _DEEPGRAM, "asr.provider": _DEEPGRAM,
     },
     PhoneNumberSpec: {
         "number": "it stands in the path: PUT /api/v1/phone-numbers/{number}",
@@ -150,6 +153,22 @@ ELSEWHERE: Final[dict[type[BaseModel], dict[str, str]]] = {
     },
 }  # fmt: skip
 """Whole paths of names that no field of ours has, and what to do instead."""
+
+_VENDORS: Final = {
+    "google": "gemini", "google_ai": "gemini", "vertex": "gemini", "vertex_ai": "gemini", "claude": "anthropic",
+    "gpt": "openai", "chatgpt": "openai", "grok": "xai", "x_ai": "xai",
+    "11labs": "elevenlabs", "eleven_labs": "elevenlabs", "eleven": "elevenlabs", "xi": "elevenlabs",
+    "aura": "deepgram", "resemble_ai": "resemble", "chatterbox": "resemble", "inworld_ai": "inworld",
+}  # fmt: skip
+_OWN_SERVER: Final = Ours("custom", "with base_url, the address of your server")
+VALUES: Final[dict[str, Ours]] = {
+    **{name: Ours(ours) for name, ours in _VENDORS.items()},
+    "ollama": _OWN_SERVER, "vllm": _OWN_SERVER, "openai_compatible": _OWN_SERVER, "custom_llm": _OWN_SERVER,
+    "lm_studio": _OWN_SERVER, "llama_cpp": _OWN_SERVER, "litellm": _OWN_SERVER, "openrouter": _OWN_SERVER,
+    "together": _OWN_SERVER, "together_ai": _OWN_SERVER, "mistral": _OWN_SERVER, "azure": _OWN_SERVER,
+    "azure_openai": _OWN_SERVER, "fireworks": _OWN_SERVER, "deepseek": _OWN_SERVER, "self_hosted": _OWN_SERVER,
+}  # fmt: skip
+"""What other systems call the values that our enumerations take; each applies where that value is one."""
 
 QUERY: Final[dict[str, str]] = {
     "page_size": "limit", "per_page": "limit", "count": "limit", "max_results": "limit", "size": "limit",
