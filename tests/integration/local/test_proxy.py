@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from calliope_local.proxy import MAX_BODY_BYTES, Proxy, Upstreams
+from calliope_local.proxy import MAX_BODY_BYTES, Limits, Proxy, Upstreams
 from support.upstreams import closed, gateway, serving, worker
 from support.waiting import until
 
@@ -32,7 +32,7 @@ async def proxied(*, limit: int = 10, without: str = "") -> AsyncIterator[tuple[
         if without == "worker":
             await media.close()
         app = web.Application(client_max_size=MAX_BODY_BYTES)
-        proxies[:] = [Proxy(session, upstreams, limit=limit)]
+        proxies[:] = [Proxy(session, upstreams, Limits(requests=limit))]
         app.router.add_route("*", "/{path:.*}", proxies[0].handle)
         async with TestServer(app) as proxy, aiohttp.ClientSession() as client:
             yield client, f"http://127.0.0.1:{proxy.port}"

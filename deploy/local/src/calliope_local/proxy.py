@@ -1,31 +1,37 @@
 """One address for a tunnel: carriers' audio goes to the call-worker, everything else to the gateway.
 
 A process of its own (`python -m calliope_local.proxy`), for one machine; an installation has Caddy or nginx there. What
-concerns this machine only (metrics, health) is not passed on.
+concerns this machine only (metrics, health) is not passed on. What clients do wrong is a line at debug.
 """
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote
 
 import aiohttp
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
+from yarl import URL
+
+log = logging.getLogger(__name__)
 
 MEDIA: Final = "/media/"
 PRIVATE: Final = frozenset({"/metrics", "/livez", "/readyz"})
-MAX_REQUESTS: Final = 512
-"""Under way at once, calls included; beyond it 503."""
 MAX_BODY_BYTES: Final = 1024 * 1024
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 CONNECT_S: Final = 3.0
 ANSWER_S: Final = 60.0
 """Between two pieces of an answer; live feeds send a sign of life more often."""
 CLOSE_S: Final = 2.0
+_CLIENT_ERRORS: Final = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
+_CUT_OFF: Final = (aiohttp.ClientError, OSError)  # TimeoutError is an OSError
 _HOP_BY_HOP: Final = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -40,37 +46,68 @@ class Upstreams:
     worker: str
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`requests` under way at once, calls included, beyond it 503; seconds for a whole body, and for the first headers
+    of a connection."""
+
+    requests: int = 512
+    body_s: float = 10.0
+    headers_s: float = 10.0
+
+
 class Proxy:
     """Passes requests on as they are, `Host` included: carriers sign the address that they were given."""
 
-    def __init__(self, session: aiohttp.ClientSession, upstreams: Upstreams, *, limit: int = MAX_REQUESTS) -> None:
+    def __init__(self, session: aiohttp.ClientSession, upstreams: Upstreams, limits: Limits) -> None:
         self._session = session
         self._upstreams = upstreams
-        self._limit = limit
+        self._limits = limits
         self.under_way = 0
+        self.heard: set[object] = set()
+        """Connections that have sent the headers of a request; `close_silent` forgets those that are gone."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One request, or one media socket until either side closes it."""
+        self.heard.add(request.protocol)
+        if not _is_plain(request.raw_path):
+            raise web.HTTPBadRequest(text="The path must begin with / and hold no segments . or .. and only ASCII.")
         if request.path in PRIVATE:
             raise web.HTTPNotFound
-        if self.under_way >= self._limit:
+        if self.under_way >= self._limits.requests:
             raise web.HTTPServiceUnavailable(headers={"Retry-After": "1"})
         self.under_way += 1
         try:
             if request.path.startswith(MEDIA):
                 return await self._media(request)
             return await self._request(request)
-        except (aiohttp.ClientError, TimeoutError) as exc:
+        except _CUT_OFF as exc:
+            log.debug("%s failed: %s", request.method, exc)
             raise web.HTTPBadGateway(text="The service behind this address does not answer.") from exc
         finally:
             self.under_way -= 1
 
+    async def _body(self, request: web.Request) -> bytes | None:
+        if not request.body_exists:
+            return None
+        try:
+            async with asyncio.timeout(self._limits.body_s):
+                return await request.read()
+        except TimeoutError as exc:
+            late = web.HTTPRequestTimeout(text=f"The body did not come within {self._limits.body_s:g} s.")
+            late.force_close()
+            raise late from exc
+        except _CLIENT_ERRORS as exc:
+            log.debug("a body broke off: %s", exc)
+            raise web.HTTPBadRequest(text="The body cannot be read.") from exc
+
     async def _request(self, request: web.Request) -> web.StreamResponse:
+        body = await self._body(request)
         async with self._session.request(
             request.method,
-            self._upstreams.gateway + request.raw_path,
+            URL(self._upstreams.gateway + request.raw_path, encoded=True),
             headers=_passed_on(request),
-            data=await request.read() if request.body_exists else None,
+            data=body,
             allow_redirects=False,
         ) as upstream:
             headers = CIMultiDict(
@@ -78,9 +115,14 @@ class Proxy:
             )
             answer = web.StreamResponse(status=upstream.status, reason=upstream.reason, headers=headers)
             await answer.prepare(request)
-            async for chunk in upstream.content.iter_any():
-                await answer.write(chunk)
-            await answer.write_eof()
+            try:
+                async for chunk in upstream.content.iter_any():
+                    await answer.write(chunk)
+                await answer.write_eof()
+            except _CUT_OFF as exc:
+                log.debug("an answer broke off: %s", exc)
+                if request.transport is not None:
+                    request.transport.close()  # the client must not take what came for the whole
             return answer
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
@@ -88,7 +130,9 @@ class Proxy:
         try:
             async with asyncio.timeout(CONNECT_S):
                 upstream = await self._session.ws_connect(
-                    self._upstreams.worker + request.raw_path, headers=headers, max_msg_size=MAX_MESSAGE_BYTES
+                    URL(self._upstreams.worker + request.raw_path, encoded=True),
+                    headers=headers,
+                    max_msg_size=MAX_MESSAGE_BYTES,
                 )
         except aiohttp.WSServerHandshakeError as exc:
             return web.Response(status=exc.status)
@@ -129,7 +173,44 @@ def _passed_on(request: web.Request, dropped: frozenset[str] = frozenset()) -> C
     return headers
 
 
-async def serve(port: int, upstreams: Upstreams, stopped: asyncio.Event) -> None:
+def _is_plain(target: str) -> bool:
+    """Whether everybody reads this target alike: a path from the root without dot segments, however written."""
+    path = target.partition("?")[0]
+    segments = unquote(path).replace("\\", "/").split("/")
+    return target.startswith("/") and target.isascii() and not {".", ".."} & set(segments)
+
+
+class ClientErrors(logging.Filter):
+    """Makes what a client did wrong one line at debug; a mistake of this program keeps its traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is still wanted; it may be changed."""
+        exc = record.exc_info[1] if record.exc_info else None
+        if not isinstance(exc, _CLIENT_ERRORS):
+            return True
+        record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        record.msg, record.args = "a request cannot be read: %s", (str(exc).partition("\n")[0],)
+        record.exc_info = record.exc_text = None
+        return log.isEnabledFor(logging.DEBUG)
+
+
+log.addFilter(ClientErrors())
+
+
+async def close_silent(runner: web.AppRunner, proxy: Proxy, limits: Limits) -> None:
+    """Close connections whose first headers do not come; each has at least `headers_s` and at most twice that."""
+    before: set[object] = set()
+    while True:
+        await asyncio.sleep(limits.headers_s)
+        connections = runner.server.connections if runner.server is not None else []
+        proxy.heard.intersection_update(connections)
+        for connection in connections:
+            if connection in before and connection not in proxy.heard:
+                connection.force_close()
+        before = set(connections)
+
+
+async def serve(port: int, upstreams: Upstreams, stopped: asyncio.Event, limits: Limits | None = None) -> None:
     """On this machine only, until stopped; a tunnel runs beside it."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=ANSWER_S)
     async with aiohttp.ClientSession(
@@ -138,13 +219,25 @@ async def serve(port: int, upstreams: Upstreams, stopped: asyncio.Event) -> None
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
+        limits = limits or Limits()
+        proxy = Proxy(session, upstreams, limits)
         app = web.Application(client_max_size=MAX_BODY_BYTES)
-        app.router.add_route("*", "/{path:.*}", Proxy(session, upstreams).handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_S)
+        app.router.add_route("*", "/{path:.*}", proxy.handle)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            logger=log,
+            shutdown_timeout=CLOSE_S,
+            lingering_time=CLOSE_S,
+            auto_decompress=False,
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", port).start()
-            await stopped.wait()
+            async with asyncio.TaskGroup() as tasks:
+                watch = tasks.create_task(close_silent(runner, proxy, limits), name="proxy.close_silent")
+                await stopped.wait()
+                watch.cancel()
         finally:
             await runner.cleanup()
 
