@@ -12,11 +12,14 @@ from urllib.parse import urlencode
 import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from calliope.contracts.assistants import PinnedAssistant, ResolvedNumber
 from calliope.contracts.base import Event, Message
 from calliope.contracts.calls import CallRefused, CallStarted, CarrierRequest, Direction, EndReason
 from calliope.errors import TransientError
+from calliope.observability.metrics import REGISTRY
 from calliope.secrets import Opener
 from calliope_call_worker.intake import Intake
 from calliope_call_worker.orders import CarrierOrders
@@ -25,7 +28,7 @@ from calliope_call_worker.providers.telephony.telnyx import Telnyx
 from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
-from calliope_call_worker.settings import WorkerSettings
+from calliope_call_worker.settings import CarriersSettings, TelnyxSettings, WorkerSettings
 
 SID, TOKEN = "AC" + "2" * 32, "0" * 32
 KEY: Final = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -42,6 +45,15 @@ DOCUMENT: Final = {
         "public_key": base64.b64encode(KEY.public_key().public_bytes_raw()).decode(),
     },
 }
+
+INSTALLATION: Final = TelnyxSettings(
+    connection_id="8",
+    api_key=SecretStr("KEY2"),
+    public_key=base64.b64encode(
+        Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
+    ).decode(),
+)
+"""Signed nothing here: a hook to a number of nobody is a stranger's."""
 
 
 class Running:
@@ -65,7 +77,7 @@ class World:
     """What intake needs of others; the assistant of every number but one of nobody."""
 
     def __init__(self, carrier: str, **changes: Any) -> None:
-        self.carrier = carrier
+        self.carrier = self.assigned = carrier
         document = DOCUMENT | changes
         self.pinned = PinnedAssistant(id="asst_1", organization_id="org_1", revision=1, document=document)
         self.live = LiveCalls(3, lambda: None)
@@ -73,7 +85,9 @@ class World:
         self.tasks: list[Coroutine[Any, Any, Any]] = []
         around: Any = self
         self.intake = Intake(
-            settings=WorkerSettings(public_url="https://voice.example.test"),
+            settings=WorkerSettings(
+                public_url="https://voice.example.test", carriers=CarriersSettings(telnyx=INSTALLATION)
+            ),
             worker_id="w1",
             carriers={"twilio": Twilio(), "telnyx": Telnyx()},
             orders=CarrierOrders({"telnyx": around}, self.spawn),
@@ -94,7 +108,7 @@ class World:
     async def resolve(self, number: str) -> ResolvedNumber | None:
         if number != OURS:
             return None
-        return ResolvedNumber(number=number, carrier=self.carrier, assistant=self.pinned)
+        return ResolvedNumber(number=number, carrier=self.assigned, assistant=self.pinned)
 
     async def pin(self, *_: str) -> PinnedAssistant:
         return self.pinned
@@ -217,6 +231,47 @@ async def test_a_stranger_ends_no_call() -> None:
     call = await world.rings()
     assert (await world.hears(CallStatus="completed", token="f" * 32))[0] == 403
     assert call.ends == []
+
+
+@pytest.mark.parametrize(
+    ("carrier", "assigned", "forged"),
+    [
+        ("twilio", "twilio", {"CallStatus": "completed", "token": "f" * 32}),
+        ("telnyx", "telnyx", {"event": "call.initiated", "to": "+15550100199"}),
+        ("telnyx", "twilio", {"event": "call.initiated"}),
+    ],
+    ids=["a known call", "a number of nobody", "another carrier's number"],
+)
+async def test_forged_hooks_are_all_counted_and_few_are_logged(
+    carrier: str, assigned: str, forged: dict[str, str]
+) -> None:
+    world = World(carrier)
+    if carrier == "twilio":
+        await world.rings()
+    world.assigned = assigned
+    before = refused_hooks(carrier)
+    with capture_logs() as told:
+        for _ in range(200):
+            await world.hears(**forged)
+    assert refused_hooks(carrier) - before == 200
+    names = [line["event"] for line in told]
+    assert 0 < names.count("carrier_hook.refused") < 10
+    assert len(names) < 20
+
+
+async def test_hooks_of_a_call_whose_assistant_cannot_be_used_any_more_are_few_lines() -> None:
+    world = World("twilio")
+    await world.rings()
+    world.pinned = world.pinned.model_copy(update={"document": {**DOCUMENT, "llm_provider": "abacus"}})
+    with capture_logs() as told:
+        for _ in range(200):
+            await world.hears(CallStatus="completed", token="f" * 32)
+    assert 0 < len(told) < 10
+
+
+def refused_hooks(carrier: str) -> float:
+    labels = {"carrier": carrier, "code": "signature"}
+    return REGISTRY.get_sample_value("calliope_carrier_hooks_refused_total", labels) or 0.0
 
 
 @CARRIERS

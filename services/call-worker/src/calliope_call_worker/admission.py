@@ -4,8 +4,6 @@ import secrets
 import time
 from datetime import UTC, datetime
 
-import structlog
-
 from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.calls import CallStarted, CarrierRequest
 from calliope.ids import derived_id
@@ -14,8 +12,6 @@ from calliope_call_worker.plan import CallPlan, account_for, open_spec
 from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount, VoiceHook
 from calliope_call_worker.refusal_words import Refused, other_account, unsigned
 from calliope_call_worker.settings import WorkerSettings
-
-log = structlog.get_logger(__name__)
 
 
 class Admission:
@@ -63,13 +59,6 @@ class Admission:
         if hook.account_id != account.account_id:
             return other_account(carrier.name, hook, account.account_id)
         return None
-
-    def trusts(self, carrier: Carrier, request: CarrierRequest, hook: VoiceHook, account: CarrierAccount) -> bool:
-        """Whether this very account signed the hook and is named by it."""
-        refused = self.distrusts(carrier, request, hook, account)
-        if refused is not None:
-            log.warning("carrier_hook.refused", carrier=carrier.name, reason=refused.code.value)
-        return refused is None
 
 
 def call_id_of(organization_id: str, carrier: Carrier, hook: VoiceHook) -> str:

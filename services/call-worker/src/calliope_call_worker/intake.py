@@ -35,6 +35,7 @@ from calliope_call_worker.providers.failures import StageError
 from calliope_call_worker.providers.telephony.base import (
     RESUME,
     Carrier,
+    CarrierAccount,
     CarrierAnswer,
     HookKind,
     MediaAnswer,
@@ -102,7 +103,7 @@ class Intake:
                 return await self._accept_new(carrier, hook, request)
             return await self._go_on(carrier, hook, request)
         except PermanentError as exc:
-            log.error("carrier_hook.failed", reason=str(exc), carrier=carrier.name)  # noqa: TRY400 - its words say all
+            self._refusals.failed(carrier.name, exc)
             return carrier.refuse("rejected").response
 
     async def _accept_new(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
@@ -116,6 +117,7 @@ class Intake:
             return self._nobody(carrier, hook, request)
         distrust = self._admission.distrusts(carrier, request, hook, plan.account)
         if distrust is not None:
+            self._refusals.distrusted(carrier.name, distrust.code, told=False)
             self._refusals.note(carrier.name, hook, resolved.assistant, distrust)
             return FORBIDDEN
         if not plan.spec.is_active:
@@ -176,9 +178,15 @@ class Intake:
         """Refuse; a carrier that is told by REST can be told only with an account, here the installation's."""
         answer = carrier.refuse("rejected")
         account = own_account(carrier.name, self._settings.carriers)
-        if answer.action is None or account is None or not self._admission.trusts(carrier, request, hook, account):
+        if answer.action is None or account is None or not self._trusts(carrier, request, hook, account):
             return answer.response
         return self._orders.give(carrier.name, account, hook.carrier_call_id, answer)
+
+    def _trusts(self, carrier: Carrier, request: CarrierRequest, hook: VoiceHook, account: CarrierAccount) -> bool:
+        distrust = self._admission.distrusts(carrier, request, hook, account)
+        if distrust is not None:
+            self._refusals.distrusted(carrier.name, distrust.code)
+        return distrust is None
 
     async def _begin(self, plan: CallPlan, journal: Journal) -> CarrierResponse:
         """Start the call; without the providers it needs, the carrier's own voice says so, and the record why."""
@@ -211,9 +219,7 @@ class Intake:
         if pinned is None:
             return carrier.noted().response if hook.kind is HookKind.CALL_ENDED else carrier.end().response
         plan = self._admission.plan(carrier, hook, pinned, first, began=first.accepted_at or facts[0].time)
-        if first.carrier_call_id != hook.carrier_call_id or not self._admission.trusts(
-            carrier, request, hook, plan.account
-        ):
+        if first.carrier_call_id != hook.carrier_call_id or not self._trusts(carrier, request, hook, plan.account):
             return FORBIDDEN
         if hook.kind is HookKind.FOLLOW_UP:
             return self._orders.follow(plan, CarrierAnswer(carrier.noted().response, hook.then))

@@ -12,7 +12,7 @@ import structlog
 
 from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.calls import CallRefused, Refusal
-from calliope.errors import TransientError
+from calliope.errors import PermanentError, TransientError
 from calliope.ids import derived_id
 from calliope.observability import metrics
 from calliope.rate import RateLimit
@@ -33,6 +33,12 @@ _REFUSED: Final = metrics.counter(
     "code",
     "recorded",
 )
+_HOOKS: Final = metrics.counter(
+    "calliope_carrier_hooks_refused_total",
+    "Hooks of new and known calls that the account did not sign, or that name another.",
+    "carrier",
+    "code",
+)
 
 Spawn = Callable[[Coroutine[Any, Any, Any], str], Any]
 
@@ -47,6 +53,7 @@ class Refusals:
         self._unsigned = RateLimit(rate_per_s=unsigned_per_minute / 60, burst=unsigned_per_minute)
         self._under_way = 0
         self._untold = 0
+        self._hooks_untold = 0
 
     def note(self, carrier: str, hook: VoiceHook, pinned: PinnedAssistant, refused: Refused) -> None:
         """A call to a number of a known organization: recorded, unless too many hooks without a signature were."""
@@ -60,6 +67,23 @@ class Refusals:
     def count(self, carrier: str, code: Refusal) -> None:
         """A call that concerns no organization that is known."""
         self._count(carrier, code, recorded=False, told=self._may(f"{code} {carrier}"))
+
+    def distrusted(self, carrier: str, code: Refusal, *, told: bool = True) -> None:
+        """A hook that the account did not sign. `told` is False when `note` tells of it."""
+        _HOOKS.labels(carrier, code.value).inc()
+        if told:
+            self._tell_hook("refused", carrier, code.value)
+
+    def failed(self, carrier: str, error: PermanentError) -> None:
+        """A hook that cannot be followed for good; whether it is signed may not be known."""
+        self._tell_hook("failed", carrier, str(error))
+
+    def _tell_hook(self, what: str, carrier: str, reason: str) -> None:
+        if not self._may(f"hook {what} {carrier}"):
+            self._hooks_untold += 1
+            return
+        log.warning(f"carrier_hook.{what}", carrier=carrier, reason=reason, hooks_untold=self._hooks_untold)
+        self._hooks_untold = 0
 
     def _may(self, what: str) -> bool:
         return self._unsigned.wait_s(what, time.monotonic()) == 0
