@@ -117,8 +117,8 @@ async def test_an_unknown_query_parameter_is_refused(client: Client) -> None:
         ("since=yesterday", "since", "such as 2026-01-31T09:00:00Z"),
         ("since=2026-01-31T09:00:00+01:00", "since", "the + of a time zone is written %2B"),
         ("number=+15550001111", "number", "the + is written %2B"),
-        ("number=15550002222", "number", "did you mean +15550002222?"),
-        ("number=%2B1%20(555)%20000-2222", "number", "did you mean +15550002222?"),
+        ("number=15552002222", "number", "did you mean '+15552002222'?"),
+        ("number=%2B1%20(555)%20000-2222", "number", "did you mean '+15550002222'?"),
         ("number=.*", "number", "such as +15550001111"),
         ("number=%00", "number", "such as +15550001111"),
         ("problem=opanai", "problem", "did you mean openai?"),
@@ -224,6 +224,33 @@ async def test_an_unknown_path_is_a_problem_document(client: Client, path: str) 
     answer = await client.get(path)
     assert answer.status == 404
     assert (await answer.json())["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/api/v1/asistants", "did you mean /api/v1/assistants?"),
+        ("/v1/assistants", "did you mean /api/v1/assistants?"),
+        ("/api/v1/phone_numbers", "did you mean /api/v1/phone-numbers?"),
+        ("/api/v1/call/call_1", "/docs shows every path"),
+        ("/", "no such path; /docs shows every path"),
+    ],
+)
+async def test_an_unknown_path_is_told_the_nearest_and_where_all_are(client: Client, path: str, words: str) -> None:
+    assert words in (await (await client.get(path)).json())["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/api/v1/calls", "calls are not placed over the API yet"),
+        ("/api/v1/phone-numbers", "PUT /api/v1/phone-numbers/{number}"),
+    ],
+)
+async def test_what_other_systems_take_is_told_what_to_do_instead(client: Client, path: str, words: str) -> None:
+    answer = await client.post(path, json={}, headers=AUTH)
+    assert answer.status == 405
+    assert words in (await answer.json())["detail"]
 
 
 async def test_a_wrong_method_says_which_are_right(client: Client) -> None:

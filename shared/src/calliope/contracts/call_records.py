@@ -20,6 +20,7 @@ from calliope.contracts.base import Event, Message, Moment, Token
 from calliope.contracts.calls import AnalysisStatus, Direction, EndReason, Stage
 from calliope.contracts.document.llm import LlmProvider
 from calliope.contracts.document.tts import TtsProvider
+from calliope.contracts.meant import number_meant
 
 ANY_PROBLEM: Final = "any"
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -33,7 +34,6 @@ _PROBLEM_WORDS: Final = (ANY_PROBLEM, *map(str, Stage), *map(str, PROVIDERS), *R
 _PROBLEM_WORD: Final = re.compile(rf"({TOOL_PREFIX})?[A-Za-z0-9_-]{{1,64}}")
 _SLIP: Final = 0.8
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{1,14}|[A-Za-z][!-~]{0,127}", re.ASCII)
-_BETWEEN_DIGITS: Final = re.compile(r"[\s().-]+")
 
 
 class CallRef(Message):
@@ -174,10 +174,9 @@ def _moment(value: Any) -> Any:
 def _number(value: str) -> str:
     """In international form, or what carriers send instead of one, such as `anonymous`."""
     if not _NUMBER.fullmatch(value):
-        digits = _BETWEEN_DIGITS.sub("", value[:40]).removeprefix("+").removeprefix("00")
-        meant = re.fullmatch(r"[1-9][0-9]{10,14}", digits, re.ASCII) is not None
-        such = f"did you mean +{digits}?" if meant else "such as +15550001111."
-        raise ValueError(f"must be a telephone number in international form, {such} In a URL the + is written %2B")
+        meant = number_meant(value)
+        words = f"must be a telephone number in international form, such as +15550001111{f': {meant}' if meant else ''}"
+        raise ValueError(f"{words} (in a URL the + is written %2B)")
     return value
 
 

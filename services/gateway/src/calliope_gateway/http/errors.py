@@ -1,5 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457): a stable `code`, words for a person, the fields to blame."""
 
+import difflib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -47,6 +48,15 @@ _TITLES: Final = {
     503: "Service Unavailable",
     504: "Gateway Timeout",
 }
+
+_INSTEAD: Final = {
+    ("POST", "/api/v1/calls"): "calls are not placed over the API yet; they are answered where a number is called",
+    ("POST", "/api/v1/phone-numbers"): "assign a number with PUT /api/v1/phone-numbers/{number}",
+    ("PUT", "/api/v1/phone-numbers"): "assign a number with PUT /api/v1/phone-numbers/{number}",
+}
+"""What to do instead of a request that other systems take."""
+_SIMILAR: Final = 0.7
+_LONGEST_PATH: Final = 200
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -96,12 +106,12 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return problem_response(problem, 413, instance=request.path)
     except web.HTTPMethodNotAllowed as exc:
         allowed = ", ".join(sorted(exc.allowed_methods))
-        problem = Problem(code=ErrorCode.INVALID, message=f"use one of {allowed}")
+        problem = Problem(code=ErrorCode.INVALID, message=_other_method(request, allowed))
         response = problem_response(problem, 405, instance=request.path)
         response.headers["Allow"] = allowed
         return response
     except web.HTTPNotFound:
-        problem = Problem(code=ErrorCode.NOT_FOUND, message="no such path; see /openapi.json")
+        problem = Problem(code=ErrorCode.NOT_FOUND, message=_other_path(request))
         return problem_response(problem, 404, instance=request.path)
     except web.HTTPException:
         raise
@@ -109,6 +119,18 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         log.exception("request.failed", method=request.method, route=route_of(request))
         problem = Problem(code=ErrorCode.INTERNAL, message="something went wrong here; it was logged")
         return problem_response(problem, 500, instance=request.path)
+
+
+def _other_method(request: web.Request, allowed: str) -> str:
+    said = _INSTEAD.get((request.method, request.path.rstrip("/")))
+    return f"{said}; here use one of {allowed}" if said else f"use one of {allowed}"
+
+
+def _other_path(request: web.Request) -> str:
+    """The nearest path that there is; of the asked one, only how much it resembles is used."""
+    known = {each.canonical for each in request.app.router.resources() if each.canonical.startswith("/")}
+    nearest = difflib.get_close_matches(request.path[:_LONGEST_PATH], sorted(known), n=1, cutoff=_SIMILAR)
+    return f"no such path; {f'did you mean {nearest[0]}? ' if nearest else ''}/docs shows every path"
 
 
 def route_of(request: web.Request) -> str:
