@@ -38,8 +38,8 @@ def _language_model(path: str, provider: str, config: Mapping[str, Any]) -> Iter
     if names is None or config["base_url"] is not None:
         return  # a server of the developer's own names its models as it likes
     model = config["model"]
-    others = [other.value for other, theirs in LANGUAGE_MODELS.items() if model and theirs.knows(model)]
-    owner = others[0] if len(others) == 1 else None
+    others = [other.value for other, theirs in LANGUAGE_MODELS.items() if model and theirs.forms(model)]
+    owner = others[0] if len(others) == 1 and others[0] != provider else None
     yield from _named(path, provider, model, names, owner=owner)
 
 
@@ -48,7 +48,8 @@ def _named(
 ) -> Iterator[FieldProblem]:
     if name is None or names.knows(name):
         return
-    nearest = difflib.get_close_matches(name.lower(), names.examples, n=1, cutoff=0.5)
+    corrected = names.corrected(name) if names.forms(name) else None
+    nearest = [corrected] if corrected else difflib.get_close_matches(name.lower(), names.examples, n=1, cutoff=0.5)
     said = f"it looks like a model of {owner}" if owner else f"nearest: {nearest[0]}" if nearest else ""
     said = said or f"such as {names.examples[0]}"
     hint = f"{said}; POST …/check asks the vendor"
