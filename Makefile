@@ -10,9 +10,14 @@ VOICE ?=
 ARGS ?=
 # only what is given to make itself: shells have an ENV of their own
 given = $(if $(filter command line,$(origin $1)),$2 '$(subst ','\'',$($1))')
+# $(call reads,FILE NUMBER): anything else that is given to make itself is refused instead of ignored
+reads = $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(if \
+	$(filter $1 PYTHON VENV SHELL,$(name)),,$(error $(name) is not read by $@; $(if $1,did you mean $(meant)? It reads $1,it reads none)))))
+meant = $(shell $(PYTHON) -c 'import difflib, sys; a, *b = sys.argv[1:]; print((difflib.get_close_matches(a, b) or b)[0])' '$(name)' $1)
 
 .PHONY: help demo demo-soak try up assistant call down check test test-chaos test-heard soak bench snapshots lock clean
 help: ## what there is
+	$(call reads,)
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(READY): requirements.lock $(PACKAGES:%=%/pyproject.toml)
@@ -24,27 +29,34 @@ $(READY): requirements.lock $(PACKAGES:%=%/pyproject.toml)
 	@touch $@
 
 demo: $(READY) ## one whole phone call on a local stack, no key, no account
+	$(call reads,ASSISTANT VOICE)
 	@$(BIN)/python -m calliope_local demo $(if $(ASSISTANT),--assistant $(ASSISTANT)) $(if $(VOICE),--voice)
 
 try: $(READY) ## play assistants with their calls, ASSISTANT='mine/*.json': a line each, JUnit in JUNIT=.calliope/try.xml
+	$(call reads,ASSISTANT JUNIT AT_ONCE)
 	@$(BIN)/python -m calliope_local try $(if $(ASSISTANT),'$(ASSISTANT)') $(call given,JUNIT,--junit) $(call given,AT_ONCE,--at-once)
 
 up: $(READY) ## the local stack in the foreground; ENV=.env PUBLIC_URL=https://… LLM=http://…/v1 make parts of it real
+	$(call reads,ENV PUBLIC_URL LLM LLM_MODEL LLM_API_KEY)
 	@$(BIN)/python -m calliope_local up $(call given,ENV,--env-file) $(call given,PUBLIC_URL,--public-url) \
 		$(call given,LLM,--llm) $(call given,LLM_MODEL,--llm-model) $(call given,LLM_API_KEY,--llm-api-key)
 
 assistant: $(READY) ## FILE=my.json [NUMBER=+1…]: the assistant of a file, on the stack of `make up`, with a number
+	$(call reads,FILE NUMBER CARRIER)
 	@$(BIN)/python -m calliope_local assistant $(call given,FILE,--file) $(call given,NUMBER,--number) \
 		$(call given,CARRIER,--carrier)
 
 call: $(READY) ## NUMBER=+1… [TEXT="hello"] [SCRIPT=my.call.json] [VOICE=1]: call it; without TEXT or SCRIPT, type
+	$(call reads,NUMBER TEXT SCRIPT VOICE)
 	@$(BIN)/python -m calliope_local call $(call given,NUMBER,--number) $(call given,SCRIPT,--script) \
 		$(call given,TEXT,--text) $(if $(VOICE),--voice)
 
 down: $(READY) ## stop a stack that `make up` started
+	$(call reads,)
 	@$(BIN)/python -m calliope_local down
 
 check: $(READY) ## format, lint, types, import rules, contract snapshots
+	$(call reads,)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(SOURCES) tests
@@ -52,6 +64,7 @@ check: $(READY) ## format, lint, types, import rules, contract snapshots
 
 # calls in real time have the machine for themselves; what waits for servers or computes shares its cores
 test: $(READY) ## all tests but those of `test-chaos` and `soak`; ARGS="tests/unit -k interrupted" for some of them
+	$(call reads,ARGS)
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile tests/unit tests/contract tests/integration
 	$(BIN)/python -m pytest -q -m "smoke or not (chaos or soak)" tests/e2e tests/chaos tests/install
@@ -60,24 +73,31 @@ else
 endif
 
 test-chaos: $(READY) ## the promises while something is killed; minutes
+	$(call reads,ARGS)
 	$(BIN)/python -m pytest -q tests/chaos -m chaos $(ARGS)
 
 test-heard: $(READY) ## a thousand interruptions: what was heard against what the record says; minutes
+	$(call reads,ARGS)
 	$(BIN)/python -m pytest -q -s tests/e2e/test_heard_text.py --interruptions 1000 $(ARGS)
 
 demo-soak: $(READY) ## 100 demonstrations (COUNT=…) beside a busy core: how many succeeded, and why any failed; an hour
+	$(call reads,COUNT)
 	@$(BIN)/python -m calliope_local demo-soak $(call given,COUNT,--count)
 
 soak: $(READY) ## a thousand clean calls without one false alarm; minutes
+	$(call reads,ARGS)
 	$(BIN)/python -m pytest -q tests/e2e -m soak $(ARGS)
 
 bench: $(READY) ## measure concurrent calls on one core; minutes
+	$(call reads,ARGS)
 	$(BIN)/python -m calliope_local bench $(ARGS)
 
 snapshots: $(READY) ## write contract snapshots and tables of the docs anew; their diff is the review of a contract
+	$(call reads,)
 	PYTHONPATH=tests $(BIN)/python -m contract.snapshot
 
 lock: ## choose dependencies anew
+	$(call reads,)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--no-emit-package calliope-shared --no-emit-package calliope-gateway --no-emit-package calliope-assistants \
 		--no-emit-package calliope-call-worker --no-emit-package calliope-webhooks --no-emit-package calliope-sandbox \
@@ -85,4 +105,5 @@ lock: ## choose dependencies anew
 		$(PACKAGES:%=%/pyproject.toml) requirements-dev.in -o requirements.lock
 
 clean: ## remove what was installed and stored here
+	$(call reads,)
 	rm -rf $(VENV) .calliope .mypy_cache .ruff_cache .pytest_cache .hypothesis

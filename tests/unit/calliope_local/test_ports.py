@@ -25,11 +25,32 @@ def test_the_first_start_takes_the_ports_that_the_documents_name(tmp_path: Path)
 
 
 def test_the_next_start_takes_the_same_ones(tmp_path: Path) -> None:
-    first, _ = choose_ports(tmp_path, {}, free=lambda port: port != 4222)
+    first, _ = choose_ports(tmp_path, {}, free=everything_is_free)
 
     second, said = choose_ports(tmp_path, {}, free=everything_is_free)
 
     assert second == first
+    assert said == []
+
+
+def test_one_that_had_to_move_stays_there_and_says_why_at_each_start(tmp_path: Path) -> None:
+    first, at_first = choose_ports(tmp_path, {}, free=lambda port: port != 8080)
+
+    second, again = choose_ports(tmp_path, {}, free=lambda port: port != 8080)
+
+    assert first["gateway"] != 8080
+    assert second == first
+    moved = f"Port 8080 is taken by another program; gateway takes {first['gateway']}, until 8080 is free at a start."
+    assert at_first == again == [moved]
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_one_that_had_to_move_goes_back_when_its_usual_port_is_free(tmp_path: Path, name: str) -> None:
+    first, _ = choose_ports(tmp_path, {}, free=lambda port: port != USUAL[name])
+
+    second, said = choose_ports(tmp_path, {}, free=everything_is_free)
+
+    assert second == first | {name: USUAL[name]}
     assert said == []
 
 
@@ -51,7 +72,7 @@ def test_a_port_that_is_asked_for_wins_and_is_nobody_elses(tmp_path: Path) -> No
 
     assert chosen["gateway"] == 8090
     assert chosen["sandbox"] != 8090
-    assert "sandbox takes" in said[0]
+    assert said == [f"Port 8090 is taken by gateway; sandbox takes {chosen['sandbox']}, until 8090 is free at a start."]
 
 
 def test_zero_asks_for_any_free_port_and_keeps_it_too(tmp_path: Path) -> None:

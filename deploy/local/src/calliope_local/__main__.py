@@ -154,7 +154,7 @@ def run_demo(assistant: Path | None, wav: Path | None) -> int:
 
 
 def _ports() -> dict[str, int]:
-    """Those of the last time, or the usual ones; each that is taken is replaced, and said. Raises: PortError."""
+    """The usual ones, else those of the last time; each that is taken is replaced, and said. Raises: PortError."""
     chosen, said = choose_ports(FOLDER, os.environ)
     for sentence in said:
         _say(sentence)

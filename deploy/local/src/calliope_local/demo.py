@@ -10,9 +10,9 @@ from calliope_local.call_report import heading, print_events, print_live, print_
 from calliope_local.played_call import CALLER, PlayedCall
 from calliope_local.scenario import load
 from calliope_local.stack import LocalStack
+from calliope_local.welcome import SCRIPTED_BRIEFLY
 
 LINE: Final = "+15550002222"
-SCRIPTED: Final = "what the language model says is scripted here; a real one answers after `make up LLM=…` or ENV=.env"
 MIN_TURNS: Final = 2
 LIVE_S: Final = 5.0
 """How long the last live lines may come after the call's end."""
@@ -31,7 +31,7 @@ def play_and_tell(played: PlayedCall, file: Path, wav: Path | None = None) -> in
     heading("2. The phone rings")
     sid = played.place()
     say(f"   {CALLER} calls {played.number}: signed hook → gateway → a worker with a free slot → TwiML")
-    say(f"   {SCRIPTED}")
+    say(f"   {SCRIPTED_BRIEFLY}")
     told = threading.Thread(target=_tell_live, args=(played, sid), name="live", daemon=True)
     told.start()
     call = played.seen(sid)

@@ -1,6 +1,7 @@
 """Ports of a stack that is started again and again in one folder: the usual ones, and the same ones each time.
 
-`ports.json` in the folder keeps what was chosen, so that an address in somebody's configuration stays true.
+`ports.json` in the folder keeps what was chosen, so that an address in somebody's configuration stays true. Those with
+a usual port go back to it when it is free again, as documentation and examples name it.
 """
 
 import json
@@ -29,25 +30,38 @@ def choose_ports(
 ) -> tuple[dict[str, int], list[str]]:
     """A port for every name, kept in `folder`, and a sentence for each that is not the one it should be.
 
-    Raises: PortError; OSError, when no port is free.
+    One that had to move goes back as soon as the port that it should have is free. Raises: PortError; OSError, when
+    no port is free.
     """
     kept, chosen, taken = _kept(folder / FILE), dict[str, int](), dict[str, int]()
     asked = {name: port for name in PORT_NAMES if (port := _asked(name, environment)) is not None}
     for name in sorted(PORT_NAMES, key=lambda name: not asked.get(name)):  # who is asked for comes first
-        wanted = asked.get(name) or kept.get(name) or (None if name in asked else USUAL.get(name))
+        wanted = asked.get(name) or (USUAL.get(name) if name not in asked else None) or kept.get(name)
         if wanted and (wanted in chosen.values() or not free(wanted)):
             taken[name] = wanted
         elif wanted:
             chosen[name] = wanted
     for name in PORT_NAMES:
         if name not in chosen:
-            chosen[name] = _another([*chosen.values(), *kept.values(), *USUAL.values()])
+            before = kept.get(name)
+            stays = (
+                before is not None and before != taken.get(name) and before not in {*chosen.values(), *asked.values()}
+            )
+            chosen[name] = (
+                before
+                if before is not None and stays and free(before)
+                else _another([*chosen.values(), *kept.values(), *USUAL.values()])
+            )
     if chosen != kept:
         write_private(folder / FILE, chosen)
-    return chosen, [
-        f"Port {port} is taken by another program; {name} takes {chosen[name]} from now on ({folder / FILE} keeps it)."
-        for name, port in taken.items()
-    ]
+    return chosen, [_moved(name, port, chosen) for name, port in taken.items()]
+
+
+def _moved(name: str, port: int, chosen: Mapping[str, int]) -> str:
+    """Why it is somewhere else, and for how long."""
+    by = next((other for other in chosen if chosen[other] == port), None)
+    back = f", until {port} is free at a start" if name in USUAL else " from now on"
+    return f"Port {port} is taken by {by or 'another program'}; {name} takes {chosen[name]}{back}."
 
 
 def _asked(name: str, environment: Mapping[str, str]) -> int | None:

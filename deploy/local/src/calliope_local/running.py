@@ -22,19 +22,25 @@ class NotUpError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class RunningStack:
-    """Where it listens, and the key of its API. `real_speech` names vendors that its callers cannot talk with."""
+    """Where it listens, and the key of its API.
+
+    `real_speech` names vendors that its callers cannot talk with; `models` is `scripted` or `real`.
+    """
 
     gateway: str
     sandbox: str
     api_key: str
     real_speech: str = ""
+    models: str = ""
 
     @classmethod
     def of(cls, file: Path) -> "RunningStack":
         """The one that wrote this `local.json`. Raises: NotUpError."""
         try:
             told = json.loads(file.read_text(encoding="utf-8"))
-            stack = cls(told["gateway"], told["sandbox"], told["api_key"], told.get("real_speech", ""))
+            stack = cls(
+                told["gateway"], told["sandbox"], told["api_key"], told.get("real_speech", ""), told.get("models", "")
+            )
         except (OSError, ValueError, KeyError) as exc:
             raise NotUpError(NOT_UP) from exc
         if owner_of(file.parent) is None:

@@ -22,6 +22,7 @@ from calliope_local.nats_config import READER
 from calliope_local.outside import Outside
 from calliope_local.probes import free_ports
 from calliope_local.processes import Guardian, Process
+from calliope_local.welcome import are_scripted
 
 READY_S: Final = 40.0
 GRACE_S: Final = 10.0
@@ -164,6 +165,7 @@ class LocalStack:
             "telnyx_public_key": self.keys.telnyx_public_key,
             "telnyx_signing_key": self.keys.telnyx_signing_key,
             "real_speech": ", ".join(self._outside.real_speech),
+            "models": "scripted" if are_scripted(self._outside.choices) else "real",
         }
 
     def _start_all(self, *names: str) -> None:

@@ -10,6 +10,10 @@ SCRIPTED: Final = (
     "The language models are scripted: a receptionist who knows opening hours and bookings, whatever your prompt says."
 )
 REAL: Final = "A real one: `make up LLM=http://localhost:11434/v1`, or `make up ENV=.env` with a vendor's key in it."
+SCRIPTED_BRIEFLY: Final = (
+    "what the language model says is scripted here; a real one answers after `make up LLM=…` or ENV=.env"
+)
+"""For the story of a call, in one line."""
 _SHOWN: Final = ("gateway", "api_key", "sandbox", "nats", "nats_reader", "mongo", "media")
 
 

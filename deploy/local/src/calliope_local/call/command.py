@@ -17,6 +17,7 @@ from calliope_local.checks import failures
 from calliope_local.http import HttpError, lines, quoted
 from calliope_local.running import Json, RunningStack
 from calliope_local.scenario import Scenario, load_call
+from calliope_local.welcome import SCRIPTED_BRIEFLY
 
 CALLER: Final = "+15550001111"
 WAV: Final = "call.wav"
@@ -159,6 +160,8 @@ def _play(stack: RunningStack, line: Line, scenario: Scenario | None, text: str 
         document["script"] = list(first)
     placed = stack.box("POST", f"/{line.carrier}/calls", document)
     say(f"{CALLER} calls {line.number} at {line.carrier.capitalize()}: “{line.assistant['name']}”.")
+    if stack.models == "scripted":
+        say(f"   {SCRIPTED_BRIEFLY}")
     live = LiveCall(stack, line.carrier, str(placed["sid"]))
     threading.Thread(target=live.tell, name="call.live", daemon=True).start()
     try:
