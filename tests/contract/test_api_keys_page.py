@@ -11,7 +11,7 @@ from calliope_admin.installation_secrets import new_installation
 from support.modules import ROOT
 
 PAGE = (ROOT / "docs" / "api-keys.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"(?:^    |`)calliope-admin ([^`\n#]+)", PAGE, flags=re.MULTILINE)
+COMMANDS = re.findall(r"(?:^    |`)\.venv/bin/calliope-admin ([^`\n#]+)", PAGE, flags=re.MULTILINE)
 
 
 def test_every_scope_has_its_meaning() -> None:

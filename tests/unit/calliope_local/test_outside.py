@@ -135,7 +135,7 @@ def test_other_programs_variables_are_nobodys_business(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_refused_with_the_line(tmp_path: Path) -> None:
-    with pytest.raises(EnvFileError, match=r"\.env cannot be read"):
+    with pytest.raises(EnvFileError, match=r"\.env is not there: copy \.env\.local\.example to it"):
         read_env_file(tmp_path / ".env")
     (tmp_path / ".env").write_text("A=1\n='no name'\n")
     with pytest.raises(EnvFileError, match=r"\.env, line 2: this is no NAME=value"):

@@ -48,6 +48,8 @@ def read_env_file(file: Path) -> EnvFile:
         with file.open(encoding="utf-8") as stream:
             wrong = [binding.original.line for binding in parse_stream(stream) if binding.error]
         found = dotenv_values(file)
+    except FileNotFoundError as exc:
+        raise EnvFileError(f"{file} is not there: copy .env.local.example to it, and fill in what you have") from exc
     except (OSError, UnicodeDecodeError) as exc:
         raise EnvFileError(f"{file} cannot be read: {exc}") from exc
     if wrong:
