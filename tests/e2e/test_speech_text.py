@@ -19,15 +19,23 @@ WRITTEN_AND_SPOKEN = {
     "numbers": ("It costs 3.14 euros, or 1,000.50 yen, at 9:30 on No. 5.",) * 2,
     "abbreviations": ("Dr. Smith and Mrs. Jones, e.g. on Oct. 3 at approx. 5 p.m. today.",) * 2,
     "emoji among words": ("Great 🎉 news 👍🏽 for you!", "Great news for you!"),
+    "marks of the model": ("We are open.<|im_end|>\n<|im_start|>assistant\nUntil nine.", "We are open. Until nine."),
+    "a thought in brackets": ("[THINK]They want [1] news.[/THINK]Here is the news.", "Here is the news."),
+    "sources": ("We open at eight[1][2]. On Mondays at nine 【4†hours】.", "We open at eight. On Mondays at nine."),
+    "comparisons": ("If a<b and c>d, then I <3 you and 2 * 3 is six.",) * 2,
     "thinking": ("<think>They want news.</think>Here is the news.", "Here is the news."),
     "no last full stop": ("I will look and call you back",) * 2,
     "one word": ("Yes",) * 2,
     "Japanese": ("はい、明日の九時です。お待ちします。",) * 2,
     "Arabic": ("مرحبا بك، كيف أساعدك؟",) * 2,
 }
-SILENT = {"only emoji": "🎉 🎉", "only markdown": "***\n\n---\n", "only code": "```\nprint(1)\n```"}
-QUICK_MS = 1_500.0
-"""From the commit of a turn without a word to its end."""
+SILENT = {
+    "nothing": "",
+    "only emoji": "🎉 🎉",
+    "only markdown": "***\n\n---\n",
+    "only code": "```\nprint(1)\n```",
+    "only a call as text": '<tool_call>{"name": "hours", "arguments": {"day": "monday"}}</tool_call>',
+}
 
 
 def asking(written: str, *more: Json) -> Scene:
@@ -42,12 +50,15 @@ SCENES = {
     name: asking(written, {"wait_for": spoken.split()[-1]}, {"wait_for_silence_ms": 800})
     for name, (written, spoken) in WRITTEN_AND_SPOKEN.items()
 } | {
-    name: asking(written, {"pause_ms": 1_500}, {"say": "and again"}, {"wait_for": "it is so"})
+    name: asking(
+        written,
+        {"wait_for": "say that again"},
+        {"wait_for_silence_ms": 300},
+        {"say": "and again"},
+        {"wait_for": "it is so"},
+    )
     for name, written in SILENT.items()
 }
-SCENES["nothing"] = asking(
-    "", {"wait_for": "say that again"}, {"wait_for_silence_ms": 300}, {"say": "and again"}, {"wait_for": "it is so"}
-)
 
 
 @pytest.fixture(scope="module")
@@ -66,18 +77,8 @@ def test_every_word_is_spoken_and_nothing_is_left_behind(seen: dict[str, Seen], 
 
 
 @pytest.mark.parametrize("name", SILENT)
-def test_an_answer_without_a_word_ends_its_turn_at_once_and_the_call_goes_on(seen: dict[str, Seen], name: str) -> None:
+def test_a_model_that_answers_nothing_is_asked_again_and_then_excused(seen: dict[str, Seen], name: str) -> None:
     talk = seen[name]
-
-    assert talk.call["failed"] is None
-    assert talk.users == ["go on", "and again"]
-    assert talk.assistant == [GREETING, "Certainly it is so."]
-    silent = next(turn for turn in talk.facts("turn_committed") if turn["user_text"] == "go on")
-    assert silent["timings"]["done_ms"] - silent["timings"]["committed_ms"] < QUICK_MS
-
-
-def test_a_model_that_answers_nothing_is_asked_again_and_then_excused(seen: dict[str, Seen]) -> None:
-    talk = seen["nothing"]
 
     assert talk.call["failed"] is None
     assert [failed["stage"] for failed in talk.facts("provider_failed")] == ["llm", "llm"]

@@ -32,13 +32,13 @@ class ScriptedModel:
         self.warmed = 0
         self._scripts = list(scripts)
 
-    def then(self, *script: Step) -> None:
-        """What answers the request after those that are scripted so far."""
-        self._scripts.append(script)
-
     async def warm(self) -> None:
         """See `LanguageModel`."""
         self.warmed += 1
+
+    def then(self, *scripts: Sequence[Step]) -> None:
+        """What it plays behind the scripts it has."""
+        self._scripts.extend(scripts)
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
         """Play the next script; the last one again and again."""

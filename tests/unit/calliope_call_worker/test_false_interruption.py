@@ -148,7 +148,7 @@ async def test_the_caller_hears_the_rest_and_the_record_says_so() -> None:
 async def test_what_the_model_had_not_written_yet_it_writes_when_the_assistant_goes_on() -> None:
     first = (TextDelta("Let me look that up for you. "), TextDelta("There is a "), None)
     async with a_call(answers=first, plays_at_once=False, interruption_settings={"min_speaking_time": 0}) as call:
-        call.model.then(TextDelta("There is a table at seven. "), Finished("stop"))
+        call.model.then([TextDelta("There is a table at seven. "), Finished("stop")])
         await call.hears(Transcript("A table, please.", True, True, 0, 500))
         await until(lambda: "look that up" in "".join(call.tts.said))
         await call.hears(Transcript("or not that", False, False, 60_000, 60_500))

@@ -25,7 +25,7 @@ def _speak(text: str, size: int = 1) -> str:
         ("<think>secret <b>x</b></think>Hello", "Hello"),
         ("<THINK>never closed", ""),
         ("One<br>two <b>three</b>", "One two three"),
-        ("Great 😀 news 👨‍👩‍👧 now 👍🏽!", "Great news now !"),
+        ("Great 😀 news 👨‍👩‍👧 now 👍🏽!", "Great news now!"),
         ("2 * 3 is 6, 5*3 is 15, snake_case, #1, ~5", "2 * 3 is 6, 5*3 is 15, snake_case, #1, ~5"),
         ("a < b, x <3, and a<b c", "a < b, x <3, and a<b c"),
         ("  many \t blanks \n\n and lines  ", "many blanks\nand lines"),

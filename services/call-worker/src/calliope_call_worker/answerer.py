@@ -16,7 +16,7 @@ from calliope_call_worker.conversation import Conversation
 from calliope_call_worker.lines import LineCache, VoiceKey
 from calliope_call_worker.pipeline import events as ev
 from calliope_call_worker.pipeline.sentences import Splitter, has_speech
-from calliope_call_worker.pipeline.speakable import Speakable
+from calliope_call_worker.pipeline.speakable import Speakable, spoken
 from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.llm.base import (
     Asked,
@@ -186,8 +186,9 @@ class Answerer:
             self._parts.tell(ev.ToolsRunning(reply.id, running=False))
 
     async def _model_round(self, reply: Reply, stream: SpeechStream, gate: asyncio.Event) -> None:
-        part, speakable, splitter = reply.rounds[-1], Speakable(), Splitter()
+        part, splitter = reply.rounds[-1], Splitter()
         request, received, told = self._request(reply), 0, False
+        speakable = Speakable(tool.name for tool in request.tools)
         reply.moments.stamp("llm_asked", self._now())
         try:
             async with self._parts.chain.stream(request, lambda: part.said) as events:
@@ -197,6 +198,8 @@ class Answerer:
                     match event:
                         case Asked():
                             reply.usage.llm_requests += 1
+                            for piece in splitter.feed(speakable.settle()):
+                                await self._say(reply, stream, gate, piece)
                         case TextDelta(text):
                             received += estimated_tokens(text)
                             for piece in splitter.feed(speakable.feed(text)):
@@ -239,6 +242,8 @@ class Answerer:
         )
 
     async def _say(self, reply: Reply, stream: SpeechStream, gate: asyncio.Event, piece: str) -> None:
+        if not has_speech(piece) and not has_speech(reply.rounds[-1].said):
+            return  # a voice would give no sound for it
         if not gate.is_set():
             await gate.wait()
         text = piece if piece.endswith((" ", "\n")) else piece + " "
@@ -262,7 +267,7 @@ class Answerer:
         lines = [tool.speak_while_running for call in others if (tool := self._parts.toolbox.custom(call)) is not None]
         if wishes and not wishes[0].ends:
             lines.append(self._phrases.transfer)
-        line = next((line for line in lines if line), None)
+        line = next((line for line in map(spoken, filter(None, lines)) if has_speech(line)), None)
         if line is not None:
             await self._say(reply, stream, gate, line)
 
@@ -276,10 +281,10 @@ class Answerer:
         await gate.wait()
         offset_ms = self._parts.speaker.position_ms(reply.id)
         try:
-            async for spoken in stream.audio():
+            async for audio in stream.audio():
                 reply.moments.stamp("first_tts_byte", self._now())
                 reply.usage.tts_provider, reply.usage.tts_voice = self._parts.voices.used
-                if not await self._parts.speaker.play(reply.id, _shifted(spoken, offset_ms)):
+                if not await self._parts.speaker.play(reply.id, _shifted(audio, offset_ms)):
                     return
         except ProviderError as exc:
             raise VoiceFailedError(str(exc)) from exc
@@ -288,7 +293,10 @@ class Answerer:
         return _Speech(self._parts.voices)
 
     async def _line(self, reply: Reply, text: str) -> None:
-        """Say a whole line as part of a reply."""
+        """Say a whole line as part of a reply, if there is anything in it that can be said."""
+        text = spoken(text)
+        if not has_speech(text):
+            return
         line = text if text.endswith(" ") else text + " "
         opened = asyncio.Event()
         opened.set()
@@ -303,9 +311,9 @@ class Answerer:
         self._parts.speaker.said(reply.id, line)
         reply.moments.stamp("tts_asked", self._now())
         offset_ms = self._parts.speaker.position_ms(reply.id)
-        for spoken in cached:
+        for audio in cached:
             reply.moments.stamp("first_tts_byte", self._now())
-            if not await self._parts.speaker.play(reply.id, _shifted(spoken, offset_ms)):
+            if not await self._parts.speaker.play(reply.id, _shifted(audio, offset_ms)):
                 return
 
     async def _apologise(self, reply: Reply) -> None:
@@ -351,11 +359,11 @@ class _Speech:
         return await self._stream.__aexit__(*error)  # type: ignore[arg-type]
 
 
-def _shifted(spoken: SpokenAudio, offset_ms: float) -> SpokenAudio:
-    if not offset_ms or not spoken.spans:
-        return spoken
-    spans = tuple(TextSpan(s.text, s.start_ms + offset_ms, s.end_ms + offset_ms) for s in spoken.spans)
-    return replace(spoken, spans=spans)
+def _shifted(audio: SpokenAudio, offset_ms: float) -> SpokenAudio:
+    if not offset_ms or not audio.spans:
+        return audio
+    spans = tuple(TextSpan(s.text, s.start_ms + offset_ms, s.end_ms + offset_ms) for s in audio.spans)
+    return replace(audio, spans=spans)
 
 
 async def _done(text: str) -> ToolAnswer:

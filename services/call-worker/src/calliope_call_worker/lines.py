@@ -11,6 +11,8 @@ from typing import Final
 
 import structlog
 
+from calliope_call_worker.pipeline import speakable
+from calliope_call_worker.pipeline.sentences import has_speech
 from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.tts.base import SpokenAudio, TextToSpeech, VoiceSession
 
@@ -70,9 +72,11 @@ async def prepare(
 ) -> None:
     """Speak a line into the cache. A failure is only noted: the line is then spoken when it is needed.
 
-    A line is not kept when the session turned to another than its `own_voice`: other calls would hear that one.
+    Kept by what a voice can say of it; not kept when the session turned to another than its `own_voice`: other calls
+    would hear that one.
     """
-    if len(text) > MAX_LINE_CHARACTERS or not text.strip() or cache.get(voice, text) is not None:
+    text = speakable.spoken(text)
+    if len(text) > MAX_LINE_CHARACTERS or not has_speech(text) or cache.get(voice, text) is not None:
         return
     spoken = []
     try:

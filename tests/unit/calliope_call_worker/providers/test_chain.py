@@ -1,10 +1,12 @@
 """The fallback chain: who is asked, when it is somebody else's turn, and that nothing is said twice."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from calliope_call_worker.pipeline.speakable import spoken
 from calliope_call_worker.providers.errors import OF_ONE_REQUEST, Failure, ProviderError
 from calliope_call_worker.providers.llm.base import (
     Asked,
@@ -136,7 +138,7 @@ async def test_a_conversation_that_is_too_long_is_asked_about_without_its_older_
 async def test_nothing_useful_in_time_turns_to_the_fallback(script: list[Any]) -> None:
     first = ScriptedModel("a", script)
     chain = Chain(first, ScriptedModel("b", says("Sure.")), settings=QUICK)
-    assert (await chain.ask()).removeprefix("<think>hm</think>").strip() == "Sure."
+    assert (await chain.ask()).removeprefix("<think>hm").strip() == "Sure."
     assert first.left == 1
     assert chain.reports[0][:2] == ("a", Failure.DEADLINE)
 
@@ -222,9 +224,57 @@ async def test_an_empty_answer_to_a_caller_is_a_failure() -> None:
 
 
 async def test_an_empty_answer_to_a_tool_result_is_an_answer() -> None:
+    call = ToolCall("c", "book", "{}")
+    told = (UserMessage("hi"), AssistantMessage("I note it.", (call,)), ToolResult("c", "book", "ok"))
     chain = Chain(ScriptedModel("a", [DONE]))
-    await chain.ask(LlmRequest("", (UserMessage("hi"), ToolResult("c", "book", "ok"))))
+    await chain.ask(LlmRequest("", told))
     assert chain.events == [DONE]
+
+
+async def test_an_empty_answer_to_a_tool_result_is_a_failure_when_the_caller_was_told_nothing() -> None:
+    silent = (UserMessage("hi"), AssistantMessage("", (ToolCall("c", "book", "{}"),)), ToolResult("c", "book", "ok"))
+    chain = Chain(ScriptedModel("a", [DONE], says("It is noted.")))
+    assert await chain.ask(LlmRequest("", silent)) == "It is noted."
+    assert chain.reports == [("a", Failure.MALFORMED, "asks a a-1")]
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    ["\U0001f600", "**", "<|eot_id|>", "```py\nx\n```", '{"name": "book", "arguments": {}}', "[THINK]Hm.", "..."],
+)
+async def test_an_answer_of_which_nothing_can_be_said_is_asked_again(nothing: str) -> None:
+    chain = Chain(ScriptedModel("a", says(*nothing), says("Sure.")))
+    assert (await chain.ask()).removeprefix(nothing) == "Sure."
+    assert chain.reports == [("a", Failure.MALFORMED, "asks a a-1")]
+
+
+async def test_what_can_be_said_of_an_answer_is_no_question_to_an_analysis() -> None:
+    chain = Chain(ScriptedModel("a", says('{"mood": ', '"good"}')))
+    assert await chain.ask(replace(REQUEST, spoken=False)) == '{"mood": "good"}'
+    assert chain.reports == []
+
+
+async def test_words_before_a_call_as_text_are_continued_and_said_once() -> None:
+    first = says("Let me look. ", '<tool_call>{"name": "book"}', "</tool_call>")
+    chain = Chain(ScriptedModel("a", first, says("Let me look. ", "It is free.")))
+    assert spoken(await chain.ask()) == "Let me look. It is free."
+    assert chain.links[0].model.requests[1].messages[1] == AssistantMessage("Let me look.")  # type: ignore[attr-defined]
+
+
+async def test_words_before_a_call_as_text_stand_when_no_model_does_better() -> None:
+    chain = Chain(ScriptedModel("a", says("Let me look. ", "functions.book({})")))
+    assert spoken(await chain.ask()) == "Let me look."
+    assert isinstance(chain.events[-1], Finished)
+    assert chain.asked == 2
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("begun", ["[THINK]They ", '<tool_call>{"na', "<|im_st", "```json\n{", "◁think▷Hm"])
+async def test_machine_text_that_was_cut_off_leads_nobody_astray(begun: str) -> None:
+    second = ScriptedModel("b", says("at nine."))
+    chain = Chain(ScriptedModel("a", [TextDelta("We open "), TextDelta(begun), Failure.DROPPED]), second)
+    await chain.ask()
+    assert second.requests[0].messages[1] == AssistantMessage("We open")
 
 
 async def test_leaving_the_answer_aborts_it_and_blames_nobody() -> None:

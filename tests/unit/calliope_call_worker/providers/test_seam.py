@@ -2,7 +2,7 @@
 
 import pytest
 
-from calliope_call_worker.providers.llm.seam import Seam, open_thought, without_thoughts
+from calliope_call_worker.providers.llm.seam import Seam
 
 
 @pytest.mark.parametrize(
@@ -25,14 +25,3 @@ def test_the_join_reads_as_one_answer(passed: str, continuation: str, whole: str
     seam = Seam(passed)
     more = [seam.feed(continuation[at : at + size]) for at in range(0, len(continuation), size)]
     assert passed + "".join(more) + seam.finish() == whole
-
-
-def test_inline_reasoning_is_not_part_of_what_was_said() -> None:
-    assert without_thoughts("<think>hm</think>Yes, <think>or") == "Yes, "
-
-
-@pytest.mark.parametrize(
-    ("text", "tag"), [("<think>hm", "</think>"), ("<think>hm</think>Yes", None), ("Yes", None), ("a < b", None)]
-)
-def test_a_thought_that_was_cut_off_is_closed(text: str, tag: str | None) -> None:
-    assert open_thought(text) == tag

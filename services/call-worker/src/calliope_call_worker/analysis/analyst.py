@@ -14,10 +14,10 @@ from calliope.contracts.document.spec import AssistantSpec
 from calliope.errors import CalliopeError, TransientError
 from calliope_call_worker.analysis import answers, questions, transcript
 from calliope_call_worker.analysis.checking import Check, UnusableSchemaError
+from calliope_call_worker.pipeline.thoughts import without_thoughts
 from calliope_call_worker.providers.errors import Failure, ProviderError
-from calliope_call_worker.providers.llm.base import Finished, LlmRequest, TextDelta
+from calliope_call_worker.providers.llm.base import Asked, Finished, LlmRequest, TextDelta
 from calliope_call_worker.providers.llm.chain import LlmChain
-from calliope_call_worker.providers.llm.seam import without_thoughts
 from calliope_call_worker.settings import AnalysisSettings
 
 MAX_ANSWER: Final = 60_000
@@ -143,6 +143,8 @@ async def _ask(chain: LlmChain, question: LlmRequest) -> Answer:
     async with chain.stream(question, lambda: text) as events:
         async for event in events:
             match event:
+                case Asked():
+                    text = without_thoughts(text)  # a model that died in its thoughts, if any was asked before
                 case TextDelta(more):
                     text += more
                 case Finished(reason):

@@ -71,7 +71,11 @@ def repair_question(question: LlmRequest, answer: str, problems: Sequence[str]) 
 
 def _question(parts: Sequence[str], transcript: str, max_tokens: int) -> LlmRequest:
     return LlmRequest(
-        system="\n\n".join(parts), messages=(UserMessage(transcript),), temperature=0.0, max_tokens=max_tokens
+        system="\n\n".join(parts),
+        messages=(UserMessage(transcript),),
+        temperature=0.0,
+        max_tokens=max_tokens,
+        spoken=False,
     )
 
 

@@ -1,14 +1,27 @@
 """Turns what a model writes into what a voice can say, while it is being written.
 
-Goes: markdown marks, code blocks, links' addresses, tags, thinking, emoji. White space becomes one blank, or one line
-break where a line ended (a boundary for the splitter). One character at a time, so a construct may be cut anywhere.
+Goes: what is for machines (`machine_text.py`), markdown marks, code blocks, links' addresses, tags, emoji. White space
+becomes one blank, or one line break where a line ended (a boundary for the splitter). One character at a time, so a
+construct may be cut anywhere. Everything that reaches a voice passes here, fixed lines of the document too.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 
-MAX_TAG_CHARS = 64
+from calliope_call_worker.pipeline.machine_text import GAP, MAX_TAG_CHARS, MachineText
+
 MAX_ADDRESS_CHARS = 2_048
-_HIDDEN_TAGS = frozenset({"think", "thinking", "thought", "reasoning", "scratchpad"})
+_TAG = re.compile(
+    r"<(?:/?[A-Za-z][\w:.-]*(?:\s+[\w:.-]+=(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"']+))*\s*/?|!--[^>]*--|!DOCTYPE[^<>]*)>",
+    re.I,
+)
+_TAG_BEGUN = re.compile(
+    r"<(?:/?(?:[A-Za-z][\w:.-]*(?:\s+[\w:.-]+=(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"']+))*"
+    r"(?:\s+(?:[\w:.-]+(?:=(?:\"[^\"<>]*\"?|'[^'<>]*'?|[^\s<>\"']*))?)?|\s*/)?)?|!(?:-(?:-[^>]*)?|D[A-Za-z]*[^<>]*)?)"
+)
+_LINE_TAGS = ("br", "p", "/p", "li")
+_CLOSES_UP = frozenset(".,;:!?)")
+"""Stand directly behind what they belong to, even when something between was taken away."""
 _RUNS = frozenset("*_`#~-")
 _ESCAPABLE = frozenset("\\`*_{}[]()#+-.!|~<>")
 _EMOJI = (
@@ -24,6 +37,12 @@ _EMOJI = (
 _JOINER = "\u200d"
 
 
+def spoken(text: str, tools: Iterable[str] = ()) -> str:
+    """What a voice can say of a whole text."""
+    speakable = Speakable(tools)
+    return speakable.feed(text) + speakable.finish()
+
+
 def is_emoji(char: str) -> bool:
     """A picture, or a code that only serves pictures."""
     code = ord(char)
@@ -33,38 +52,73 @@ def is_emoji(char: str) -> bool:
 class Speakable:
     """Feed what the model writes; get what is to be spoken. White space at either end is dropped."""
 
-    def __init__(self) -> None:
+    def __init__(self, tools: Iterable[str] = ()) -> None:
+        self._machine = MachineText(tools)
         self._out: list[str] = []
         self._state: Callable[[Speakable, str], None] = Speakable._text
         self._held = ""
         self._space = ""
         self._last = ""  # last character given out
+        self._one_letter = False  # whether it is a word of one letter, as in "a<b"
         self._line_start = True
         self._after_emoji = False
+        self._gap = False
         self._depth = 0
         self._hidden = ""
+
+    @property
+    def call_is_last(self) -> bool:
+        """Whether the text ends with a tool call that was written as text: a caller waits for what comes of it."""
+        return self._machine.call_is_last
 
     def feed(self, delta: str) -> str:
         """Speakable text that is certain now."""
         for char in delta:
-            self._state(self, char)
+            for passed in self._machine.feed(char):
+                self._take(passed)
+        return self._flush()
+
+    def settle(self) -> str:
+        """The text breaks off here, and may go on in another hand: what was held back.
+
+        What was never closed (code, a thought, a tag) stays unsaid and hides nothing that follows.
+        """
+        for char in self._machine.settle():
+            self._take(char)
+        if self._state is Speakable._run:
+            self._end_run("\n")
+        elif self._state is Speakable._tag and self._held.startswith("</"):
+            self._gap = True
+        elif self._state in (Speakable._tag, Speakable._bang, Speakable._escape):
+            self._literally(self._held)
+        self._held, self._state = "", Speakable._text
         return self._flush()
 
     def finish(self) -> str:
-        """What was held back; whatever was never closed (code, thinking) stays unsaid. As new afterwards."""
-        if self._state is Speakable._run:
-            self._end_run("\n")
-        elif self._state in (Speakable._tag, Speakable._bang, Speakable._escape):
-            self._literally(self._held)
-        rest = self._flush()
-        self.__init__()  # type: ignore[misc]
+        """What was held back, as `settle`; as new afterwards."""
+        rest, machine = self.settle(), self._machine
+        self.__init__(machine.tools)  # type: ignore[misc]
+        self._machine.call_is_last = machine.call_is_last
         return rest
+
+    def _take(self, char: str) -> None:
+        if char == GAP:
+            self._gap = self._state is Speakable._text or self._gap
+        else:
+            self._state(self, char)
 
     def _flush(self) -> str:
         out, self._out = "".join(self._out), []
         return out
 
     def _emit(self, char: str) -> None:
+        if self._gap:
+            self._gap = False
+            if char in _CLOSES_UP:
+                self._space = self._space.strip(" ")
+            elif char.isalnum() and self._last and not self._last.isspace():
+                self._space = self._space or " "
+        self._one_letter = char.isalpha() and not (self._last.isalnum() and not self._space)
         if self._space and self._last:
             self._out.append(self._space)
         self._space = ""
@@ -102,7 +156,7 @@ class Speakable:
             self._blank(" ")
         elif is_emoji(char) or (after_emoji and char == _JOINER):
             self._after_emoji = True
-            self._space = self._space or " "
+            self._gap, self._space = True, self._space or " "
         elif not (char == "[" or (self._line_start and char in ">+") or (char < " " or char == "\ufeff")):
             self._emit(char)
 
@@ -152,31 +206,23 @@ class Speakable:
             self._text(char)
 
     def _tag(self, char: str) -> None:
-        if len(self._held) == 1 and not (char.isalpha() or char in "/!"):
-            return self._not_a_tag(char)
-        if char in "<\n" or len(self._held) >= MAX_TAG_CHARS:
-            return self._not_a_tag(char)
-        self._held += char
-        if char != ">":
+        held = self._held + char
+        if char == ">" and _TAG.fullmatch(held):
+            name = held[1:-1].strip().casefold()
+            if len(name) == 1 and self._one_letter and not self._space:
+                return self._not_a_tag(char)  # "a<b>c" compares
+            self._held, self._state = "", Speakable._text
+            self._blank(" ") if name.startswith(_LINE_TAGS) else None
             return None
-        name, self._held, self._state = self._held[1:-1].strip().casefold(), "", Speakable._text
-        if name in _HIDDEN_TAGS:
-            self._hidden, self._state = "", Speakable._thinking
-        else:
-            self._blank(" ") if name.startswith(("br", "p", "/p", "li")) else None
+        if len(held) > MAX_TAG_CHARS or not _TAG_BEGUN.fullmatch(held):
+            return self._not_a_tag(char)
+        self._held = held
         return None
 
     def _not_a_tag(self, char: str) -> None:
         held, self._held, self._state = self._held, "", Speakable._text
         self._literally(held)
         self._text(char)
-
-    def _thinking(self, char: str) -> None:
-        self._hidden = "<" if char == "<" else (self._hidden + char)[:MAX_TAG_CHARS] if self._hidden else ""
-        if char == ">" and self._hidden.startswith("</"):
-            if self._hidden[2:-1].strip().casefold() in _HIDDEN_TAGS:
-                self._state = Speakable._text
-            self._hidden = ""
 
     def _bang(self, char: str) -> None:
         self._held, self._state = "", Speakable._text

@@ -66,7 +66,10 @@ class CallFacts:
 
 @dataclass(frozen=True, slots=True)
 class LlmRequest:
-    """One question to the model. `schema` asks for JSON of that shape instead of speech (work after the call)."""
+    """One question to the model. `schema` asks for JSON of that shape instead of speech (work after the call).
+
+    The answer to a `spoken` question goes to a voice: nothing counts of it but what can be said.
+    """
 
     system: str
     messages: tuple[Message, ...]
@@ -78,6 +81,7 @@ class LlmRequest:
     presence_penalty: float | None = None
     stop: tuple[str, ...] = ()
     schema: dict[str, Any] | None = None
+    spoken: bool = True
     metadata: dict[str, str] = field(default_factory=dict)
 
 

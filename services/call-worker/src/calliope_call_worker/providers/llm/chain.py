@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from calliope_call_worker.providers.errors import OF_ONE_REQUEST, Failure, ProviderError
@@ -16,11 +16,11 @@ from calliope_call_worker.providers.llm.base import (
     Progress,
     TextDelta,
     ToolCall,
-    UserMessage,
 )
 from calliope_call_worker.providers.llm.breaker import Breaker
 from calliope_call_worker.providers.llm.history import newer_half
-from calliope_call_worker.providers.llm.seam import Seam, continuing, open_thought, without_thoughts
+from calliope_call_worker.providers.llm.seam import Seam, continuing
+from calliope_call_worker.providers.llm.worth import Worth, owed
 from calliope_call_worker.providers.settings import ThinkingSettings
 
 OnFailure = Callable[[ProviderError, str], None]
@@ -41,13 +41,10 @@ class Link:
 class _Answer:
     """What was passed on of one answer."""
 
-    text: list[str] = field(default_factory=list)
+    worth: Worth
     useful: bool = False
     tools: bool = False
-
-    @property
-    def so_far(self) -> str:
-        return "".join(self.text)
+    over: Finished | None = None
 
 
 class LlmChain:
@@ -91,7 +88,7 @@ class LlmChain:
             yield events
 
     async def _events(self, request: LlmRequest, spoken: Callable[[], str]) -> AsyncGenerator[LlmEvent, None]:
-        answer, tried = _Answer(), list[Link]()
+        answer, tried = _Answer(Worth(request)), list[Link]()
         link = self._first()
         while True:
             tried.append(link)
@@ -109,14 +106,15 @@ class LlmChain:
                 following = self._next(tried, exc)
                 if following is None:
                     self._on_failure(exc, "gives up")
-                    raise
+                    if answer.over is None or not answer.useful:
+                        raise
+                    yield answer.over  # a call as text behind words: the words stand
+                    return
                 if exc.failure is Failure.TOO_LONG:
                     request = replace(request, messages=newer_half(request.messages))
                 said = f" after {len(spoken())} characters were said" if answer.useful else ""
                 self._on_failure(exc, f"asks {following.model.name} {following.model.model}{said}")
-                if tag := open_thought(answer.so_far):
-                    answer.text.append(tag)
-                    yield TextDelta(tag)
+                answer.worth.settle()
                 link = following
             else:
                 return
@@ -127,14 +125,17 @@ class LlmChain:
         """One model's answer, or its continuation of an answer. Raises: ProviderError, also when it is late."""
         self._used = link
         seam: Seam | None = None
-        if without_thoughts(answer.so_far).strip():
-            seam = Seam(answer.so_far)
-            request = replace(request, messages=continuing(request.messages, answer.so_far))
+        worth, answer.over = Worth(request), None
+        if (passed := answer.worth.passed).strip():
+            seam = Seam(passed)
+            request = replace(request, messages=continuing(request.messages, passed))
         useful = decided = False
         try:
             async with aclosing(self._in_time(link, request, lambda: useful, hurried)) as events:
                 async for event in events:
-                    if not useful and self._is_useful(event, answer):
+                    if isinstance(event, TextDelta):
+                        worth.feed(event.text)
+                    if not useful and _is_useful(event, worth):
                         useful = decided = True
                         link.breaker.succeeded()
                     match event:
@@ -143,14 +144,15 @@ class LlmChain:
                         case TextDelta(text):
                             text = seam.feed(text) if seam is not None else text
                             if text:
-                                answer.text.append(text)
+                                answer.worth.feed(text)
                                 answer.useful = answer.useful or useful
                                 yield event if seam is None else TextDelta(text)
                             continue
                         case ToolCall():
                             answer.tools = True
                         case Finished():
-                            self._check_answered(link, request, answer, useful)
+                            answer.over = event
+                            self._check_answered(link, request, answer, worth)
                             rest = seam.finish() if seam is not None else ""
                             if rest:
                                 yield TextDelta(rest)
@@ -209,22 +211,21 @@ class LlmChain:
         now = self._now()
         return [link for link in self._links if not link.hopeless and link.breaker.allows_now(now)]
 
-    def _is_useful(self, event: LlmEvent, answer: _Answer) -> bool:
-        match event:
-            case TextDelta(text):
-                said = without_thoughts(answer.so_far + text if "<" in answer.so_far else text).strip()
-                return bool(said) and (">" in said or not said.startswith("<"))
-            case Progress() | ToolCall():
-                return True
-            case Finished() | Asked():
-                return False
+    def _check_answered(self, link: Link, request: LlmRequest, answer: _Answer, worth: Worth) -> None:
+        """Raises: ProviderError, when that was no answer. Nothing to say is one only if the caller was told something.
 
-    def _check_answered(self, link: Link, request: LlmRequest, answer: _Answer, useful: bool) -> None:
-        """Nothing to say is an answer to a tool's result, not to a caller."""
-        if useful or answer.useful or answer.tools:
+        A tool call that was written as text is never one: the caller would wait for what comes of it.
+        """
+        worth.settle()
+        if answer.tools:
             return
-        if request.messages and isinstance(request.messages[-1], UserMessage):
-            raise ProviderError(link.model.name, Failure.MALFORMED, "an empty answer")
+        if worth.call_is_last:
+            raise ProviderError(link.model.name, Failure.MALFORMED, "a tool call written as text")
+        if answer.useful:
+            return
+        if not worth.useful and owed(request.messages):
+            what = "an empty answer" if worth.empty else "nothing in the answer can be said"
+            raise ProviderError(link.model.name, Failure.MALFORMED, what)
         link.breaker.succeeded()
 
     def _first(self) -> Link:
@@ -252,3 +253,13 @@ class LlmChain:
             link.breaker.undecided()  # what was asked is refused; others may be fine
         else:
             link.breaker.failed(self._now(), retry_after_s=exc.retry_after_s)
+
+
+def _is_useful(event: LlmEvent, worth: Worth) -> bool:
+    match event:
+        case TextDelta():
+            return worth.useful
+        case Progress() | ToolCall():
+            return True
+        case Finished() | Asked():
+            return False

@@ -11,30 +11,15 @@ INSTRUCTION: Final = (
     "Your answer above was cut off by a technical problem. Continue it exactly where it stops: write only what is "
     "still missing, repeat nothing, do not begin again, and do not mention the problem."
 )
-_THOUGHT: Final = re.compile(
-    r"<(think|thinking|thought|reasoning|scratchpad)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE
-)
 _WORD_START: Final = re.compile(r"(?<!\S)\S")
 
 
 def continuing(messages: tuple[Message, ...], passed: str) -> tuple[Message, ...]:
-    """The conversation for the next model: what was answered so far, then what to do. No prefill: some refuse it."""
-    return (*messages, AssistantMessage(without_thoughts(passed).strip()), UserMessage(INSTRUCTION))
+    """The conversation for the next model: what was answered so far, then what to do. No prefill: some refuse it.
 
-
-def without_thoughts(text: str) -> str:
-    """The text without inline reasoning, closed or not."""
-    return _THOUGHT.sub("", text) if "<" in text else text
-
-
-def open_thought(text: str) -> str | None:
-    """The tag that closes a thought which was cut off, if one was."""
-    last = None
-    for match in _THOUGHT.finditer(text):
-        last = match
-    if last is None or last.end() < len(text) or last.group().lower().endswith(f"</{last.group(1).lower()}>"):
-        return None
-    return f"</{last.group(1)}>"
+    `passed` is what people are meant to hear: a thought or a call that was cut off would lead the next model astray.
+    """
+    return (*messages, AssistantMessage(passed.strip()), UserMessage(INSTRUCTION))
 
 
 class Seam:
