@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from calliope_local import call_parts
 from calliope_local.call_file import KINDS, MAX_STEPS, WITHIN_S, CallFile, problems, schema
-from calliope_local.scenario import SANDBOX, ScenarioError, load
+from calliope_local.scenario import SANDBOX, ScenarioError, load, read_object
 from calliope_sandbox import app, callers, faults, llm_scripts
 from calliope_sandbox.answers import Fail
 from calliope_sandbox.vendors.webhooks import Hook, HookAnswer, HookError
@@ -173,3 +173,13 @@ def test_no_pydantic_word_reaches_a_person() -> None:
     }
     told = " ".join(refusals(wrong))
     assert not [word for word in ("Input", "valid", "instance", "dict", "NoneType", "str ", "pydantic") if word in told]
+
+
+def test_what_is_no_readable_file_is_said_in_a_sentence(tmp_path: Path) -> None:
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 99_999)
+    for file, words in ((tmp_path, "is a folder; name a file in it"), (deep, "is nested too deeply")):
+        with pytest.raises(ScenarioError, match=words):
+            read_object(file, "http://sandbox")
+    with pytest.raises(ScenarioError, match="cannot be read: Not a directory"):
+        read_object(deep / "x.json", "http://sandbox")

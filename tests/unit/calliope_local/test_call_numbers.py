@@ -130,6 +130,13 @@ def test_without_a_running_stack_the_command_that_starts_one_is_said(tmp_path: P
         RunningStack.of(tmp_path / "local.json")
 
 
+@pytest.mark.parametrize("told", ["[]", "null", "3", '"x"', '{"gateway": 1, "sandbox": 2, "api_key": 3}', "[" * 9999])
+def test_a_file_that_no_stack_wrote_is_no_running_stack(told: str, tmp_path: Path) -> None:
+    (tmp_path / "local.json").write_text(told)
+    with pytest.raises(NotUpError, match="make up"):
+        RunningStack.of(tmp_path / "local.json")
+
+
 def test_a_file_that_a_killed_stack_left_behind_is_no_running_stack(tmp_path: Path) -> None:
     with answering() as answers:
         with up(answers, tmp_path) as file:

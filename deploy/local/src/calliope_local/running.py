@@ -41,8 +41,10 @@ class RunningStack:
             stack = cls(
                 told["gateway"], told["sandbox"], told["api_key"], told.get("real_speech", ""), told.get("models", "")
             )
-        except (OSError, ValueError, KeyError) as exc:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
             raise NotUpError(NOT_UP) from exc
+        if not all(isinstance(value, str) for value in (stack.gateway, stack.sandbox, stack.api_key)):
+            raise NotUpError(NOT_UP)
         if owner_of(file.parent) is None:
             raise NotUpError(NOT_UP)
         return stack

@@ -121,6 +121,12 @@ def read_object(file: Path, sandbox: str) -> Json:
         document = json.loads(file.read_text(encoding="utf-8").replace(SANDBOX, sandbox))
     except FileNotFoundError as exc:
         raise ScenarioError(f"{file} is not there") from exc
+    except IsADirectoryError as exc:
+        raise ScenarioError(f"{file} is a folder; name a file in it") from exc
+    except OSError as exc:
+        raise ScenarioError(f"{file} cannot be read: {exc.strerror}") from exc
+    except RecursionError as exc:
+        raise ScenarioError(f"{file} is nested too deeply") from exc
     except ValueError as exc:
         raise ScenarioError(f"{file} is not JSON: {exc}") from exc
     if not isinstance(document, dict):

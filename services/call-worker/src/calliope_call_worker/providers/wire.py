@@ -1,6 +1,7 @@
 """What every vendor client needs of aiohttp: opening and closing sockets in time, and its failures in our words."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -135,9 +136,28 @@ def fail(provider: str, exc: BaseException) -> NoReturn:
         raise ProviderError(provider, Failure.REFUSED, "the address is not public") from exc
     if isinstance(exc, TimeoutError):
         raise ProviderError(provider, Failure.DEADLINE, "no answer in time") from exc
-    if isinstance(exc, aiohttp.InvalidURL | ValueError):
+    is_certificate = isinstance(exc, aiohttp.ClientConnectorCertificateError | ssl.SSLError)  # ValueErrors, too
+    if isinstance(exc, aiohttp.InvalidURL | ValueError) and not is_certificate:
         raise ProviderError(provider, Failure.REFUSED, "the URL is not valid") from exc
-    raise ProviderError(provider, Failure.DROPPED, f"connection failed: {type(exc).__name__}") from exc
+    raise ProviderError(provider, Failure.DROPPED, broken(exc)) from exc
+
+
+def broken(exc: BaseException) -> str:
+    """Why there was no answer, in words that hold nothing of the URL."""
+    match exc:
+        case aiohttp.ClientConnectorDNSError():
+            return "the name of the server was not found (DNS)"
+        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
+            return "the TLS certificate of the server is not valid"
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return "no TLS connection could be made"
+        case aiohttp.ClientConnectorError() if isinstance(exc.os_error, ConnectionRefusedError):
+            return "the connection was refused: nothing listens at the address"
+        case aiohttp.ClientConnectorError():
+            return "no connection could be made to the address"
+        case aiohttp.ClientResponseError():
+            return "the answer is not valid HTTP"
+    return "the connection broke off before the answer was there"
 
 
 def retry_after_s(headers: Mapping[str, str] | None) -> float | None:

@@ -15,6 +15,7 @@ import orjson
 
 from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
 from calliope_call_worker.providers.telephony.base import RESUME, CarrierAccount, CarrierAction
+from calliope_call_worker.providers.wire import broken
 
 NAME: Final = "telnyx"
 TRIES: Final = 2  # "resend the identical command"; `command_id` keeps it one
@@ -99,7 +100,7 @@ class TelnyxApi:
         except TimeoutError as exc:
             raise ProviderError(NAME, Failure.DEADLINE, "REST call took too long") from exc
         except aiohttp.ClientError as exc:
-            raise ProviderError(NAME, Failure.DROPPED, f"REST call failed: {type(exc).__name__}") from exc
+            raise ProviderError(NAME, Failure.DROPPED, f"REST call failed: {broken(exc)}") from exc
         if response.status < 300:
             return answer
         errors = [error for error in answer.get("errors") or () if isinstance(error, dict)]

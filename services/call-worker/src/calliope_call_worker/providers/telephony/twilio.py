@@ -31,6 +31,7 @@ from calliope_call_worker.providers.telephony.base import (
     VoiceHook,
 )
 from calliope_call_worker.providers.telephony.fields import one_key, short_text
+from calliope_call_worker.providers.wire import broken
 
 NAME: Final = "twilio"
 SIGNATURE: Final = "x-twilio-signature"
@@ -188,7 +189,7 @@ class TwilioApi:
         except TimeoutError as exc:
             raise ProviderError(NAME, Failure.DEADLINE, "REST call took too long") from exc
         except aiohttp.ClientError as exc:
-            raise ProviderError(NAME, Failure.DROPPED, f"REST call failed: {type(exc).__name__}") from exc
+            raise ProviderError(NAME, Failure.DROPPED, f"REST call failed: {broken(exc)}") from exc
         answer = _json_object(body)
         if response.status < 300:
             return answer
