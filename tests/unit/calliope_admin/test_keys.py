@@ -25,7 +25,10 @@ def test_an_end_is_a_time_from_now_or_a_moment(text: str, expected: datetime) ->
     assert when(text, NOW) == expected
 
 
-@pytest.mark.parametrize("text", ["", "90", "d", "-1d", "9m", "tomorrow", "2030-01-31T12:00:00", "9" * 30 + "w", "٣d"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "90", "d", "9999-12-31T23:59:59-23:59", "-1d", "9m", "tomorrow", "2030-01-31T12:00:00", "9" * 30 + "w", "٣d"],
+)
 def test_what_is_no_end_is_told_with_examples(text: str) -> None:
     with pytest.raises(ArgumentTypeError, match="such as 90d"):
         when(text, NOW)

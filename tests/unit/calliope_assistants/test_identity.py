@@ -148,6 +148,10 @@ async def test_a_key_needs_an_organization(house: House) -> None:
         ({"name": "a\u200bb"}, "name"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"expires_at": "2099-01-01T00:00:00"}, "expires_at"),
+        ({"expires_at": "9999-12-31T23:59:59-23:59"}, "expires_at"),
+        ({"expires_at": 4_000_000_000}, "expires_at"),
+        ({"expires_at": "4000000000"}, "expires_at"),
+        ({"expires_at": "2099-01-01"}, "expires_at"),
         ({"expires": "2099-01-01T00:00:00Z"}, "expires"),
     ],
 )

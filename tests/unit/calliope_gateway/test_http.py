@@ -116,6 +116,9 @@ async def test_an_unknown_query_parameter_is_refused(client: Client) -> None:
     [
         ("since=yesterday", "since", "such as 2026-01-31T09:00:00Z"),
         ("since=2026-01-31T09:00:00+01:00", "since", "the + of a time zone is written %2B"),
+        ("since=9999-12-31T23:59:59-23:59", "since", "years 1 to 9999"),
+        ("until=0001-01-01T00:00:00%2B23:59", "until", "years 1 to 9999"),
+        ("until=1900000000", "until", "such as 2026-01-31T09:00:00Z"),
         ("number=+15550001111", "number", "the + is written %2B"),
         ("number=15552002222", "number", "did you mean '+15552002222'?"),
         ("number=%2B1%20(555)%20000-2222", "number", "did you mean '+15550002222'?"),

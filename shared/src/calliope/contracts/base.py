@@ -1,11 +1,14 @@
 """Shapes that every contract shares: the CloudEvents envelope, the command and its reply."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -37,12 +40,39 @@ Token = Annotated[
 """An id that can stand in a bus subject."""
 
 
+_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
 def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 Moment = Annotated[AwareDatetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
 """A moment in UTC, on the wire as RFC 3339 with milliseconds."""
+
+
+def is_rfc3339(value: Any) -> bool:
+    """Whether it is a text with date, time and zone. Numbers, and dates without these, could mean several things."""
+    return isinstance(value, str) and _RFC3339.fullmatch(value) is not None
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, datetime) or is_rfc3339(value):
+        return value
+    raise ValueError('must be a date and time with its zone, such as "2030-01-31T12:00:00Z"')
+
+
+def representable(value: datetime) -> datetime:
+    """The same moment. Raises: ValueError, when it lies outside the years 1 to 9999 in UTC."""
+    try:
+        value.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("must lie in the years 1 to 9999 in UTC, such as 2026-01-31T12:00:00Z") from exc
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(representable)]
+"""A moment that a client sends: RFC 3339 with any zone."""
 
 
 class Message(BaseModel):

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BeforeValidator,
     Field,
@@ -16,14 +17,13 @@ from pydantic import (
     model_validator,
 )
 
-from calliope.contracts.base import Event, Message, Moment, Token
+from calliope.contracts.base import Event, Message, Moment, Token, is_rfc3339, representable
 from calliope.contracts.calls import AnalysisStatus, Direction, EndReason, Stage
 from calliope.contracts.document.llm import LlmProvider
 from calliope.contracts.document.tts import TtsProvider
 from calliope.contracts.meant import number_meant
 
 ANY_PROBLEM: Final = "any"
-_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 TOOL_PREFIX: Final = "tool:"
 REASONS: Final = (
     "key", "quota", "refused", "declined", "rate_limited", "deadline", "dropped", "error", "malformed",
@@ -159,10 +159,7 @@ class CallRecord(CallSummary):
 
 
 def _moment(value: Any) -> Any:
-    """Numbers, dates without a time and moments without a zone could each mean several things."""
-    if isinstance(value, datetime):
-        return value
-    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+    if not isinstance(value, datetime) and not is_rfc3339(value):
         words = (
             "must be a date and time with a time zone (RFC 3339), such as 2026-01-31T09:00:00Z; "
             "in a URL the + of a time zone is written %2B"
@@ -191,7 +188,7 @@ def _problem(value: str) -> str:
     return value
 
 
-Instant = Annotated[AwareDatetime, BeforeValidator(_moment)]
+_Filter = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(representable)]
 
 
 class ListCalls(Message):
@@ -214,8 +211,8 @@ class ListCalls(Message):
         "these words is written `tool:its_name`.",
         examples=["any", "llm", "openai", "key", "tool:book_appointment"],
     )
-    since: Instant | None = Field(default=None, description="Calls that began at this moment or later (RFC 3339).")
-    until: Instant | None = Field(default=None, description="Calls that began before this moment (RFC 3339).")
+    since: _Filter | None = Field(default=None, description="Calls that began at this moment or later (RFC 3339).")
+    until: _Filter | None = Field(default=None, description="Calls that began before this moment (RFC 3339).")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
-from calliope.contracts.base import Message, Moment, Request, Token
+from calliope.contracts.base import Instant, Message, Moment, Request, Token
 
 _UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of characters that are not seen, or change what is seen beside them."""
@@ -126,7 +126,7 @@ class ApiKeySpec(Request):
         examples=[["calls:read", "assistants:write"]],
         json_schema_extra={"minItems": 1},
     )
-    expires_at: AwareDatetime | None = Field(
+    expires_at: Instant | None = Field(
         default=None,
         description="It is refused from this moment on (RFC 3339); null: when the key that asks ends, or never if "
         "that has no end. Not later than that key.",

@@ -59,6 +59,7 @@ def when(text: str, now: datetime | None = None) -> datetime:
         if unit is not None and text[:-1].isascii() and text[:-1].isdigit():
             return (now or datetime.now(UTC)) + int(text[:-1]) * unit
         found = datetime.fromisoformat(text)
+        found.astimezone(UTC)
     except (ValueError, OverflowError):
         found = None
     if found is None or found.tzinfo is None:
