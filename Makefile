@@ -62,12 +62,12 @@ check: $(READY) ## format, lint, types, import rules, contract snapshots
 	$(BIN)/mypy $(SOURCES) tests
 	$(BIN)/python -m pytest -q tests/contract --ignore tests/contract/providers --ignore tests/contract/twins
 
-# calls in real time have the machine for themselves; what waits for servers or computes shares its cores
+# two processes: calls in real time mostly wait, each process has a stack of its own
 test: $(READY) ## all tests but those of `test-chaos` and `soak`; ARGS="tests/unit -k interrupted" for some of them
 	$(call reads,ARGS)
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile tests/unit tests/contract tests/integration
-	$(BIN)/python -m pytest -q -m "smoke or not (chaos or soak)" tests/e2e tests/chaos tests/install
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile -m "smoke or not (chaos or soak)" tests/e2e tests/chaos tests/install
 else
 	$(BIN)/python -m pytest -q -m "smoke or not (chaos or soak)" $(ARGS)
 endif

@@ -65,12 +65,13 @@ async def test_commands_repeated_until_answered_have_one_effect_each_though_a_re
                 for _ in range(10):
                     await answered.acquire()
                 other.kill()
-            listed = await asking.ask(Command.ASSISTANTS_LIST, {"limit": 200})
+            listed = [await asking.ask(Command.ASSISTANTS_LIST, {"limit": 60})]
+            listed.append(await asking.ask(Command.ASSISTANTS_LIST, {"limit": 60, "cursor": listed[0]["next_cursor"]}))
             events = await asking.events(100)
     finally:
         await asyncio.to_thread(other.stop)
     made = sorted(create.result() for create in creates)
-    assert sorted(item["id"] for item in listed["items"]) == made
+    assert sorted(item["id"] for page in listed for item in page["items"]) == made
     assert sorted(event.entity_id for event in events) == made
 
 

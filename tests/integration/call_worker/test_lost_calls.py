@@ -118,8 +118,11 @@ async def _a_worker(settings: NatsSettings) -> AsyncIterator[Worker]:
             )
             background = [tasks.create_task(lost_calls.run()), tasks.create_task(leases.renew())]
             yield Worker(journals, open_calls, leases, outside, lost_calls)
-            for task in background:
-                task.cancel()
+            left = set(background)
+            while left:  # a wait that ends in the same moment may swallow one cancellation (Python 3.11)
+                for task in left:
+                    task.cancel()
+                _, left = await asyncio.wait(left, timeout=1)
     finally:
         await stop(bus)
 

@@ -31,9 +31,9 @@ def test_every_usual_port_and_its_variable_stands_on_the_page() -> None:
 def made(*arguments: str, **environment: str) -> str:
     """What `make up` would run."""
     done = subprocess.run(  # noqa: S603
-        ["make", "--dry-run", "up", *arguments],  # noqa: S607
+        ["make", "--no-print-directory", "--dry-run", "up", *arguments],  # noqa: S607
         cwd=ROOT,
-        env=os.environ | environment,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")} | environment,
         capture_output=True,
         text=True,
         timeout=60,
