@@ -90,8 +90,8 @@ async def analysed(house: House, call_id: str) -> Any:
 async def test_the_booking_example_books_through_its_tool_and_reports_the_booking(house: House) -> None:
     document = json.loads((EXAMPLES / "booking.json").read_text(encoding="utf-8"))
     tool = document["tools_settings"]["custom_tools"][0]
-    tool["url"] = f"{house.stack.address('sandbox')}/hooks/bookings-tested"
-    await house.sandbox("PUT", "/sandbox/hooks/bookings-tested", {"answer": {"body": {"table": 7, "reference": "B-17"}}})
+    tool["url"] = f"{house.stack.address('sandbox')}/hooks/own-bookings"
+    await house.sandbox("PUT", "/sandbox/hooks/own-bookings", {"answer": {"body": {"table": 7, "reference": "B-17"}}})
     line = await house.phone_line({**document, "name": "Bella, tested"})
 
     call, record = await house.call(line, BOOKING)
@@ -100,7 +100,7 @@ async def test_the_booking_example_books_through_its_tool_and_reports_the_bookin
     assert call["failed"] is None
     assert record["ended_reason"] == "assistant_ended"
     assert facts(record, "tool_finished")[0]["result"] == '{"table":7,"reference":"B-17"}'
-    asked = (await house.sandbox("GET", "/sandbox/hooks/bookings-tested"))["attempts"]
+    asked = (await house.sandbox("GET", "/sandbox/hooks/own-bookings"))["attempts"]
     assert [one["body"] for one in asked] == [facts(record, "tool_started")[0]["arguments"]]
     assert record["analysis_status"] == "done", record["analysis_error"]
     assert set(record["structured_data"]) >= {"booked", "people", "when", "name"}
