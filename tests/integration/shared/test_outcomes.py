@@ -1,6 +1,7 @@
 """Messages that fail, against a real server: given back with delay, buried with a reason, and neighbours unharmed."""
 
 import asyncio
+import dataclasses
 import itertools
 import time
 from collections.abc import Callable
@@ -11,12 +12,21 @@ from faststream.nats import NatsRouter
 
 from calliope.contracts.base import Event
 from calliope.errors import PermanentError, TransientError
+from calliope.messaging import streams
 from calliope.messaging.broker import Bus, consumer
 from calliope.messaging.publish import EventPublisher, encode
-from calliope.messaging.streams import DEAD, EVENTS, MAX_MESSAGE_BYTES, WEBHOOKS_FANOUT
+from calliope.messaging.streams import DEAD, EVENTS, MAX_MESSAGE_BYTES, WEBHOOKS_FANOUT, Durable
 
 Connect = Callable[..., AbstractAsyncContextManager[Bus]]
 MakeEvent = Callable[..., Event]
+
+
+@pytest.fixture
+def quick_fanout(monkeypatch: pytest.MonkeyPatch) -> Durable:
+    """The durable of the fan-out with a schedule that a test can wait for."""
+    quick = dataclasses.replace(WEBHOOKS_FANOUT, retry_delays_s=(0.01,))
+    monkeypatch.setitem(streams._BY_NAME, quick.name, quick)
+    return quick
 
 
 async def dead_letters(bus: Bus, count: int) -> list[tuple[str, dict[str, str], bytes]]:
@@ -90,6 +100,7 @@ async def test_a_body_that_never_decodes_is_buried_at_once(connect: Connect, mak
     assert headers["Calliope-Deliveries"] == "1"
 
 
+@pytest.mark.usefixtures("quick_fanout")
 async def test_a_transient_error_comes_back_after_the_wished_delay(connect: Connect, make_event: MakeEvent) -> None:
     router, times, done = NatsRouter(), [], asyncio.Event()
 
@@ -109,13 +120,15 @@ async def test_a_transient_error_comes_back_after_the_wished_delay(connect: Conn
     assert all(later - earlier >= 0.19 for earlier, later in itertools.pairwise(times))
 
 
-async def test_a_message_that_always_fails_ends_as_exhausted(connect: Connect, make_event: MakeEvent) -> None:
+async def test_a_message_that_always_fails_ends_as_exhausted(
+    connect: Connect, make_event: MakeEvent, quick_fanout: Durable
+) -> None:
     router, deliveries = NatsRouter(), []
 
     @consumer(router, WEBHOOKS_FANOUT)
     async def handle(event: Event) -> None:
         deliveries.append(event.id)
-        raise TransientError("never well", retry_after_s=0.01)
+        raise TransientError("never well")
 
     async with connect(router) as bus:
         last = await EventPublisher(bus).publish(make_event())
@@ -123,7 +136,7 @@ async def test_a_message_that_always_fails_ends_as_exhausted(connect: Connect, m
         await acknowledged(bus, last)
 
     assert subject == "calliope.dead.webhooks-fanout.exhausted"
-    assert len(deliveries) == int(headers["Calliope-Deliveries"]) == WEBHOOKS_FANOUT.max_deliver
+    assert len(deliveries) == int(headers["Calliope-Deliveries"]) == quick_fanout.max_deliver
 
 
 async def test_a_dead_letter_of_a_message_at_the_cap_is_stored(connect: Connect, make_event: MakeEvent) -> None:

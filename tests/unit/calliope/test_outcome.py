@@ -5,6 +5,8 @@ import json
 
 import pytest
 from faststream.exceptions import NackMessage
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from calliope.contracts.errors import ErrorCode
@@ -33,6 +35,8 @@ def a_validation_error() -> ValidationError:
         (None, Ack()),
         (TransientError("later"), Nak(1)),
         (TransientError("later", retry_after_s=7), Nak(7)),
+        (TransientError("at once", retry_after_s=0.01), Nak(1)),
+        (CommandError(ErrorCode.BUSY, "at once", retry_after_s=0.01), Nak(1)),
         (TransientError("much later", retry_after_s=3600), Nak(60)),
         (unavailable("away", retry_after_s=2), Nak(2)),
         (CommandError(ErrorCode.TIMEOUT, "slow"), Nak(1)),
@@ -57,6 +61,18 @@ def test_delays_follow_the_durable_and_then_it_is_over() -> None:
     outcomes = [outcome(KeyError(), delivery, DURABLE) for delivery in range(1, 6)]
 
     assert outcomes == [Nak(1), Nak(5), Nak(30), Dead("exhausted"), Dead("exhausted")]
+
+
+@pytest.mark.parametrize("durable", DURABLES, ids=lambda durable: durable.name)
+@given(wishes=st.lists(st.none() | st.floats(0, 1e6)))
+def test_no_wish_shortens_the_time_until_a_message_is_given_up(durable: Durable, wishes: list[float | None]) -> None:
+    """The dead letter of a store that asks to be asked again soon came after 58 s instead of 17 minutes."""
+    errors = [TransientError("later", retry_after_s=wish) for wish in wishes]
+
+    for delivery, error in enumerate(errors[: durable.max_deliver - 1], 1):
+        told = outcome(error, delivery, durable)
+        assert isinstance(told, Nak)
+        assert durable.retry_delay_s(delivery) <= told.delay_s <= 60
 
 
 def test_a_wish_does_not_outlive_the_last_delivery() -> None:

@@ -88,7 +88,7 @@ def outcome(exc: BaseException | None, deliveries: int, durable: Durable) -> Out
         case Exception() if deliveries >= durable.max_deliver:
             return Dead("exhausted")
         case Exception():
-            return Nak(min(_wish_s(exc) or durable.retry_delay_s(deliveries), MAX_DELAY_S))
+            return Nak(min(max(_wish_s(exc) or 0.0, durable.retry_delay_s(deliveries)), MAX_DELAY_S))
         case _:
             return Leave()
 
