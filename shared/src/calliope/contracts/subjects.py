@@ -4,6 +4,8 @@ Commands  `calliope.cmd.<noun>.<verb>.v1`                                core re
 Events    `calliope.evt.<organization>.<entity>.<entity_id>.<event>`     JetStream stream EVENTS, any readers
 Wake-ups  `calliope.sched.<service>.<key>` -> `calliope.due.<service>.<key>`  scheduled messages, stream SCHED
 Open calls `calliope.open_call.<call_id>`                                one message a call until it has ended
+Dead letters `calliope.dead.<durable>.<reason>`, replayed `calliope.replayed.<durable>.<reason>.<letter>`, stream DEAD
+Replays   `calliope.replay.<stream>.<durable>.<stream sequence>`         a dead letter's message, for one durable only
 """
 
 import re
@@ -13,6 +15,7 @@ from typing import Final
 
 ALL_EVENTS: Final = "calliope.evt.>"
 DEAD_LETTERS: Final = "calliope.dead.>"
+REPLAYED_LETTERS: Final = "calliope.replayed.>"
 SCHEDULES: Final = "calliope.sched.>"
 ALL_DUE: Final = "calliope.due.>"
 OPEN_CALLS: Final = "calliope.open_call.*"
@@ -118,6 +121,38 @@ def dead_letter(durable: str, reason: str) -> str:
     return f"calliope.dead.{durable}.{reason}"
 
 
+def dead_letters_of(durable: str | None) -> str:
+    """A filter: the dead letters of one durable, or of all."""
+    return DEAD_LETTERS if durable is None else f"calliope.dead.{_token(durable)}.*"
+
+
+def replayed_letters_of(durable: str | None) -> str:
+    """A filter: the letters that were replayed, of one durable or of all."""
+    return REPLAYED_LETTERS if durable is None else f"calliope.replayed.{_token(durable)}.>"
+
+
+def replayed_letter(durable: str, reason: str, letter: int | str) -> str:
+    """Where a dead letter is kept once it was replayed; `letter` is its number, or `*`."""
+    return f"calliope.replayed.{durable}.{reason}.{letter}"
+
+
+def parse_letter(subject: str) -> tuple[str, str] | None:
+    """Durable and reason of a dead letter, replayed or not; None when the subject is none of one."""
+    parts = subject.split(".")
+    is_letter = parts[:2] in (["calliope", "dead"], ["calliope", "replayed"]) and len(parts) >= 4
+    return (parts[2], parts[3]) if is_letter else None
+
+
+def replay(stream: str, durable: str, stream_sequence: int) -> str:
+    """Where a dead letter is replayed to: the stream that its durable reads, for this durable alone."""
+    return f"calliope.replay.{stream.lower()}.{durable}.{stream_sequence}"
+
+
+def replays(stream: str, durable: str | None = None) -> str:
+    """A filter: all replays in a stream, or those for one durable."""
+    return f"calliope.replay.{stream.lower()}.{'>' if durable is None else f'{durable}.*'}"
+
+
 def open_call(call_id: str) -> str:
     """Where it is noted that a call began. Raises: ValueError, when `call_id` is no token."""
     return f"calliope.open_call.{_token(call_id)}"
@@ -146,4 +181,6 @@ def pattern_of(subject: str) -> str:
         return f"calliope.evt.*.{parts[3]}.*.{parts[5]}"
     if parts[:2] in (["calliope", "sched"], ["calliope", "due"]) and len(parts) == 4:
         return f"calliope.{parts[1]}.{parts[2]}.*"
+    if parts[:2] == ["calliope", "replay"] and len(parts) == 5:
+        return ".".join((*parts[:4], "*"))
     return "_INBOX" if parts[0] == "_INBOX" else subject

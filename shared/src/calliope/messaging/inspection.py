@@ -18,7 +18,7 @@ from nats.js.errors import APIError, NotFoundError
 from calliope.errors import PermanentError, TransientError
 from calliope.messaging.broker import Bus
 from calliope.messaging.provision import durable_differences, stream_differences
-from calliope.messaging.streams import DEAD, EVENTS, Durable, Stream
+from calliope.messaging.streams import EVENTS, Durable, Stream
 
 LOOK_S: Final = 5.0
 _STREAM_INFO: Final = "$JS.API.STREAM.INFO."
@@ -105,16 +105,6 @@ async def durable_look(bus: Bus, durable: Durable) -> tuple[list[str], Reading] 
         acknowledged=info.ack_floor.stream_seq if info.ack_floor else 0,
     )
     return durable_differences(info.config, durable), reading
-
-
-async def dead_letters(bus: Bus) -> dict[str, int]:
-    """How many messages the services gave up on, by subject. Empty where there is no such stream."""
-    async with _looking(f"stream {DEAD.name}"):
-        try:
-            info = await bus.jetstream.stream_info(DEAD.name, subjects_filter=">")
-        except NotFoundError:
-            return {}
-    return dict(info.state.subjects or {})
 
 
 async def clock_ahead_s(bus: Bus) -> float | None:

@@ -2,8 +2,9 @@
 
 | raised                                             | told to JetStream                                            |
 | nothing                                            | ack                                                          |
-| TransientError, CommandError that may pass         | nak after its wish or the durable's delay; at the end dead    |
-| PermanentError, ValidationError, JSONDecodeError   | dead letter (acknowledged), then term                         |
+| TransientError, CommandError that may pass         | nak after the durable's delay or its wish, if that is longer; |
+|                                                    | on the last delivery a dead letter                           |
+| PermanentError, ValidationError, JSONDecodeError   | dead letter (acknowledged), then ack                         |
 | anything else, a bug                               | logged with traceback, then as transient                      |
 | CancelledError                                     | nothing: it comes back after ack_wait                         |
 
@@ -27,11 +28,15 @@ from pydantic import ValidationError
 from calliope.contracts import subjects
 from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError, PermanentError, TransientError
+from calliope.messaging.dead_letter_form import letter_headers
 from calliope.messaging.streams import DEAD, Durable, durable_named
 from calliope.observability import metrics
 
 MAX_DELAY_S: Final = 60.0
-"""A delayed message holds its place in `max_ack_pending`; what must wait longer belongs in the database."""
+"""A delayed message holds its place in `max_ack_pending`; what must wait longer belongs in the database.
+
+So this bounds a wish, too; the deliveries that are left outlast it.
+"""
 _DEAD_TIMEOUT_S: Final = 5.0
 _DEAD_TRIES: Final = 3
 _MAY_PASS: Final = frozenset(
@@ -144,16 +149,17 @@ async def give_back(message: Msg, delay_s: float) -> None:
 
 async def _bury(message: Msg, durable: Durable, reason: str, error: BaseException | None) -> None:
     meta = message.metadata
-    headers = {
-        **{key: value for key, value in (message.headers or {}).items() if not key.startswith("Nats-")},
-        "Nats-Msg-Id": f"{durable.name}.{meta.stream}.{meta.sequence.stream}",
-        "Calliope-Reason": reason,
-        "Calliope-Error": type(error).__name__,
-        "Calliope-Subject": message.subject,
-        "Calliope-Stream": meta.stream,
-        "Calliope-Stream-Sequence": str(meta.sequence.stream),
-        "Calliope-Deliveries": str(meta.num_delivered),
-    }
+    headers = letter_headers(
+        message.headers or {},
+        subject=message.subject,
+        stream=meta.stream,
+        sequence=meta.sequence.stream,
+        deliveries=meta.num_delivered,
+        durable=durable.name,
+        reason=reason,
+        error=error,
+        detail=str(error) if _is_meant(error) else None,
+    )
     jetstream = message._client.jetstream()
     for _ in range(_DEAD_TRIES):
         try:
@@ -164,7 +170,7 @@ async def _bury(message: Msg, durable: Durable, reason: str, error: BaseExceptio
                 stream=DEAD.name,
                 timeout=_DEAD_TIMEOUT_S,
             )
-            await message.term()
+            await message.ack()  # not `term`: its advisory is kept for what was dropped without a letter
         except (TimeoutError, NatsError, OSError) as exc:
             log.warning("message.bury_failed", durable=durable.name, error=type(exc).__name__)
         else:
@@ -172,9 +178,14 @@ async def _bury(message: Msg, durable: Durable, reason: str, error: BaseExceptio
     await give_back(message, MAX_DELAY_S)
 
 
+def _is_meant(error: BaseException | None) -> bool:
+    """Whether it was raised on purpose, with words for people."""
+    return isinstance(error, TransientError | PermanentError | CommandError)
+
+
 def _tell(error: BaseException | None, durable: Durable, message: Msg, **facts: str | float) -> None:
     """One line a failure; with the traceback when nobody meant to raise it."""
-    meant = isinstance(error, TransientError | PermanentError | CommandError)
+    meant = _is_meant(error)
     malformed = facts.get("reason") == "malformed"  # its words would quote the message
     log.log(
         logging.WARNING if meant or malformed else logging.ERROR,

@@ -42,8 +42,8 @@ BUDGET_S: Final = 16.0
 """For all tries together: a new leader takes up to 9 s."""
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
-_WRONG_LAST_SEQUENCE: Final = (10071, 10164)
-_EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
+WRONG_LAST_SEQUENCE: Final = (10071, 10164)
+EXPECTED_LAST: Final = "Nats-Expected-Last-Subject-Sequence"
 _EXPECTED_FILTER: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
 _LAST_IN_WORDS: Final = re.compile(r"wrong last sequence: (\d+)")
 
@@ -99,15 +99,15 @@ class EventPublisher:
         """
         headers = traces.inject({"content-type": "application/json", Header.MSG_ID.value: message_id})
         if after is not None:
-            headers |= {_EXPECTED: str(after.sequence), _EXPECTED_FILTER: after.journal}
+            headers |= {EXPECTED_LAST: str(after.sequence), _EXPECTED_FILTER: after.journal}
         began, result = time.perf_counter(), "failed"
         try:
-            ack = await _stored(
+            ack = await stored(
                 self._bus, EVENTS.name, subject, body, headers, timeout_s=self._timeout_s, budget_s=self._budget_s
             )
             result = "duplicate" if ack.duplicate else "stored"
         except BadRequestError as exc:
-            if after is None or exc.err_code not in _WRONG_LAST_SEQUENCE:
+            if after is None or exc.err_code not in WRONG_LAST_SEQUENCE:
                 raise PermanentError(f"{subject} was refused: {exc.description}") from exc
             sequence = await self._own_sequence(exc, message_id, after)
             result = "recognised"
@@ -162,7 +162,7 @@ class Scheduler:
             "Nats-Schedule-Target": subjects.due(self._service, key),
         }
         try:
-            await _stored(
+            await stored(
                 self._bus,
                 SCHED.name,
                 subjects.schedule(self._service, key),
@@ -183,7 +183,7 @@ class Scheduler:
             raise TransientError("the schedule could not be cancelled") from exc
 
 
-async def _stored(
+async def stored(
     bus: "Bus", stream: str, subject: str, body: bytes, headers: dict[str, str], *, timeout_s: float, budget_s: float
 ) -> PubAck:
     """Publish until it is acknowledged or refused. Raises: BadRequestError, PermanentError, TransientError."""

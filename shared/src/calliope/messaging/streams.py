@@ -95,7 +95,6 @@ class Durable:
 
     def config(self, replicas: int = 1) -> ConsumerConfig:
         """What the server is told."""
-        one = len(self.subjects) == 1
         return ConsumerConfig(
             durable_name=self.name,
             deliver_policy=DeliverPolicy.ALL,
@@ -103,18 +102,23 @@ class Durable:
             ack_wait=self.ack_wait_s,
             max_deliver=self.max_deliver + _SPARE_DELIVERIES,
             max_ack_pending=self.max_ack_pending,
-            filter_subject=self.subjects[0] if one else None,
-            filter_subjects=None if one else list(self.subjects),
+            filter_subjects=[*self.subjects, subjects.replays(self.stream, self.name)],
             num_replicas=replicas,
         )
 
 
-EVENTS: Final = Stream("EVENTS", (subjects.ALL_EVENTS,), max_age_s=14 * _DAY_S, duplicate_window_s=600)
+EVENTS: Final = Stream(
+    "EVENTS",
+    (subjects.ALL_EVENTS, subjects.replays("EVENTS")),
+    max_age_s=14 * _DAY_S,
+    duplicate_window_s=600,
+)
 
 DEAD: Final = Stream(
     "DEAD",
     (
         subjects.DEAD_LETTERS,
+        subjects.REPLAYED_LETTERS,
         # Safety net: what a consumer dropped without a dead letter of ours is a bug, and is seen here.
         "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
         "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
@@ -128,7 +132,7 @@ DEAD: Final = Stream(
 SCHED: Final = Stream(
     "SCHED",
     # The server demands that a schedule's target lies in the schedule's own stream.
-    (subjects.SCHEDULES, subjects.ALL_DUE),
+    (subjects.SCHEDULES, subjects.ALL_DUE, subjects.replays("SCHED")),
     max_age_s=3 * _DAY_S,
     max_per_subject=1,
     schedules=True,
@@ -166,9 +170,10 @@ WEBHOOKS_FANOUT: Final = Durable(
     EVENTS.name,
     (subjects.ALL_EVENTS,),
     ack_wait_s=30,
-    max_deliver=10,
+    max_deliver=25,
     max_ack_pending=256,
-    retry_delays_s=(1, 2, 5, 10, 30),
+    # The first ones are for a call's start that another process is still reading; all together are 17 minutes.
+    retry_delays_s=(0.25, 0.5, 1, 2, 5, 10, 30, 60),
 )
 
 WEBHOOKS_WAKE: Final = Durable(

@@ -7,6 +7,7 @@ from typing import Any, Final
 from calliope.errors import CalliopeError
 from calliope.messaging import inspection
 from calliope.messaging.broker import Bus
+from calliope.messaging.dead_letters import DeadLetters
 from calliope.messaging.streams import DURABLES, STREAMS, Durable, Stream
 from calliope_admin.doctor.clocks import clock_finding
 from calliope_admin.doctor.findings import About, Finding, well, wrong
@@ -59,7 +60,7 @@ class BusLooks:
         """What the services gave up on."""
 
         async def look() -> list[Finding]:
-            trouble = dead_trouble(await inspection.dead_letters(self._bus))
+            trouble = dead_trouble(await DeadLetters(self._bus).counts())
             return (
                 [_troubled(About.DEAD_LETTERS, trouble)]
                 if trouble

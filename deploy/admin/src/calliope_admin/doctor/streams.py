@@ -1,5 +1,6 @@
 """Streams and durable consumers: are they there, as declared, copied as wanted, and does somebody read them. Pure."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from calliope.messaging.inspection import Copies, Reading
@@ -39,12 +40,12 @@ def reading_trouble(durable: Durable, before: Reading, now: Reading) -> tuple[st
     return None
 
 
-def dead_trouble(letters: dict[str, int]) -> tuple[str, str] | None:
-    """What the services gave up on, by subject."""
+def dead_trouble(letters: Mapping[tuple[str, str], int]) -> tuple[str, str] | None:
+    """What the services gave up on, by durable and reason."""
     if not letters:
         return None
     total = sum(letters.values())
-    by_reader = ", ".join(f"{subject}: {count}" for subject, count in sorted(letters.items()))
+    by_reader = ", ".join(f"{durable}, {reason}: {count}" for (durable, reason), count in sorted(letters.items()))
     words = f"{total} messages were given up ({by_reader})"
     return (
         words,
