@@ -11,7 +11,7 @@ import structlog
 
 from calliope.observability import logs, metrics, traces
 from calliope.observability.health import Health, serve
-from calliope.runtime import Stop, run_service
+from calliope.runtime.process import Stop, run_service
 from calliope.settings import HttpSettings, LogSettings, ServiceSettings, TraceSettings
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from calliope.runtime import main_of
+from calliope.runtime.process import main_of
 from calliope_assistants.app import running
 from calliope_assistants.edge import SERVICE
 from calliope_assistants.settings import AssistantsSettings

@@ -2,7 +2,7 @@
 
 import sys
 
-from calliope.runtime import main_of
+from calliope.runtime.process import main_of
 from calliope_call_worker.app import running
 from calliope_call_worker.handlers import SERVICE
 from calliope_call_worker.replay_command import replay_command

@@ -2,7 +2,7 @@
 
 import sys
 
-from calliope.runtime import main_of
+from calliope.runtime.process import main_of
 from calliope_gateway.app import running
 from calliope_gateway.settings import GatewaySettings
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from calliope.runtime import main_of
+from calliope.runtime.process import main_of
 from calliope_webhooks.app import running
 from calliope_webhooks.handlers import SERVICE
 from calliope_webhooks.settings import WebhooksSettings

@@ -23,7 +23,7 @@ from calliope.errors import PermanentError, TransientError
 from calliope.messaging.broker import Bus, absent, is_refusal, refusal, shown
 from calliope.messaging.streams import DURABLES, STREAMS, Durable, Stream
 from calliope.observability import metrics
-from calliope.runtime import job_of
+from calliope.runtime.process import job_of
 from calliope.settings import NatsSettings, ServiceSettings
 
 CHECK_EVERY_S: Final = 60.0

@@ -104,7 +104,7 @@ def run_service(main: Main, *, service: str, settings: ServiceSettings, cut_shor
     with traces.exporting(settings.trace, service=service):
         try:
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                return cut_short if runner.run(_supervise(main, service)) else 0
+                return cut_short if runner.run(_until_done(main, service)) else 0
         except (Exception, asyncio.CancelledError) as exc:
             for cause in _causes(exc):
                 _tell(cause)
@@ -161,7 +161,7 @@ def _parser(model: type[ServiceSettings], says: str) -> argparse.ArgumentParser:
     return parser
 
 
-async def _supervise(main: Main, service: str) -> bool:
+async def _until_done(main: Main, service: str) -> bool:
     """Run it under signals; whether one of them came before it had started."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine that runs has a task
