@@ -21,6 +21,10 @@ class PermanentError(CalliopeError):
     """Will never work as it is: refused key, malformed message, unknown id."""
 
 
+class NotReadyError(CalliopeError):
+    """A part of a process does not work now; its words are shown by health, so they hold nothing private."""
+
+
 class CommandError(CalliopeError):
     """A command refused in words. Raised by use cases, carried over the bus, raised again at the caller."""
 

@@ -7,10 +7,11 @@ from typing import Final
 
 import structlog
 
-from calliope.errors import PermanentError, TransientError
-from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
+from calliope.errors import CalliopeError, PermanentError, TransientError
+from calliope.messaging.broker import Bus, BusLostError, Watchdog, build_broker, ready, start, stop
 from calliope.messaging.publish import EventPublisher
 from calliope.observability.health import Health, serve
+from calliope.runtime.supervise import Supervisor
 from calliope.secrets import Sealer
 from calliope.storage import StoreRefusedError
 from calliope_assistants.adapters.mongo import MongoStore
@@ -53,29 +54,27 @@ async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
         once=once,
     ).subscribe(bus)
     IdentityHandlers(MongoOrganizations(store), MongoKeys(store), once, relay.wake).subscribe(bus)
-    health = Health({"bus": lambda: ready(bus), "store": store.ping})
+    jobs = Supervisor()
+    health = Health({"bus": lambda: ready(bus), "store": store.ping, "jobs": jobs.check})
     try:
-        async with serve(health, settings.http), asyncio.TaskGroup() as tasks:
-            background = [
-                tasks.create_task(health.watch_loop(), name="health.loop"),
-                tasks.create_task(_work(settings, store, bus, relay), name="assistants.work"),
-            ]
+        async with serve(health, settings.http), jobs:
+            jobs.start("health.loop", health.watch_loop)
+            jobs.start(
+                "assistants.begin", lambda: _begin(settings, store, bus, relay, jobs), ends_process=(CalliopeError,)
+            )
             yield
-            for task in background:
-                task.cancel()
     finally:
         await stop(bus)
         store.close()
 
 
-async def _work(settings: AssistantsSettings, store: MongoStore, bus: Bus, relay: Relay) -> None:
-    """Answer, for ever, as soon as the store is there."""
+async def _begin(settings: AssistantsSettings, store: MongoStore, bus: Bus, relay: Relay, jobs: Supervisor) -> None:
+    """Answer as soon as the store is there. Raises: PermanentError, TransientError, when bus or store refuse us."""
     await _prepare(settings, store)
     await start(bus)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(Watchdog(bus).run(), name="bus.watchdog")
-        tasks.create_task(relay.run(), name="outbox.relay")
-        tasks.create_task(_summarize(MongoCallEvents(store)), name="calls.summarize")
+    jobs.start("bus.watchdog", Watchdog(bus).run, ends_process=(BusLostError,))
+    jobs.start("outbox.relay", relay.run)
+    jobs.start("calls.summarize", lambda: _summarize(MongoCallEvents(store)))
 
 
 async def _summarize(calls: MongoCallEvents) -> None:

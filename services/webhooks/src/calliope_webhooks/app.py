@@ -10,8 +10,9 @@ import structlog
 from calliope import egress
 from calliope.errors import PermanentError, TransientError
 from calliope.messaging import streams
-from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
+from calliope.messaging.broker import Bus, BusLostError, Watchdog, build_broker, ready, start, stop
 from calliope.observability.health import Health, serve
+from calliope.runtime.supervise import Supervisor
 from calliope.secrets import Opener
 from calliope.storage import StoreRefusedError
 from calliope_webhooks.adapters import mongo
@@ -43,16 +44,19 @@ async def running(settings: WebhooksSettings) -> AsyncIterator[int]:
             log.warning("egress.loosened", allow=[str(network) for network in settings.egress.allow])
         await _prepare(store)
         dispatcher, endpoints = _assemble(settings, bus, store, http)
-        health = Health({"bus": lambda: ready(bus), "store": store.ping, "durables": lambda: _durables(bus)})
+        jobs = Supervisor()
+        health = Health(
+            {"bus": lambda: ready(bus), "store": store.ping, "durables": lambda: _durables(bus), "jobs": jobs.check}
+        )
         await start(bus)
         try:
             await hear_of_changes(bus, endpoints)
-            async with serve(health, settings.http) as port, asyncio.TaskGroup() as tasks:
-                helpers = [
-                    tasks.create_task(Watchdog(bus).run(), name="bus.watchdog"),
-                    tasks.create_task(health.watch_loop(), name="health.loop"),
-                ]
-                sending = tasks.create_task(dispatcher.run(), name="webhooks.dispatcher")
+            async with serve(health, settings.http) as port, jobs:
+                jobs.start("bus.watchdog", Watchdog(bus).run, ends_process=(BusLostError,))
+                jobs.start("health.loop", health.watch_loop)
+                for name, helper in dispatcher.helpers.items():
+                    jobs.start(name, helper)
+                sending = jobs.start("webhooks.dispatcher", dispatcher.run)
                 try:
                     yield port
                 finally:
@@ -60,8 +64,6 @@ async def running(settings: WebhooksSettings) -> AsyncIterator[int]:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(settings.shutdown_timeout_s):
                             await asyncio.wait({sending})
-                    for task in (*helpers, sending):
-                        task.cancel()
         finally:
             await stop(bus)
 

@@ -6,10 +6,10 @@ The rows are the truth; this keeps only which endpoints may have work. An attemp
 import asyncio
 import heapq
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -65,7 +65,7 @@ class Dispatcher:
         self._paused_until: dict[str, float] = {}  # have a timer for the end of their breaker's pause
         self._fresh: list[tuple[Row, Endpoint]] = []  # each holds a permit, so never longer than `limits.overall`
         self._work, self._timer_set = asyncio.Event(), asyncio.Event()
-        self._open = False
+        self._open, self._stopped = False, False
 
     @property
     def busy(self) -> int:
@@ -106,25 +106,27 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Work until `stop`, then finish what is on its way."""
-        self._open = True
+        self._open = not self._stopped
         async with asyncio.TaskGroup() as tasks:
-            helpers = [
-                tasks.create_task(self._every(self._pace.sweep_s, self.sweep), name="webhooks.sweep"),
-                tasks.create_task(self._ring(), name="webhooks.timers"),
-                tasks.create_task(self._announce(), name="webhooks.announce"),
-            ]
             while True:
                 self._work.clear()
                 self._start_all(tasks)
                 if not self._open:
                     break
                 await self._work.wait()
-            for helper in helpers:
-                helper.cancel()
+
+    @property
+    def helpers(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """Jobs beside `run`, by name; each works for ever, and none of them ends attempts that are on their way."""
+        return {
+            "webhooks.sweep": lambda: self._every(self._pace.sweep_s, self.sweep),
+            "webhooks.timers": self._ring,
+            "webhooks.announce": self._announce,
+        }
 
     def stop(self) -> None:
         """Take nothing more; `run` returns when the attempts on their way are recorded."""
-        self._open = False
+        self._open, self._stopped = False, True
         self._work.set()
 
     async def sweep(self) -> None:

@@ -17,6 +17,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from calliope.errors import NotReadyError
 from calliope.observability import metrics
 from calliope.settings import HttpSettings
 
@@ -69,6 +70,8 @@ class Health:
                 await check()
         except TimeoutError:
             return "no answer in time"
+        except NotReadyError as exc:
+            return str(exc)
         except Exception as exc:
             log.warning("health.check_failed", check=name, error=type(exc).__name__, detail=str(exc)[:200])
             return type(exc).__name__
