@@ -26,7 +26,7 @@ RULES = (
     Rule(
         direction.service_in_shared,
         "shared knows no use case: turn it round, or move the code into its service",
-        ("calliope.runtime", "import calliope_webhooks.retry"),
+        ("calliope.runtime.process", "import calliope_webhooks.retry"),
     ),
     Rule(
         direction.sandbox_in_production,
@@ -79,6 +79,11 @@ RULES = (
         ("calliope_call_worker.call", "import asyncio\nasyncio.get_running_loop().create_task(x())"),
     ),
     Rule(
+        purity.job_outside_supervisor,
+        "start background jobs with calliope.runtime.supervise.Supervisor",
+        ("calliope_webhooks.app", "async with asyncio.TaskGroup() as tasks:\n    tasks.create_task(relay.run())"),
+    ),
+    Rule(
         purity.publish_without_stream,
         "without stream= there is no acknowledgement: use calliope.messaging.publish.EventPublisher",
         ("calliope_assistants.outbox", "async def relay(self):\n    await self._bus.publish(b'', 'x')"),
@@ -120,7 +125,7 @@ def test_every_way_to_start_a_task_without_owner_is_noticed(source: str) -> None
 @pytest.mark.parametrize(
     "module",
     [
-        parsed("calliope_gateway.app", "async with asyncio.TaskGroup() as tasks:\n    tasks.create_task(x())"),
+        parsed("calliope_gateway.commands", "async with asyncio.TaskGroup() as tasks:\n    tasks.create_task(x())"),
         parsed("calliope_assistants.app", "from calliope_assistants.adapters.mongo_rows import MongoAssistants"),
         parsed("calliope_webhooks.adapters.mongo", "import pymongo"),
         parsed("calliope_gateway.adapters.x", "async def f(bus):\n    await bus.publish(b'', 'x', stream='EVENTS')"),

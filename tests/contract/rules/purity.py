@@ -72,6 +72,15 @@ def ownerless_tasks(module: Module) -> Iterator[str]:
             yield module.at(call.lineno, f"calls {called}")
 
 
+def job_outside_supervisor(module: Module) -> Iterator[str]:
+    """A background job of a process that nobody starts again: one failure of it would end all that runs beside it."""
+    if module.inside != "app":
+        return
+    for call in module.calls():
+        if ast.unparse(call.func).rpartition(".")[2] == "create_task":
+            yield module.at(call.lineno, f"calls {ast.unparse(call.func)}")
+
+
 def publish_without_stream(module: Module) -> Iterator[str]:
     """An event that nobody acknowledges."""
     if module.name.startswith("calliope.messaging"):

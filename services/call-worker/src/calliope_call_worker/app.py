@@ -1,25 +1,23 @@
 """Builds the call-worker: the only file that knows every adapter."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from typing import Final
 
 import aiohttp
 import structlog
 from aiohttp import web
 
 from calliope import egress, garbage
-from calliope.contracts.calls import EndReason, Stage
-from calliope.contracts.workers import WorkerDescription
 from calliope.ids import new_id
-from calliope.messaging.broker import Bus, Watchdog, build_broker, ready, start, stop
+from calliope.messaging.broker import Bus, BusLostError, Watchdog, build_broker, ready, start, stop
 from calliope.messaging.command_client import CommandClient
-from calliope.messaging.commands import Responder
 from calliope.observability import metrics
 from calliope.observability.health import Health
+from calliope.runtime.isolated_tasks import IsolatedTasks
+from calliope.runtime.supervise import Supervisor
 from calliope.secrets import Opener
 from calliope_call_worker.adapters.analysis_work import AnalysisWork
 from calliope_call_worker.adapters.directory import BusDirectory
@@ -38,11 +36,10 @@ from calliope_call_worker.handlers import SERVICE, answer_carriers, answer_check
 from calliope_call_worker.intake import Intake
 from calliope_call_worker.lines import LineCache
 from calliope_call_worker.lost_calls import LostCalls
-from calliope_call_worker.media import MediaEndpoint, WaitingCall
+from calliope_call_worker.media import MediaEndpoint
 from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.plan import CallPlan, own_account
 from calliope_call_worker.ports import Journal
-from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.probes import VendorProbes
 from calliope_call_worker.providers.registry import Providers, open_providers
 from calliope_call_worker.providers.telephony.base import RESUME, CarrierApi, CarrierProbe
@@ -52,218 +49,15 @@ from calliope_call_worker.providers.telephony.telnyx_probe import TelnyxProbe
 from calliope_call_worker.providers.telephony.twilio import Twilio, TwilioApi
 from calliope_call_worker.providers.telephony.twilio_probe import TwilioProbe
 from calliope_call_worker.refusals import Refusals
-from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import CarriersSettings, WorkerSettings
 from calliope_call_worker.tools.http import HttpTools
+from calliope_call_worker.worker import NewCall, RequestQueue, Worker
 
 log = structlog.get_logger(__name__)
 
-LAST_FACTS_S = 5.0
+LAST_FACTS_S: Final = 5.0
 _CALLS = metrics.gauge("calliope_worker_calls", "Calls that hold a slot now.")
 _TASKS = metrics.gauge("calliope_worker_tasks", "Tasks of the event loop now; back to where it was when calls end.")
-
-
-class Worker:
-    """One worker process: its calls, its slots, its place in the queue of those who accept."""
-
-    def __init__(self, settings: WorkerSettings, bus: Bus, outside: "Outside", tasks: asyncio.TaskGroup) -> None:
-        self._settings = settings
-        self._tasks = tasks
-        self._changed = asyncio.Event()
-        self._draining = False
-        self._lines = LineCache()
-        self._media_url = settings.media.public_url or ""
-        self._http_tools = HttpTools(outside.tools)
-        self._providers = outside.providers
-        telnyx = TelnyxApi(outside.carriers, settings.carriers.telnyx.url)
-        self._apis: dict[str, CarrierApi] = {
-            "twilio": TwilioApi(outside.carriers, settings.carriers.twilio.url),
-            "telnyx": telnyx,
-        }
-        self.worker_id = settings.worker_id or new_id("worker")
-        self.live = LiveCalls(settings.slots, self._changed.set)
-        self.leases = NatsLeases(bus, self.worker_id)
-        self.pins = NatsPins(bus)
-        opener = Opener(key.get_secret_value() for key in settings.sealing.private_keys)
-        journals = NatsJournals(bus, self._spawn)
-        commands = CommandClient(bus)
-        directory = BusDirectory(commands)
-        self.open_calls = NatsOpenCalls(bus)
-        self.recordings = FileRecordings(settings.recordings)
-        self._accept = answer_carriers(
-            bus,
-            Intake(
-                settings=settings,
-                worker_id=self.worker_id,
-                carriers={"twilio": Twilio(), "telnyx": Telnyx()},
-                orders=CarrierOrders({"telnyx": telnyx}, self._spawn, self._order_failed, self._line_over),
-                directory=KeepingDirectory(directory, self.pins),
-                journals=journals,
-                leases=self.leases,
-                open_calls=self.open_calls,
-                opener=opener,
-                live=self.live,
-                refusals=Refusals(
-                    journals,
-                    self._spawn,
-                    worker_id=self.worker_id,
-                    unsigned_per_minute=settings.call.unsigned_refusals_per_minute,
-                ),
-                start=self._start,
-                media_url=lambda: self._media_url,
-            ),
-        )
-        describe_worker(bus, self.worker_id, self.describe)
-        self.media = MediaEndpoint(settings.media, self._waiting, lambda: self._media_url)
-        job = AnalysisJob(
-            journals=journals,
-            directory=directory,
-            pins=self.pins,
-            opener=opener,
-            analyst=Analyst(self._providers.for_analysis, outside.check, settings.analysis, settings.call.time_zone),
-            settings=settings.analysis,
-        )
-        self.lost_calls = LostCalls(
-            settings=settings,
-            open_calls=self.open_calls,
-            journals=journals,
-            directory=directory,
-            opener=opener,
-            apis=self._apis,
-        )
-        self.analysis = AnalysisWork(bus, job, settings.analysis)
-        self._check = answer_checks(
-            bus,
-            AssistantChecks(
-                directory=directory,
-                numbers=BusNumbers(commands),
-                opener=opener,
-                probes=VendorProbes(self._providers, _carrier_probes(outside.carriers, settings.carriers), settings),
-                settings=settings.checks,
-            ),
-        )
-
-    def describe(self) -> WorkerDescription:
-        """As an operator sees it."""
-        settings = self._settings
-        return WorkerDescription(
-            worker_id=self.worker_id,
-            slots=settings.slots,
-            calls=len(self.live),
-            accepting=not (self.live.full or self._draining),
-            public_url=settings.public_url,
-            media_url=self._media_url,
-            carriers=tuple(name for name in self._apis if own_account(name, settings.carriers) is not None),
-            at=datetime.now(UTC),
-        )
-
-    @property
-    def accepting(self) -> Responder:
-        """Its subscription to carrier requests."""
-        return self._accept
-
-    def listening_on(self, host: str, port: int) -> None:
-        """Where carriers reach this worker's media, unless settings say otherwise."""
-        self._media_url = self._media_url or f"ws://{host}:{port}/media"
-
-    async def keep_slots(self) -> None:
-        """Leave the queue of accepting workers when full or draining, and come back."""
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            if self.live.full or self._draining:
-                await self._accept.pause()
-            else:
-                await self._accept.resume()
-
-    async def free_slot(self) -> None:
-        """Readiness. Raises: RuntimeError."""
-        if self._draining or self.live.full:
-            raise RuntimeError("draining" if self._draining else "no free slot")
-
-    async def drain(self, within_s: float) -> None:
-        """Take no more calls; let those that run end; hand the rest over to other workers."""
-        self._draining = True
-        self.analysis.stop_taking()
-        await self._accept.pause()
-        await self._check.pause()
-        log.info("worker.draining", calls=len(self.live))
-        try:
-            async with asyncio.timeout(within_s):
-                while len(self.live):
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            log.info("worker.handing_over", calls=len(self.live))
-        for call in self.live:
-            await call.abandon()
-
-    async def _start(self, plan: CallPlan, journal: Journal) -> None:
-        """Raises: StageError, when a provider that the call needs cannot be had."""
-        parts = self._parts(plan, journal)
-        call = Call(plan, parts)
-        parts.providers.failures.listen(call.provider_failed)
-        self.live.register(call)
-        self._spawn(self._run(call), "call.run")
-
-    def _parts(self, plan: CallPlan, journal: Journal) -> CallParts:
-        return CallParts(
-            settings=self._settings,
-            journal=journal,
-            providers=self._providers.for_call(plan.spec, plan.call_id, plan.facts),
-            carrier_api=self._apis[plan.carrier.name],
-            http_tools=self._http_tools,
-            lines=self._lines,
-            spawn=self._spawn,
-            after_url=f"{self._settings.public_url}/telephony/{plan.carrier.name}{RESUME}{plan.call_id}",
-            recorder=self.recordings.open(plan.call_id) if plan.spec.journal_inputs else None,
-        )
-
-    async def _run(self, call: Call) -> None:
-        with structlog.contextvars.bound_contextvars(call_id=call.plan.call_id):
-            try:
-                await call.run()
-            finally:
-                self.live.release(call.plan.call_id)
-                if call.abandoned:
-                    self.leases.drop(call.plan.call_id)  # at once: this worker may be about to take it anew
-                else:
-                    await self.leases.release(call.plan.call_id)
-                if call.told:
-                    await self.open_calls.forget(call.plan.call_id)
-
-    def _order_failed(self, call_id: str, error: ProviderError, action: str) -> None:
-        call = self.live.get(call_id)
-        if isinstance(call, Call) and not call.ending:
-            call.provider_failed(Stage.CARRIER, error, action)
-
-    def _line_over(self, call_id: str) -> None:
-        call = self.live.get(call_id)
-        if call is not None and not call.ending:
-            call.line_ended(EndReason.CALLER_HUNG_UP, "")
-
-    def _waiting(self, call_id: str) -> WaitingCall | None:
-        call = self.live.get(call_id)
-        return call if isinstance(call, Call) else None
-
-    def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
-        return self._tasks.create_task(_guarded(work, name), name=name)
-
-
-def _carrier_probes(session: aiohttp.ClientSession, settings: CarriersSettings) -> dict[str, CarrierProbe]:
-    return {
-        "twilio": TwilioProbe(session, settings.twilio.url),
-        "telnyx": TelnyxProbe(session, settings.telnyx.url),
-    }
-
-
-async def _guarded(work: Coroutine[Any, Any, Any], name: str) -> Any:
-    """One call's bug must not end the others: logged whole, and over."""
-    try:
-        return await work
-    except Exception:
-        log.exception("task.crashed", task=name)
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,45 +70,198 @@ class Outside:
     check: Check
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What several parts of one worker share."""
+
+    settings: WorkerSettings
+    bus: Bus
+    outside: Outside
+    opener: Opener
+    apis: dict[str, CarrierApi]
+    telnyx: TelnyxApi
+    commands: CommandClient
+    directory: BusDirectory
+    pins: NatsPins
+    journals: NatsJournals
+    leases: NatsLeases
+    open_calls: NatsOpenCalls
+    recordings: FileRecordings
+
+
 @asynccontextmanager
 async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
     """The worker while the block lasts; leaving it drains."""
     bus = build_broker(settings.nats, SERVICE)
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        outside = Outside(
-            providers=await stack.enter_async_context(open_providers(settings.providers, settings.egress)),
-            carriers=await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())),
-            tools=await stack.enter_async_context(egress.session(settings.egress, total_s=60.0, limit=0)),
-            check=await stack.enter_async_context(schema_checker(deadline_s=settings.analysis.check_deadline_s)),
-        )
+        outside = await _outside(stack, settings)
         stack.push_async_callback(stop, bus)
-        async with asyncio.TaskGroup() as tasks:
-            worker = Worker(settings, bus, outside, tasks)
-            await worker.recordings.prepare()
-            async with _serving(worker, bus, settings) as health:
-                _CALLS.set_function(lambda: len(worker.live))
-                _TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
-                await start(bus)
-                background = [
-                    tasks.create_task(health.watch_loop(), name="health.loop"),
-                    tasks.create_task(Watchdog(bus).run(), name="bus.watchdog"),
-                    tasks.create_task(worker.leases.renew(), name="leases.renew"),
-                    tasks.create_task(worker.keep_slots(), name="slots.keep"),
-                    tasks.create_task(worker.pins.run(), name="pins.write"),
-                    tasks.create_task(worker.lost_calls.run(), name="lost_calls.close"),
-                    tasks.create_task(worker.analysis.run(), name="analysis.work"),
-                    tasks.create_task(worker.recordings.run(), name="recordings.write"),
-                    tasks.create_task(garbage.collect(lambda: len(worker.live) == 0), name="garbage.collect"),
-                ]
-                garbage.freeze()
-                log.info("worker.ready", worker_id=worker.worker_id, slots=settings.slots)
-                yield worker
-                await worker.drain(settings.shutdown_timeout_s)
-                for task in background:
-                    task.cancel()
-            await worker.recordings.flush()
-            tasks.create_task(_last_facts(), name="worker.last_facts")
+        tasks = await stack.enter_async_context(IsolatedTasks())
+        worker_id = settings.worker_id or new_id("worker")
+        shared = _shared(settings, bus, outside, tasks, worker_id)
+        await shared.recordings.prepare()
+        worker = _worker(shared, tasks, worker_id)
+        accepting = _accept_calls(shared, worker, tasks)
+        checking = _check_assistants(shared)
+        describe_worker(bus, worker_id, worker.describe)
+        analysis = _analysis(shared)
+        _CALLS.set_function(lambda: len(worker.live))
+        _TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
+        async with Supervisor() as jobs, _serving(worker, jobs, bus, settings) as health:
+            await start(bus)
+            jobs.start("health.loop", health.watch_loop)
+            jobs.start("bus.watchdog", Watchdog(bus).run, ends_process=(BusLostError,))
+            jobs.start("leases.renew", shared.leases.renew)
+            jobs.start("slots.keep", lambda: worker.keep_slots(accepting))
+            jobs.start("pins.write", shared.pins.run)
+            jobs.start("lost_calls.close", _lost_calls(shared).run)
+            jobs.start("analysis.work", analysis.run)
+            jobs.start("recordings.write", shared.recordings.run)
+            jobs.start("garbage.collect", lambda: garbage.collect(lambda: len(worker.live) == 0))
+            garbage.freeze()
+            log.info("worker.ready", worker_id=worker_id, slots=settings.slots)
+            yield worker
+            analysis.stop_taking()
+            await worker.drain((accepting, checking), within_s=settings.shutdown_timeout_s)
+        await shared.recordings.flush()
+        tasks.spawn(_last_facts(), "worker.last_facts")
+
+
+async def _outside(stack: AsyncExitStack, settings: WorkerSettings) -> Outside:
+    return Outside(
+        providers=await stack.enter_async_context(open_providers(settings.providers, settings.egress)),
+        carriers=await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())),
+        tools=await stack.enter_async_context(egress.session(settings.egress, total_s=60.0, limit=0)),
+        check=await stack.enter_async_context(schema_checker(deadline_s=settings.analysis.check_deadline_s)),
+    )
+
+
+def _shared(settings: WorkerSettings, bus: Bus, outside: Outside, tasks: IsolatedTasks, worker_id: str) -> Shared:
+    telnyx = TelnyxApi(outside.carriers, settings.carriers.telnyx.url)
+    commands = CommandClient(bus)
+    return Shared(
+        settings=settings,
+        bus=bus,
+        outside=outside,
+        opener=Opener(key.get_secret_value() for key in settings.sealing.private_keys),
+        apis={"twilio": TwilioApi(outside.carriers, settings.carriers.twilio.url), "telnyx": telnyx},
+        telnyx=telnyx,
+        commands=commands,
+        directory=BusDirectory(commands),
+        pins=NatsPins(bus),
+        journals=NatsJournals(bus, tasks.spawn),
+        leases=NatsLeases(bus, worker_id),
+        open_calls=NatsOpenCalls(bus),
+        recordings=FileRecordings(settings.recordings),
+    )
+
+
+def _worker(shared: Shared, tasks: IsolatedTasks, worker_id: str) -> Worker:
+    settings = shared.settings
+    return Worker(
+        worker_id=worker_id,
+        settings=settings,
+        carriers=[name for name in shared.apis if own_account(name, settings.carriers) is not None],
+        tasks=tasks,
+        leases=shared.leases,
+        open_calls=shared.open_calls,
+        new_call=_new_call(shared, tasks),
+    )
+
+
+def _new_call(shared: Shared, tasks: IsolatedTasks) -> NewCall:
+    lines, http_tools, settings = LineCache(), HttpTools(shared.outside.tools), shared.settings
+
+    def build(plan: CallPlan, journal: Journal) -> Call:
+        providers = shared.outside.providers.for_call(plan.spec, plan.call_id, plan.facts)
+        call = Call(
+            plan,
+            CallParts(
+                settings=settings,
+                journal=journal,
+                providers=providers,
+                carrier_api=shared.apis[plan.carrier.name],
+                http_tools=http_tools,
+                lines=lines,
+                spawn=tasks.spawn,
+                after_url=f"{settings.public_url}/telephony/{plan.carrier.name}{RESUME}{plan.call_id}",
+                recorder=shared.recordings.open(plan.call_id) if plan.spec.journal_inputs else None,
+            ),
+        )
+        providers.failures.listen(call.provider_failed)
+        return call
+
+    return build
+
+
+def _accept_calls(shared: Shared, worker: Worker, tasks: IsolatedTasks) -> RequestQueue:
+    settings = shared.settings
+    intake = Intake(
+        settings=settings,
+        worker_id=worker.worker_id,
+        carriers={"twilio": Twilio(), "telnyx": Telnyx()},
+        orders=CarrierOrders({"telnyx": shared.telnyx}, tasks.spawn, worker.command_failed, worker.line_over),
+        directory=KeepingDirectory(shared.directory, shared.pins),
+        journals=shared.journals,
+        leases=shared.leases,
+        open_calls=shared.open_calls,
+        opener=shared.opener,
+        live=worker.live,
+        refusals=Refusals(
+            shared.journals,
+            tasks.spawn,
+            worker_id=worker.worker_id,
+            unsigned_per_minute=settings.call.unsigned_refusals_per_minute,
+        ),
+        start=worker.start,
+        media_url=lambda: worker.media_url,
+    )
+    return answer_carriers(shared.bus, intake)
+
+
+def _check_assistants(shared: Shared) -> RequestQueue:
+    settings = shared.settings
+    probes = _carrier_probes(shared.outside.carriers, settings.carriers)
+    checks = AssistantChecks(
+        directory=shared.directory,
+        numbers=BusNumbers(shared.commands),
+        opener=shared.opener,
+        probes=VendorProbes(shared.outside.providers, probes, settings),
+        settings=settings.checks,
+    )
+    return answer_checks(shared.bus, checks)
+
+
+def _carrier_probes(session: aiohttp.ClientSession, settings: CarriersSettings) -> dict[str, CarrierProbe]:
+    return {
+        "twilio": TwilioProbe(session, settings.twilio.url),
+        "telnyx": TelnyxProbe(session, settings.telnyx.url),
+    }
+
+
+def _analysis(shared: Shared) -> AnalysisWork:
+    settings, outside = shared.settings, shared.outside
+    job = AnalysisJob(
+        journals=shared.journals,
+        directory=shared.directory,
+        pins=shared.pins,
+        opener=shared.opener,
+        analyst=Analyst(outside.providers.for_analysis, outside.check, settings.analysis, settings.call.time_zone),
+        settings=settings.analysis,
+    )
+    return AnalysisWork(shared.bus, job, settings.analysis)
+
+
+def _lost_calls(shared: Shared) -> LostCalls:
+    return LostCalls(
+        settings=shared.settings,
+        open_calls=shared.open_calls,
+        journals=shared.journals,
+        directory=shared.directory,
+        opener=shared.opener,
+        apis=shared.apis,
+    )
 
 
 async def _last_facts() -> None:
@@ -328,11 +275,12 @@ async def _last_facts() -> None:
 
 
 @asynccontextmanager
-async def _serving(worker: Worker, bus: Bus, settings: WorkerSettings) -> AsyncIterator[Health]:
-    health = Health({"bus": lambda: ready(bus), "slot": worker.free_slot})
+async def _serving(worker: Worker, jobs: Supervisor, bus: Bus, settings: WorkerSettings) -> AsyncIterator[Health]:
+    health = Health({"bus": lambda: ready(bus), "slot": worker.free_slot, "jobs": jobs.check})
+    media = MediaEndpoint(settings.media, worker.waiting, lambda: worker.media_url)
     app = web.Application()
     health.add_to(app)
-    app.router.add_routes(worker.media.routes())
+    app.router.add_routes(media.routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
