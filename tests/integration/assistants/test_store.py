@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -12,6 +12,7 @@ from calliope.contracts.assistants import (
     AssistantRef,
     CreateAssistant,
     DeleteAssistant,
+    ListPhoneNumbers,
     PhoneNumberRef,
     UpdateAssistant,
 )
@@ -105,7 +106,7 @@ async def test_an_assignment_that_crashed_before_its_answer_does_not_take_the_nu
     await numbers(store).assign(assignment(two.id))
     again = await numbers(store, "key").assign(assignment(one.id))
     assert (first.assistant_id, again.assistant_id) == (one.id, one.id)
-    (held,) = (await numbers(store).held()).items
+    (held,) = (await numbers(store).page(ListPhoneNumbers())).items
     assert held.assistant_id == two.id
 
 
@@ -114,6 +115,39 @@ async def test_a_release_that_crashed_before_its_answer_answers_the_same_again(s
     await numbers(store).assign(assignment(created.id))
     first = await numbers(store, "key").release(PhoneNumberRef(number=NUMBER))
     assert await numbers(store, "key").release(PhoneNumberRef(number=NUMBER)) == first
+
+
+async def test_released_numbers_take_no_place_on_a_page_of_numbers(store: MongoStore) -> None:
+    """However many were released before: the first page is full, and every number is on one."""
+    one, two = [await service(store).create(CreateAssistant(document=a_document(name=n))) for n in ("A", "B")]
+    made = [f"+1555000{at:04d}" for at in range(12)]
+    for at, number in enumerate(made):
+        spec = {"assistant_id": (one, two)[at % 2].id}
+        await numbers(store).assign(AssignPhoneNumber(number=number, spec=spec))
+    for number in made[:6]:
+        await numbers(store).release(PhoneNumberRef(number=number))
+    assert await listed(store, limit=4) == [made[6:10], made[10:]]
+    assert await listed(store, limit=6) == [made[6:]]
+    assert await listed(store, limit=2, assistant_id=two.id) == [made[7:10:2], made[11:]]
+
+
+async def listed(store: MongoStore, **wanted: Any) -> list[list[str]]:
+    """Numbers, page by page."""
+    page = await numbers(store).page(ListPhoneNumbers(**wanted))
+    found = [[item.number for item in page.items]]
+    while page.next_cursor is not None:
+        page = await numbers(store).page(ListPhoneNumbers(cursor=page.next_cursor, **wanted))
+        found.append([item.number for item in page.items])
+    return found
+
+
+@pytest.mark.parametrize("cursor", ["+15550001111", "MDAwMDAwMDAwMDAwMDAwMXx4", "%"])
+async def test_a_cursor_that_no_page_of_numbers_gave_is_refused(store: MongoStore, cursor: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        await numbers(store).page(ListPhoneNumbers(cursor=cursor))
+    (field,) = caught.value.problem.fields
+    assert field.path == "cursor"
+    assert "next_cursor" in field.message
 
 
 async def test_a_key_used_again_after_a_day_is_a_new_command(

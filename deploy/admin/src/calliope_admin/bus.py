@@ -1,7 +1,7 @@
 """Where the bus is, and a connection to it for the length of one command. No store, no HTTP: only commands.
 
 async with open_bus(arguments) as bus:
-    numbers = await bus.ask(Command.PHONE_NUMBERS_LIST, Nothing(), PhoneNumberList, organization="org_1")
+    page = await bus.ask(Command.PHONE_NUMBERS_LIST, ListPhoneNumbers(), PhoneNumberList, organization="org_1")
 """
 
 import json

@@ -15,7 +15,7 @@ from calliope.contracts.assistants import (
     Deleted,
     Endpoints,
     ListAssistants,
-    Nothing,
+    ListPhoneNumbers,
     PhoneNumber,
     PhoneNumberList,
     PhoneNumberRef,
@@ -125,8 +125,8 @@ class Handlers:
             )
 
         @on(Command.PHONE_NUMBERS_LIST)
-        async def held(command: CommandMessage[Nothing]) -> PhoneNumberList:
-            return await self._number_service(command).held()
+        async def page(command: CommandMessage[ListPhoneNumbers]) -> PhoneNumberList:
+            return await self._number_service(command).page(command.payload)
 
         @on(Command.PHONE_NUMBERS_RESOLVE)
         async def resolve(command: CommandMessage[ResolveNumber]) -> ResolvedNumber:

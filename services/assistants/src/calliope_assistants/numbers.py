@@ -1,5 +1,6 @@
 """Use cases about telephone numbers: who holds them, and who answers them."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from calliope.contracts.assistants import (
     AssignPhoneNumber,
     Deleted,
+    ListPhoneNumbers,
     PhoneNumber,
     PhoneNumberList,
     PhoneNumberRef,
@@ -22,11 +24,12 @@ from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.contracts.subjects import Entity
 from calliope.errors import CommandError, invalid, not_found
 from calliope.validation.problems import field_problems
-from calliope_assistants import events
+from calliope_assistants import events, pages
 from calliope_assistants.ports import Assistants, NumberRow, Numbers, has_done, with_command
 from calliope_assistants.service import pinned
 
 TRIES: Final = 5
+_POSITION: Final = re.compile(r"\+[0-9]{1,15}")
 
 
 class NumberService:
@@ -71,10 +74,16 @@ class NumberService:
                 return _written(changed, warnings)
         raise CommandError(ErrorCode.CONFLICT, "too many writers at once; ask again", retry_after_s=1.0)
 
-    async def held(self) -> PhoneNumberList:
-        """Every number of the organization."""
-        rows = await self._numbers.of(self._organization_id)
-        return PhoneNumberList(items=tuple(_shown(row) for row in rows))
+    async def page(self, payload: ListPhoneNumbers) -> PhoneNumberList:
+        """In the order of their digits; shorter than asked for when more would not fit. Raises: CommandError `invalid`.
+
+        Numbers that were released are on no page, and take no place on one.
+        """
+        after = pages.position_of(payload.cursor, form=_POSITION)
+        rows = await self._numbers.page(self._organization_id, payload.assistant_id, payload.limit + 1, after)
+        items, _ = pages.fitting(map(_shown, rows[: payload.limit]), pages.MAX_PAGE_BYTES)
+        more = len(rows) > len(items)
+        return PhoneNumberList(items=tuple(items), next_cursor=pages.cursor_of(items[-1].number) if more else None)
 
     async def release(self, payload: PhoneNumberRef) -> Deleted:
         """Raises: CommandError `not_found`."""

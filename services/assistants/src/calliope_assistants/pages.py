@@ -33,7 +33,7 @@ def cursor_of(position: str) -> str:
     return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
 
 
-def position_of(cursor: str | None) -> str | None:
+def position_of(cursor: str | None, *, form: re.Pattern[str] = _POSITION) -> str | None:
     """Raises: CommandError `invalid`, when the cursor was not made by `cursor_of`."""
     if cursor is None:
         return None
@@ -41,7 +41,7 @@ def position_of(cursor: str | None) -> str | None:
         found = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError) as exc:
         raise wrong_cursor() from exc
-    if not _POSITION.fullmatch(found):
+    if not form.fullmatch(found):
         raise wrong_cursor()
     return found
 

@@ -107,8 +107,10 @@ class Numbers(Protocol):
     async def get(self, number: str) -> NumberRow | None:
         """Whoever holds it."""
 
-    async def of(self, organization_id: str) -> Sequence[NumberRow]:
-        """Held by this organization, at most 1000."""
+    async def page(
+        self, organization_id: str, assistant_id: str | None, limit: int, after: str | None
+    ) -> Sequence[NumberRow]:
+        """Those that assistants (or one of them) answer, in the order of their digits, beyond `after`."""
 
     async def put(self, row: NumberRow, event: Event, *, if_revision: int) -> bool:
         """Store the next revision (0: a new row) with its event; False, when somebody wrote before."""

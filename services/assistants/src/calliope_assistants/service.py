@@ -38,6 +38,8 @@ from calliope_assistants.repeats import id_made_by, made_before
 from calliope_assistants.webhook_keys import KeyMaker, WebhookKeys
 
 TRIES: Final = 5
+_NUMBERS_NAMED: Final = 5
+"""How many of the numbers that stand against a deletion are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +193,9 @@ class AssistantService:
         return await self._rows.get(assistant_id, also_deleted=True)
 
     async def _refuse_if_called(self, assistant_id: str) -> None:
-        numbers = await self._parts.numbers.of(self._organization_id)
-        held = [row.number for row in numbers if row.assistant_id == assistant_id]
+        held = await self._parts.numbers.page(self._organization_id, assistant_id, _NUMBERS_NAMED, None)
         if held:
-            words = f"{', '.join(held[:5])} would be answered by nobody: release or assign them first"
+            words = f"{', '.join(row.number for row in held)} would be answered by nobody: release or assign them first"
             raise CommandError(ErrorCode.CONFLICT, words)
 
     def _owner(self, assistant_id: str) -> model.Owner:

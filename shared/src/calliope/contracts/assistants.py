@@ -157,10 +157,19 @@ class ResolveNumber(PhoneNumberRef):
     )
 
 
-class PhoneNumberList(Message):
-    """Every number of the organization, at most 1000."""
+class ListPhoneNumbers(Message):
+    """A page of the numbers that assistants answer, in the order of their digits."""
 
-    items: tuple[PhoneNumber, ...] = Field(description="Every number of the organization.")
+    limit: int = Field(default=200, ge=1, le=200, description="How many to show at most.")
+    cursor: str | None = Field(default=None, max_length=200, description="`next_cursor` of the page before.")
+    assistant_id: str | None = Field(default=None, max_length=128, description="Numbers that this assistant answers.")
+
+
+class PhoneNumberList(Message):
+    """`next_cursor` is absent on the last page."""
+
+    items: tuple[PhoneNumber, ...] = Field(description="The numbers, in the order of their digits.")
+    next_cursor: str | None = Field(default=None, description="What to send as `cursor` for the next page.")
 
 
 class Nothing(Message):

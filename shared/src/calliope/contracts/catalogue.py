@@ -88,7 +88,12 @@ COMMANDS: Final = (
         assistants.PhoneNumber,
         "Let an assistant answer a number.",
     ),
-    _assistants(Command.PHONE_NUMBERS_LIST, assistants.Nothing, assistants.PhoneNumberList, "List the numbers."),
+    _assistants(
+        Command.PHONE_NUMBERS_LIST,
+        assistants.ListPhoneNumbers,
+        assistants.PhoneNumberList,
+        "List the numbers, in the order of their digits.",
+    ),
     _assistants(
         Command.PHONE_NUMBERS_RELEASE, assistants.PhoneNumberRef, assistants.Deleted, "Let nobody answer a number."
     ),

@@ -5,12 +5,18 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from typing import Any, Final
 
-from calliope.contracts.assistants import Nothing, PhoneNumberList, ResolvedNumber, ResolveNumber
+from calliope.contracts.assistants import (
+    ListPhoneNumbers,
+    PhoneNumber,
+    PhoneNumberList,
+    ResolvedNumber,
+    ResolveNumber,
+)
 from calliope.contracts.subjects import Command
 from calliope.contracts.workers import WorkerDescription
 from calliope.messaging.probe import anybody
 from calliope_admin.answering import Reason, hook_hints, reasons, unresolved
-from calliope_admin.bus import open_bus, organization_of
+from calliope_admin.bus import AdminBus, open_bus, organization_of
 from calliope_admin.doctor.services import workers as look_at_workers
 from calliope_admin.output import Output, moment, table
 from calliope_admin.parsing import Nouns, add_organization
@@ -31,10 +37,22 @@ async def listed(arguments: Namespace) -> Output:
     """Every number of an organization."""
     async with open_bus(arguments) as bus:
         organization = organization_of(arguments, bus)
-        held = await bus.ask(Command.PHONE_NUMBERS_LIST, Nothing(), PhoneNumberList, organization=organization)
+        held = await _all(bus, organization)
     rows = [(each.number, each.carrier, each.assistant_id, moment(each.updated_at)) for each in held.items]
     none = f"{organization} has no numbers; PUT /api/v1/phone-numbers/+1… gives it one."
     return Output(held, table(("NUMBER", "CARRIER", "ASSISTANT", "CHANGED (UTC)"), rows, none=none))
+
+
+async def _all(bus: AdminBus, organization: str) -> PhoneNumberList:
+    numbers: list[PhoneNumber] = []
+    cursor = None
+    while True:
+        wanted = ListPhoneNumbers(cursor=cursor)
+        page = await bus.ask(Command.PHONE_NUMBERS_LIST, wanted, PhoneNumberList, organization=organization)
+        numbers += page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            return PhoneNumberList(items=tuple(numbers))
 
 
 async def checked(arguments: Namespace) -> Output:

@@ -60,7 +60,7 @@ class MongoStore:
         indexes: list[tuple[AsyncIOMotorCollection[Doc], list[tuple[str, int]], Doc]] = [
             (db.assistants, [("org_id", 1), ("name_key", 1)], unique),
             (db.assistants, [("org_id", 1), ("order", -1)], {}),
-            (db.phone_numbers, [("org_id", 1)], {}),
+            (db.phone_numbers, [("org_id", 1), ("assistant_id", 1)], {}),
             (db.organizations, [("name_key", 1)], unique),
             (db.organizations, [("order", -1)], {}),
             (db.api_keys, [("key_sha256", 1)], unique),

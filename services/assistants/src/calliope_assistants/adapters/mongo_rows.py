@@ -82,11 +82,17 @@ class MongoNumbers:
             found = await self._rows.find_one({"_id": number})
         return shapes.number(found) if found else None
 
-    async def of(self, organization_id: str) -> Sequence[NumberRow]:
+    async def page(
+        self, organization_id: str, assistant_id: str | None, limit: int, after: str | None
+    ) -> Sequence[NumberRow]:
         """See `ports.Numbers`."""
+        answered = {"$gt": ""} if assistant_id is None else assistant_id  # a released number's is null: no text
+        wanted: Doc = {"org_id": organization_id, "assistant_id": answered}
+        if after is not None:
+            wanted["_id"] = {"$gt": after}
         async with self._store.asked():
-            found = await self._rows.find({"org_id": organization_id}).sort("_id", 1).limit(1_000).to_list(1_000)
-        return [number for number in map(shapes.number, found) if number.assistant_id is not None]
+            found = await self._rows.find(wanted).sort("_id", 1).limit(limit).to_list(limit)
+        return [shapes.number(row) for row in found]
 
     async def put(self, row: NumberRow, event: Event, *, if_revision: int) -> bool:
         """See `ports.Numbers`."""

@@ -14,7 +14,7 @@ from calliope.contracts.assistants import (
     DeleteAssistant,
     Deleted,
     ListAssistants,
-    Nothing,
+    ListPhoneNumbers,
     PhoneNumber,
     PhoneNumberList,
     PhoneNumberRef,
@@ -135,7 +135,10 @@ async def _assign(asked: Asked) -> web.StreamResponse:
 
 async def _numbers(asked: Asked) -> web.StreamResponse:
     numbers = await asked.commands.call(
-        Command.PHONE_NUMBERS_LIST, Nothing(), reply_type=PhoneNumberList, organization=asked.organization
+        Command.PHONE_NUMBERS_LIST,
+        read_query(asked.request, ListPhoneNumbers),
+        reply_type=PhoneNumberList,
+        organization=asked.organization,
     )
     return json_response(numbers.model_dump(mode="json", exclude={"items": {"__all__": {"warnings"}}}))
 
@@ -172,7 +175,7 @@ ROUTES = (
           "Ask every vendor of an assistant whether a call could use it: keys, models, voices, accounts, numbers",
           Scope.ASSISTANTS_WRITE, AssistantCheck),
     Route("GET", _NUMBERS, _numbers, "listPhoneNumbers", "List the numbers that assistants answer",
-          Scope.PHONE_NUMBERS_READ, PhoneNumberList),
+          Scope.PHONE_NUMBERS_READ, PhoneNumberList, query=ListPhoneNumbers),
     Route("PUT", _NUMBERS + "/{number}", _assign, "assignPhoneNumber", "Let an assistant answer a number",
           Scope.PHONE_NUMBERS_WRITE, PhoneNumber, body=PhoneNumberSpec),
     Route("DELETE", _NUMBERS + "/{number}", _release, "releasePhoneNumber", "Let nobody answer a number any more",
