@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calliope_call_worker.pipeline.sentences import MAX_CHARS, Splitter, has_speech
+from calliope_call_worker.pipeline.sentences import MAX_CHARS, Splitter
 
 
 def _split(text: str, size: int = 1) -> list[str]:
@@ -106,11 +106,6 @@ def test_a_line_break_ends_a_piece() -> None:
 def test_text_without_any_end_is_cut_at_a_blank() -> None:
     pieces = _split("word " * 200)
     assert all(len(piece) <= MAX_CHARS and piece.endswith(" ") for piece in pieces)
-
-
-def test_a_piece_of_mere_punctuation_has_no_speech() -> None:
-    assert not has_speech(" ...! ")
-    assert has_speech("5")
 
 
 @given(st.text(st.sampled_from("ab.A 1,!?\n…。、\"')e.g"), max_size=200), st.integers(1, 50))

@@ -15,7 +15,8 @@ from calliope_call_worker import phrases
 from calliope_call_worker.conversation import Conversation
 from calliope_call_worker.lines import LineCache, VoiceKey
 from calliope_call_worker.pipeline import events as ev
-from calliope_call_worker.pipeline.sentences import Splitter, has_speech
+from calliope_call_worker.pipeline.letters import has_speech
+from calliope_call_worker.pipeline.sentences import Splitter
 from calliope_call_worker.pipeline.speakable import Speakable, spoken
 from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.llm.base import (

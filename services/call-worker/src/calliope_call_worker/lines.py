@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from calliope_call_worker.pipeline import speakable
-from calliope_call_worker.pipeline.sentences import has_speech
+from calliope_call_worker.pipeline.letters import has_speech
 from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.tts.base import SpokenAudio, TextToSpeech, VoiceSession
 

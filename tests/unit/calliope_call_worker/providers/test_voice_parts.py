@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calliope_call_worker.pipeline.letters import has_speech
 from calliope_call_worker.providers.tts.alignment import Aligner, spread
 from calliope_call_worker.providers.tts.budget import Budget
-from calliope_call_worker.providers.tts.pieces import Pieces, sentences_end, speakable
+from calliope_call_worker.providers.tts.pieces import Pieces, sentences_end
 from calliope_call_worker.providers.tts.riff import HeaderSniffer, without_header
 
 SAMPLES = b"\x55\xd5" * 50
@@ -50,11 +51,11 @@ def test_no_window_holds_more_than_the_budget(amounts: list[int], pauses: list[f
 def test_pieces_join_to_the_text_and_each_can_be_heard(texts: list[str], most_chars: int) -> None:
     pieces = Pieces(most_chars=most_chars)
     sent = [piece for text in texts for piece in pieces.add(text)]
-    assert all(speakable(piece) and len(piece) <= most_chars for piece in sent)
+    assert all(has_speech(piece) and len(piece) <= most_chars for piece in sent)
     left = "".join(texts)
     for piece in sent:
         skipped, _, left = left.partition(piece)
-        assert not speakable(skipped)
+        assert not has_speech(skipped)
     assert left.endswith(pieces.rest)
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from calliope_call_worker.pipeline import thoughts
 from calliope_call_worker.pipeline.hidden import Balanced, Call, Channel, Header, Hidden, NamedCalls, Until
+from calliope_call_worker.pipeline.letters import LETTER
 
 GAP: Final = "\x1f"
 """Given out where something was taken away."""
@@ -65,7 +66,7 @@ _ARGUMENTS: Final = re.compile(rf"{_KEYWORD}|:?\s?\{{\s*[\"'}}]")
 _ARGUMENTS_BEGUN: Final = re.compile(r"\((?:[A-Za-z_]\w{0,40}\s?)?|:?\s?(?:\{\s{0,8})?")
 
 _RAISED: Final = frozenset("⁰¹²³⁴⁵⁶⁷⁸⁹")
-_WORD_OR_END: Final = re.compile(r"(?:[^\W\d_]{3,}|[.,;:!?\"'”’»])$")
+_WORD_OR_END: Final = re.compile(rf"(?:{LETTER}{{3,}}|[.,;:!?\"'”’»])$")
 """What the number of a source stands behind; "m²" and "10³" are spoken."""
 
 _Verdict = Hidden | str | None

@@ -4,6 +4,8 @@
 
 import re
 
+from calliope_call_worker.pipeline.letters import LETTER, has_speech
+
 FIRST_CHARS = 4
 """The first piece may be one word, "Sure, ": it is heard while the rest is still being written."""
 FIRST_LETTERS = 2
@@ -27,9 +29,8 @@ _BREAK = re.compile("[" + re.escape(_ENDS_WORD + _ENDS_ALWAYS + _ELLIPSIS + _CLA
 _SENTENCE_END = re.compile(rf"[{_ENDS_WORD}{_ELLIPSIS}][{re.escape(_CLOSERS)}]*\s+|[{_ENDS_ALWAYS}]\s*")
 _SOFT = re.compile(r"[,;:،؛—–，；：、]\s*|\s")
 _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘«]+$")
-_DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]")
-_LETTER = re.compile(r"[^\W\d_]")
-_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
+_DOTTED = re.compile(rf"(?:{LETTER}\.)+{LETTER}")
+_LETTER = re.compile(LETTER)
 
 _TITLE_WORDS = (
     "dr mr mrs ms mx prof st mt rev gen col sgt lt capt gov sen rep pres vs approx ca cf vol pp nr bzw"
@@ -42,11 +43,6 @@ _MAY_END_WORDS = (
 )
 _MAY_END = frozenset(_MAY_END_WORDS.split())
 """May stand last in a sentence: what follows decides."""
-
-
-def has_speech(text: str) -> bool:
-    """Whether a voice can make sound of it: a piece of mere punctuation may give no audio at all."""
-    return _LETTER_OR_DIGIT.search(text) is not None
 
 
 def rest_from_sentence(said: str, heard: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from calliope_call_worker.pipeline.sentences import has_speech
+from calliope_call_worker.pipeline.letters import has_speech
 from calliope_call_worker.pipeline.speakable import Speakable
 from calliope_call_worker.pipeline.thoughts import without_thoughts
 from calliope_call_worker.providers.llm.base import AssistantMessage, LlmRequest, Message, UserMessage

@@ -8,13 +8,13 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from calliope_call_worker.pipeline.letters import has_speech
 from calliope_call_worker.providers.tts.base import TextSpan
 
 MAX_LEAD_MS: Final = 2_000.0  # times further ahead of the audio than this are wrong
 _NEAR: Final = 12  # characters looked ahead for one that is not the next
 _PROBE: Final = 10  # characters of a chunk that are looked for in the text after chunks without times
 _WORDS: Final = re.compile(r"\s*\S+\s*|\s+")
-_SPOKEN: Final = re.compile(r"\w")
 
 
 class Aligner:
@@ -38,7 +38,7 @@ class Aligner:
     @property
     def complete(self) -> bool:
         """Whether every word given so far has been spoken."""
-        return not _SPOKEN.search(self._text, self._at)
+        return not has_speech(self._text, self._at)
 
     def say(self, text: str) -> None:
         """More text was given."""
@@ -80,7 +80,7 @@ class Aligner:
     def finish(self) -> tuple[TextSpan, ...]:
         """There is no more audio: the words without times, spread over what is left of it."""
         spans: list[TextSpan] = []
-        if self._at > self._emitted and not _SPOKEN.search(self._text, self._at):
+        if self._at > self._emitted and not has_speech(self._text, self._at):
             self._at = len(self._text)
             self._emit(spans)
         self._spread(len(self._text), max(self._end_ms, self._audio_ms), spans)

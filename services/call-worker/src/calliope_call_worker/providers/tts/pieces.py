@@ -3,13 +3,9 @@
 import re
 from typing import Final
 
-_SPOKEN: Final = re.compile(r"[^\W_]")
+from calliope_call_worker.pipeline.letters import has_speech
+
 _CUT: Final = re.compile(r"(?<=[.!?;:,…。！？、])\s*|\s+")  # noqa: RUF001 - punctuation of other scripts
-
-
-def speakable(text: str) -> bool:
-    """Whether a voice can make sound of it; an answer to mere punctuation may never come."""
-    return _SPOKEN.search(text) is not None
 
 
 class Pieces:
@@ -28,10 +24,10 @@ class Pieces:
         """What to send now: pieces with something to speak in each, none above the limit."""
         self._held += text
         ready: list[str] = []
-        while speakable(self._held):
+        while has_speech(self._held):
             end = len(self._held) if len(self._held) <= self._most_chars else self._cut()
             piece = self._held[:end]
-            if not speakable(piece):  # more punctuation than a message can hold: it is not heard anyway
+            if not has_speech(piece):  # more punctuation than a message can hold: it is not heard anyway
                 self._held = self._held[end:]
                 continue
             ready.append(piece)

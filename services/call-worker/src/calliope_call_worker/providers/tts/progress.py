@@ -3,9 +3,9 @@
 `now` in seconds; audio in ms since the start of the reply, over all voices that spoke it.
 """
 
-import re
 from typing import Final
 
+from calliope_call_worker.pipeline.letters import has_speech
 from calliope_call_worker.providers.tts.base import SpokenAudio, TextSpan
 
 BYTES_PER_MS: Final = 8
@@ -13,7 +13,6 @@ CHAR_MS: Final = 65.0  # a usual pace, for audio whose text is not known
 SEAM_MS: Final = 120.0  # between two voices: without it their words run together
 UNTIMED_MS: Final = 700.0  # so much audio behind the last known word is words, less may be a pause
 _SILENCE: Final = b"\xff"  # mu-law
-_SPEECH: Final = re.compile(r"\w")
 
 
 class Progress:
@@ -43,7 +42,7 @@ class Progress:
     @property
     def speakable(self) -> bool:
         """Whether a voice can make sound of what was not given yet."""
-        return _SPEECH.search(self._text, self._taken) is not None
+        return has_speech(self._text, self._taken)
 
     @property
     def over(self) -> bool:
@@ -64,7 +63,7 @@ class Progress:
         if text:
             self._taken = len(self._text)
             self._taken_at = now
-            self._waited_for = self._waited_for or _SPEECH.search(text) is not None
+            self._waited_for = self._waited_for or has_speech(text)
         return text
 
     def take_finish(self) -> bool:
@@ -94,7 +93,7 @@ class Progress:
         """Until when the next audio has to come, waiting from now; None while nothing is owed."""
         if not self.begun:
             return self._taken_at + self._first_audio_s if self._waited_for else None
-        owed = self._waited_for or (timed and _SPEECH.search(self._text[: self._taken], self._timed) is not None)
+        owed = self._waited_for or (timed and has_speech(self._text, self._timed, self._taken))
         return now + self._stall_s if owed or self._finish_taken else None
 
     def resume(self, *, timed: bool) -> SpokenAudio | None:
