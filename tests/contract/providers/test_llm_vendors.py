@@ -201,6 +201,29 @@ async def test_a_schema_that_is_no_plain_object_is_refused_by_none(
 
 
 @every_vendor
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"guests": {"type": "array"}, "when": {}}, "required": ["guests", "phone"]},
+        {
+            "oneOf": [SCHEMA, {"properties": {"name": {"type": "string"}}}],
+            "$schema": "http://json-schema.org/draft-07/schema#",
+        },
+        {"type": "object", "properties": {"pair": {"type": "array", "items": [{"type": "string"}, {"type": "null"}]}}},
+        {"$ref": "#/definitions/mood", "definitions": {"mood": SCHEMA}},
+        {},
+    ],
+    ids=["a list of anything", "a choice", "a pair", "a reference", "anything"],
+)
+async def test_what_developers_write_is_enforced_by_every_vendor_as_an_object(
+    bench: Bench, vendor: Vendor, schema: dict[str, Any]
+) -> None:
+    """The emulators refuse what their vendors refuse; they answer from the schema, so it arrived."""
+    text = text_of(await answer_of(bench.model(vendor), LlmRequest("Extract.", ASKED.messages, schema=schema)))
+    assert isinstance(json.loads(text), dict)
+
+
+@every_vendor
 async def test_a_wrong_key_is_no_use_trying_again(bench: Bench, vendor: Vendor) -> None:
     error = await failure_of(bench, vendor, key="bad-key")
     assert (error.failure, error.fatal, error.provider) == (Failure.KEY, True, vendor.name)

@@ -89,7 +89,7 @@ def test_json_is_asked_for_by_a_forced_tool() -> None:
 
 @pytest.mark.parametrize(
     ("model", "schema"),
-    [("claude-opus-5-5", OBJECT), ("claude-haiku-5-5", {"type": "array"}), ("claude-haiku-5-5", {"anyOf": [OBJECT]})],
+    [("claude-opus-5-5", OBJECT), ("claude-haiku-5-5", {"type": "array"})],
 )
 def test_json_is_asked_for_in_words_where_no_tool_can_be_forced(model: str, schema: dict[str, Any]) -> None:
     sent = body(replace(REQUEST, schema=schema), model)

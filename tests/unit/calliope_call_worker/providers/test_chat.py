@@ -86,7 +86,7 @@ def test_thought_signatures_go_back_only_to_servers_that_may_have_made_them() ->
 
 def test_a_schema_asks_for_json() -> None:
     sent = body(replace(REQUEST, schema={"type": "object"}), "gpt-4o", quirks.OPENAI)
-    assert sent["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    assert sent["response_format"]["json_schema"]["schema"] == {"type": "object", "properties": {}}
 
 
 def test_long_ids_of_other_vendors_are_shortened_alike_in_call_and_result() -> None:

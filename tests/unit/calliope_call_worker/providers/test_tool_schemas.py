@@ -13,7 +13,7 @@ from calliope_call_worker.providers.llm.base import LlmRequest, ToolSpec, UserMe
 from calliope_call_worker.providers.llm.chat_body import chat_body
 from calliope_call_worker.providers.llm.gemini_body import content_body
 from calliope_call_worker.providers.llm.quirks import OPENAI
-from calliope_call_worker.providers.llm.schemas import tool_schema
+from calliope_call_worker.providers.llm.schemas import answer_schema, tool_schema
 from calliope_sandbox.vendors.openai_checks import refuse_body
 
 BED: dict[str, Any] = {"type": "object", "properties": {"bed": {"type": "string"}}, "required": ["bed"]}
@@ -54,6 +54,20 @@ def test_a_schema_is_sent_as_all_vendors_take_it(written: dict[str, Any], sent: 
     assert orjson.loads(messages_body(request, "claude-haiku-5-5"))["tools"][0]["input_schema"] == sent
     declared = orjson.loads(content_body(request, "gemini-3.5-flash-lite"))["tools"][0]["functionDeclarations"][0]
     assert declared["parametersJsonSchema"]["type"] == "object"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"type": "array", "items": BED}, {"enum": ["yes"]}, {"type": ["object", "null"]}, {"anyOf": [BED, {"const": 1}]}],
+)
+def test_an_answer_that_need_not_be_an_object_is_not_asked_for_by_one(schema: dict[str, Any]) -> None:
+    assert answer_schema(schema) is None
+    assert "response_format" not in orjson.loads(chat_body(LlmRequest("", (), schema=schema), "gpt-4o", OPENAI))
+
+
+def test_a_schema_that_refers_to_itself_ends() -> None:
+    assert answer_schema({"$ref": "#"}) is None
+    assert tool_schema({"$ref": "#"}) == {"type": "object", "properties": {}}
 
 
 TOOL: dict[str, Any] = {"name": "rooms", "description": "Free rooms.", "url": "https://example.com/rooms"}

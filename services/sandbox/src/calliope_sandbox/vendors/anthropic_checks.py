@@ -7,6 +7,7 @@ from typing import Any
 from calliope_sandbox.vendors.anthropic_wire import error_body
 from calliope_sandbox.vendors.replies import Refusal
 from calliope_sandbox.vendors.rest import MISSING
+from calliope_sandbox.vendors.schema_checks import not_of_2020_12
 
 _Json = dict[str, Any]
 RETIRED = "claude-2"
@@ -124,6 +125,9 @@ def _tools(body: _Json) -> Refusal | None:
             return _bad(f"tools.{number}.custom.input_schema.type: Input should be 'object'")
         if {"oneOf", "allOf", "anyOf"} & schema.keys():
             return _bad(f"tools.{number}.custom.input_schema: does not support oneOf, allOf, or anyOf at the top level")
+        if problem := not_of_2020_12(schema):
+            text = "JSON schema is invalid. It must match JSON Schema draft 2020-12"
+            return _bad(f"tools.{number}.custom.input_schema: {text} ({problem})")
     forced = (body.get("tool_choice") or {}).get("name")
     if len(set(names)) != len(names):
         return _bad("tools: Tool names must be unique.")

@@ -8,6 +8,7 @@ from typing import Any
 from calliope_sandbox.vendors.gemini_wire import bad_key, error_body
 from calliope_sandbox.vendors.replies import Refusal
 from calliope_sandbox.vendors.rest import MISSING
+from calliope_sandbox.vendors.schema_checks import not_for_gemini
 
 _Json = dict[str, Any]
 _FIELDS = frozenset(
@@ -75,6 +76,8 @@ def _config(config: _Json, model: str) -> Refusal | None:
         return _bad("* GenerateContentRequest.generation_config.stop_sequences: at most 5")
     if "responseJsonSchema" in config and config.get("responseMimeType") != "application/json":
         return _bad("Function calling or a schema with an unsupported response mime type")
+    if problem := not_for_gemini(config.get("responseJsonSchema") or {}):
+        return _bad(f"* GenerateContentRequest.generation_config.response_json_schema: {problem}")
     thinking = {_camel(name): value for name, value in (config.get("thinkingConfig") or {}).items()}
     if "thinkingLevel" in thinking and "thinkingBudget" in thinking:
         return _bad("You can only set only one of thinking budget and thinking level.")
@@ -98,6 +101,8 @@ def _tools(body: _Json) -> Refusal | None:
         for declared in tool.get("functionDeclarations") or ():
             if not _NAME.fullmatch(str(declared.get("name", ""))):
                 return _bad("* GenerateContentRequest.tools[0].function_declarations[0].name: Invalid function name.")
+            if problem := not_for_gemini(declared.get("parametersJsonSchema") or declared.get("parameters") or {}):
+                return _bad(f"* GenerateContentRequest.tools[0].function_declarations[0].{problem}")
     return None
 
 

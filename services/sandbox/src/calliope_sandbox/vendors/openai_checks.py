@@ -159,6 +159,13 @@ def _response_format(asked: Any) -> Refusal | None:
     named = asked.get("json_schema") or {}
     if not _NAME.fullmatch(str(named.get("name", ""))):
         return _bad("Missing required parameter: 'response_format.json_schema.name'.", "response_format.json_schema")
+    schema = named.get("schema") or {}
+    if schema.get("type") != "object":
+        text = f"schema must be a JSON Schema of 'type: \"object\"', got 'type: {schema.get('type')!r}'."
+        return _bad(f"Invalid schema for response_format '{named['name']}': {text}", "response_format")
+    if problem := _not_a_tools(schema):
+        text = f"Invalid schema for response_format '{named['name']}': {problem}"
+        return _bad(text, "response_format", "invalid_json_schema")
     if named.get("strict") and (problem := _not_strict(named.get("schema") or {}, ())):
         text = f"Invalid schema for response_format '{named['name']}': {problem}"
         return _bad(text, "response_format", "invalid_json_schema")

@@ -29,7 +29,10 @@ class _Block:
 
 
 class MessagesAnswer:
-    """One answer. Blocks are told apart by type, not by place: a thinking block may be first."""
+    """One answer. Blocks are told apart by type, not by place: a thinking block may be first.
+
+    An input without any fields is not written out; as an answer it is an empty object.
+    """
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
@@ -55,7 +58,9 @@ class MessagesAnswer:
             if call is not self._answered_by_tool
         )
         reason = "tool_calls" if calls else "stop" if self._answered_by_tool is not None else self._reason
-        return (*calls, Finished(reason or "stop", self._input_tokens(), self._count("output_tokens")))
+        answer = self._answered_by_tool
+        whole = (TextDelta("{}"),) if answer is not None and not answer.arguments.strip() else ()
+        return (*whole, *calls, Finished(reason or "stop", self._input_tokens(), self._count("output_tokens")))
 
     def _read(self, event: Any) -> LlmEvent | None:
         match event["type"]:
@@ -82,6 +87,7 @@ class MessagesAnswer:
             self._open[index] = call  # some begin every block with the same index
             if call.name == ANSWER_TOOL:
                 self._answered_by_tool = call
+                return TextDelta(call.arguments) if call.arguments else Progress()
             return Progress()
         text = block.get("text") if block["type"] == "text" else None
         return TextDelta(text) if text else None
@@ -93,9 +99,9 @@ class MessagesAnswer:
             return None  # thinking, its signature, citations: never spoken
         more = delta["partial_json"]
         call = self._open[index] if index in self._open else self._calls[-1]
+        call.arguments += more
         if call is self._answered_by_tool:
             return TextDelta(more) if more else None
-        call.arguments += more
         return Progress()
 
     def _stopped(self, delta: dict[str, Any]) -> None:

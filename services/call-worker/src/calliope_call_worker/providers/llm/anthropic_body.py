@@ -15,7 +15,7 @@ import orjson
 
 from calliope_call_worker.providers.llm.base import AssistantMessage, LlmRequest, Message, ToolResult, UserMessage
 from calliope_call_worker.providers.llm.history import alternating, arguments_of
-from calliope_call_worker.providers.llm.schemas import tool_schema
+from calliope_call_worker.providers.llm.schemas import answer_schema, tool_schema
 
 ANSWER_TOOL: Final = "calliope_answer"
 """A question for JSON is put as a tool that must be called: unlike structured outputs that takes any schema."""
@@ -72,8 +72,9 @@ def messages_body(request: LlmRequest, model: str) -> bytes:
     if family.effort is not None:
         body["output_config"] = {"effort": family.effort}
     if request.schema is not None:
-        if family.forces_tools and _fits_a_tool(request.schema):
-            body["tools"] = [_tool(ANSWER_TOOL, "Gives the answer.", request.schema)]
+        shape = answer_schema(request.schema) if family.forces_tools else None
+        if shape is not None:
+            body["tools"] = [_tool(ANSWER_TOOL, "Gives the answer.", shape)]
             body["tool_choice"] = {"type": "tool", "name": ANSWER_TOOL, "disable_parallel_tool_use": True}
         else:
             system = f"{system}\n\n{_in_words(request.schema)}".strip()
@@ -109,10 +110,6 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
 
 def _tool(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "description": description, "input_schema": schema}
-
-
-def _fits_a_tool(schema: dict[str, Any]) -> bool:
-    return schema.get("type") == "object" and not {"oneOf", "allOf", "anyOf"} & schema.keys()
 
 
 def _in_words(schema: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import orjson
 from calliope_call_worker.providers.llm.base import AssistantMessage, LlmRequest, Message, ToolCall, UserMessage
 from calliope_call_worker.providers.llm.history import settled
 from calliope_call_worker.providers.llm.quirks import Quirks
-from calliope_call_worker.providers.llm.schemas import tool_schema
+from calliope_call_worker.providers.llm.schemas import answer_schema, tool_schema
 
 MAX_ID: Final = 40  # OpenAI refuses longer tool call ids; other vendors make longer ones
 
@@ -36,11 +36,9 @@ def chat_body(request: LlmRequest, model: str, quirks: Quirks) -> bytes:
         body["reasoning_effort"] = family.reasoning_effort
     if request.tools:
         body["tools"] = chat_tools(request)
-    if request.schema is not None:
-        body["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": "answer", "schema": request.schema, "strict": False},
-        }
+    if request.schema is not None and (shape := answer_schema(request.schema)) is not None:
+        answer = {"name": "answer", "schema": shape, "strict": False}
+        body["response_format"] = {"type": "json_schema", "json_schema": answer}
     return orjson.dumps(body)
 
 

@@ -18,7 +18,7 @@ from calliope_call_worker.providers.llm.base import (
     UserMessage,
 )
 from calliope_call_worker.providers.llm.history import alternating, arguments_of
-from calliope_call_worker.providers.llm.schemas import tool_schema
+from calliope_call_worker.providers.llm.schemas import answer_schema, plain_schema, tool_schema
 
 MAX_STOPS: Final = 5
 FOREIGN_CALL: Final = "skip_thought_signature_validator"
@@ -80,7 +80,8 @@ def content_body(request: LlmRequest, model: str) -> bytes:
     if request.system:
         body["systemInstruction"] = {"parts": [{"text": request.system}]}
     if request.schema is not None:
-        config |= {"responseMimeType": "application/json", "responseJsonSchema": known_schema(request.schema)}
+        shape = answer_schema(request.schema) or plain_schema(request.schema)  # lists are taken here, too
+        config |= {"responseMimeType": "application/json", "responseJsonSchema": known_schema(shape)}
     elif request.tools:
         body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in request.tools]}]
     return orjson.dumps(body)

@@ -1,10 +1,12 @@
-"""The form of a tool's JSON Schema that every vendor takes, from the one that a developer wrote. Pure.
+"""The form of a JSON Schema that every vendor takes, from the one that a developer wrote of a tool or an answer. Pure.
 
-Only what is sent changes; arguments are checked against the schema as it was written.
+Only what is sent changes; arguments and answers are checked against the schema as it was written.
 """
 
 from typing import Any, Final
 
+MAX_DEPTH: Final = 8
+"""Of combinations and references one within the other that are followed; they may refer to themselves."""
 _NAMED: Final = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 _VALUES: Final = frozenset({"enum", "const", "default", "examples", "required"})
 _NOT_AT_THE_TOP: Final = frozenset(
@@ -13,10 +15,16 @@ _NOT_AT_THE_TOP: Final = frozenset(
 """Refused at the top of a tool's schema by one vendor or another."""
 
 
+def answer_schema(schema: dict[str, Any]) -> dict[str, Any] | None:
+    """The same for an answer that is to be JSON; None, when it need not be an object: few vendors enforce such."""
+    kinds = schema.get("type", "object" if _describes_an_object(schema, schema, 0) else None)
+    return tool_schema(schema) if kinds in ("object", ["object"]) else None
+
+
 def tool_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """An object with named properties, in which each list says what it holds."""
     top = _flat(schema, schema, 0)
-    sent = {keyword: value for keyword, value in _sent(top).items() if keyword not in _NOT_AT_THE_TOP}
+    sent = {keyword: value for keyword, value in plain_schema(top).items() if keyword not in _NOT_AT_THE_TOP}
     sent["type"] = "object"
     properties = sent.setdefault("properties", {})
     for name in sent.get("required") or ():
@@ -24,10 +32,20 @@ def tool_schema(schema: dict[str, Any]) -> dict[str, Any]:
     return sent
 
 
+def _describes_an_object(node: dict[str, Any], root: dict[str, Any], depth: int) -> bool:
+    """Whether whatever fits has to be an object, or the schema does not speak of anything else."""
+    if "type" in node:
+        return node["type"] in ("object", ["object"])
+    if "enum" in node or "const" in node or depth > MAX_DEPTH:
+        return False
+    parts = [part for part, _ in _parts(node, root)]
+    return all(_describes_an_object(part, root, depth + 1) for part in parts) if parts else True
+
+
 def _flat(node: dict[str, Any], root: dict[str, Any], depth: int) -> dict[str, Any]:
     """The properties that a combination of schemas at the top describes, side by side."""
     flat = dict(node)
-    if depth > 8:
+    if depth > MAX_DEPTH:
         return flat
     for inner, every in _parts(node, root):
         part = _flat(inner, root, depth + 1)
@@ -53,7 +71,7 @@ def _at(reference: str, root: dict[str, Any]) -> Any:
     return found
 
 
-def _sent(node: Any) -> Any:
+def plain_schema(node: Any) -> Any:
     """One schema in the form that is taken everywhere."""
     if not isinstance(node, dict):
         return {} if node is True else {"not": {}} if node is False else node
@@ -62,13 +80,13 @@ def _sent(node: Any) -> Any:
         if keyword in _VALUES:
             sent[keyword] = value
         elif keyword in _NAMED and isinstance(value, dict):
-            sent[keyword] = {name: _sent(inner) for name, inner in value.items()}
+            sent[keyword] = {name: plain_schema(inner) for name, inner in value.items()}
         elif keyword == "items" and isinstance(value, list):
-            sent["prefixItems"] = [_sent(inner) for inner in value]  # as drafts before 2020-12 said it
+            sent["prefixItems"] = [plain_schema(inner) for inner in value]  # as drafts before 2020-12 said it
         elif isinstance(value, list):
-            sent[keyword] = [_sent(inner) if isinstance(inner, dict) else inner for inner in value]
+            sent[keyword] = [plain_schema(inner) if isinstance(inner, dict) else inner for inner in value]
         else:
-            sent[keyword] = _sent(value) if isinstance(value, dict) else value
+            sent[keyword] = plain_schema(value) if isinstance(value, dict) else value
     kinds = sent.get("type")
     kinds = [kinds] if isinstance(kinds, str) else kinds or []
     if "array" in kinds:
