@@ -71,14 +71,6 @@ def test_the_same_interim_again_does_not_put_the_ceiling_off() -> None:
     assert talk.machine.deadline == 4.0
 
 
-def test_a_lost_recogniser_gets_the_time_again_to_finalise() -> None:
-    talk = Talk().answered()
-    talk.interim("hello", 1.0)
-    talk.tell(ev.SttGap(), 3.5)
-    assert talk.tick(4.0) == ()
-    assert commits(talk.says("hello there", 5.0, speech_final=True)) == ["hello there"]
-
-
 def test_interims_replace_and_finals_append() -> None:
     talk = Talk().answered()
     for text in ("I", "I want", "eye want a"):

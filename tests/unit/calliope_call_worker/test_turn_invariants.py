@@ -19,7 +19,7 @@ STEPS = st.lists(
             ["speak"] * 6
             + ["final"] * 3
             + ["speech_final"] * 4
-            + ["again", "stale_interim", "utterance_end", "utterance_end_unknown", "gap"]
+            + ["again", "stale_interim", "utterance_end", "utterance_end_unknown"]
             + ["eager", "eager", "resumed"]
             + ["silent", "silent", "voiced"]
             + ["audible"] * 4
@@ -126,8 +126,6 @@ class World:
                 return ev.UtteranceEnd(self.last_word_ms)
             case "utterance_end_unknown":
                 return ev.UtteranceEnd()
-            case "gap":
-                return ev.SttGap()
             case "dtmf":
                 self.digits += 1
                 return ev.Dtmf(str(n))

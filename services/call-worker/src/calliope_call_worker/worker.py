@@ -9,6 +9,7 @@ import structlog
 
 from calliope.contracts.calls import EndReason, Stage
 from calliope.contracts.workers import WorkerDescription
+from calliope.observability import logs
 from calliope.runtime.isolated_tasks import IsolatedTasks
 from calliope_call_worker.call import Call
 from calliope_call_worker.media import WaitingCall
@@ -149,7 +150,7 @@ class Worker:
         self._calls_changed.set()
 
     async def _run(self, call: Call) -> None:
-        with structlog.contextvars.bound_contextvars(call_id=call.plan.call_id):
+        with logs.bound(call_id=call.plan.call_id):
             try:
                 await call.run()
             finally:

@@ -55,7 +55,6 @@ class EndReason(StrEnum):
     CARRIER_FAILED = "carrier_failed"
     NO_MEDIA = "no_media"
     WORKER_LOST = "worker_lost"
-    SHUTDOWN = "shutdown"
     NO_ANSWER = "no_answer"
     BUSY = "busy"
     REJECTED = "rejected"

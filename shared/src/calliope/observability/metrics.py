@@ -32,8 +32,6 @@ GCCollector(registry=REGISTRY)
 
 FAST_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Buckets for what a machine waits for."""
-HEARD_S: Final = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
-"""Buckets for what a caller hears."""
 
 
 def counter(name: str, documentation: str, *labels: str, registry: CollectorRegistry = REGISTRY) -> Counter:

@@ -20,7 +20,7 @@ _HINTS: Final = {
     "provider_failed": "a vendor failed, see the problems",
 }
 """Reasons that do not speak for themselves, in words."""
-_BROKEN: Final = frozenset({"provider_failed", "carrier_failed", "no_media", "worker_lost", "shutdown", "failed"})
+_BROKEN: Final = frozenset({"provider_failed", "carrier_failed", "no_media", "worker_lost", "failed"})
 
 
 def find_record(stack: RunningStack, sid: str, *, answered: bool, analyzed: bool = False) -> Json | None:

@@ -18,7 +18,7 @@ from calliope.contracts.base import Event
 from calliope.messaging.broker import FETCH_S, Bus
 from calliope.messaging.outcome import give_back, settle
 from calliope.messaging.streams import CALL_WORKER_ANALYSIS
-from calliope.observability import traces
+from calliope.observability import logs, traces
 from calliope_call_worker.analysis.job import AnalysisJob
 from calliope_call_worker.settings import AnalysisSettings
 
@@ -104,7 +104,7 @@ class AnalysisWork:
         try:
             ended = Event.model_validate_json(message.data)
             with (
-                structlog.contextvars.bound_contextvars(call_id=ended.entity_id),
+                logs.bound(call_id=ended.entity_id),
                 traces.span("call.analyze", parent=ended.traceparent),
             ):
                 await self._job.run(

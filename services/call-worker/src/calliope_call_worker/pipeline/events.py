@@ -69,11 +69,6 @@ class VoiceStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class SttGap:
-    """The recogniser was lost and is being reopened: what is standing may take longer to be finalised."""
-
-
-@dataclass(frozen=True, slots=True)
 class ReplyAudible:
     """The caller begins to hear this reply, or hears it again after `ReplyPaused`."""
 
@@ -144,7 +139,6 @@ Input = (
     | TurnResumed
     | VoiceStopped
     | VoiceStarted
-    | SttGap
     | ReplyAudible
     | ReplyPaused
     | ReplyDone

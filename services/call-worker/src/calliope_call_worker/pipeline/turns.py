@@ -87,8 +87,6 @@ def _take_in(s: TurnState, event: ev.Input) -> None:
             s.quiet_since, s.voiced_until_ms, s.voiced = s.now - event.quiet_s, event.voiced_until_ms, False
         case ev.VoiceStarted():
             s.quiet_since, s.voiced = None, True
-        case ev.SttGap():
-            s.heard_at = s.now
         case ev.Dtmf():
             _on_digit(s, event.digit)
         case ev.MediaStarted():

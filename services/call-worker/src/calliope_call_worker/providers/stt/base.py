@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -92,7 +92,6 @@ class SttOptions:
     eager_eot_threshold: float | None = None
     eot_timeout_ms: int | None = None
     mip_opt_out: bool = False
-    extra: dict[str, str] = field(default_factory=dict)
 
 
 class SpeechToText(Protocol):

@@ -122,7 +122,6 @@ def query(options: SttOptions) -> list[tuple[str, str]]:
         *(("redact", kind) for kind in options.redact),
         *boosts,
         ("extra", f"call_id:{options.call_id}"),
-        *(("extra", f"{key}:{value}") for key, value in options.extra.items()),
     ]
 
 
