@@ -28,6 +28,16 @@ def _places(node: Any, pattern: PathPattern, path: tuple[str, ...]) -> Iterator[
             yield here, node, key
 
 
+def replaced(document: Any, path: PathPattern, value: Any) -> Any:
+    """The document with another value at a concrete path; what does not lie on the path is shared, nothing changed."""
+    if not path:
+        return value
+    if isinstance(document, list):
+        at = int(path[0])
+        return [*document[:at], replaced(document[at], path[1:], value), *document[at + 1 :]]
+    return {**document, path[0]: replaced(document[path[0]], path[1:], value)}
+
+
 def merge_patch(target: Any, patch: Any) -> Any:
     """JSON merge patch (RFC 7396); the arguments are left as they are."""
     if not isinstance(patch, dict):

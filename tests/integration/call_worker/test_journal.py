@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from calliope.contracts.assistants import PinnedAssistant
+from calliope.contracts.assistants import NumberRoute
 from calliope.contracts.calls import CallAnswered, CallRefused, CallStarted, Direction, DtmfReceived, Refusal, Resumed
 from calliope.messaging.broker import Bus, build_broker, start, stop
 from calliope.settings import NatsSettings
 from calliope_call_worker.adapters.journal import NatsJournals
-from calliope_call_worker.admission import call_id_of
+from calliope_call_worker.calls.authenticate import call_id_of
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.providers.telephony.base import VoiceHook
 from calliope_call_worker.providers.telephony.twilio import Twilio
@@ -103,12 +103,26 @@ async def test_an_id_that_is_none_leads_to_nobodys_call(worker: OpenJournals, ca
         await first.create("org_1", f"call_4{len(call_id)}", started("worker_1"))
 
         assert await first.read(call_id) == ((), 0)
+        assert await first.first(call_id) is None
+
+
+async def test_who_began_a_call_is_told_by_its_first_fact_however_long_it_is(worker: OpenJournals) -> None:
+    async with worker() as first:
+        journal = await first.create("org_1", "call_6", started("worker_1"))
+        journal.append(CallAnswered(stream_id="MZ1"))
+        assert await journal.flush(5)
+        begun = await first.first("call_6")
+    assert begun is not None
+    assert (begun.name, begun.entity_id, begun.organization) == ("started", "call_6", "org_1")
 
 
 async def test_a_refused_call_is_recorded_once_and_beside_the_journal_of_the_call_itself(worker: OpenJournals) -> None:
     """Two workers that were asked about the same hook, and then the same call with the right signature."""
     hook = VoiceHook("CA9", "AC1", "+15550001111", "+15550002222", "+15550002222", "ringing")
-    pinned = PinnedAssistant(id="asst_1", organization_id="org_1", revision=1, document={})
+    route = NumberRoute(
+        number="+15550002222", carrier="twilio", organization_id="org_1", assistant_id="asst_1", revision=1,
+        is_active=True,
+    )  # fmt: skip
     why = Refused(Refusal.SIGNATURE, "compare twilio_config.auth_token")
     async with worker() as first, worker() as second:
         for journals in (first, second):
@@ -117,7 +131,7 @@ async def test_a_refused_call_is_recorded_once_and_beside_the_journal_of_the_cal
                 def spawn(work: Coroutine[Any, Any, None], name: str, tasks: asyncio.TaskGroup = tasks) -> object:
                     return tasks.create_task(work, name=name)
 
-                Refusals(journals, spawn, worker_id="w1", unsigned_per_minute=6).note("twilio", hook, pinned, why)
+                Refusals(journals, spawn, worker_id="w1", unsigned_per_minute=6).note("twilio", hook, route, why)
         call_id = call_id_of("org_1", Twilio(), hook)
         await first.create("org_1", call_id, started("w1"))
 

@@ -22,13 +22,17 @@ from calliope.contracts.calls import (
 from calliope.messaging.broker import Bus, build_broker, start, stop
 from calliope.secrets import Opener
 from calliope.settings import NatsSettings
+from calliope_call_worker.accounts import CarrierAccounts
 from calliope_call_worker.adapters.journal import NatsJournal, NatsJournals
 from calliope_call_worker.adapters.lease import NatsLeases
 from calliope_call_worker.adapters.open_calls import NatsOpenCalls
+from calliope_call_worker.calls.authenticate import HookAuthenticator
+from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.lost_calls import LostCalls
-from calliope_call_worker.ports import Directory
+from calliope_call_worker.opened_documents import OpenedDocuments
 from calliope_call_worker.providers.telephony.base import CarrierAccount, CarrierApi
 from calliope_call_worker.settings import CallSettings, CarriersSettings, TwilioSettings, WorkerSettings
+from support.acceptance import FakeAssistants, FakePins
 from support.waiting import until
 
 pytestmark = pytest.mark.promise("P3")
@@ -108,12 +112,14 @@ async def _a_worker(settings: NatsSettings) -> AsyncIterator[Worker]:
         async with asyncio.TaskGroup() as tasks:
             journals = NatsJournals(bus, lambda work, name: tasks.create_task(work, name=name))
             leases = NatsLeases(bus, "worker_1")
+            documents = CallDocuments(outside, FakePins(), OpenedDocuments(Opener([])))
+            accounts = CarrierAccounts(SETTINGS.carriers, Opener([]))
+            authenticator = HookAuthenticator(SETTINGS, accounts, FakeAssistants({}), documents)
             lost_calls = LostCalls(
                 settings=SETTINGS,
                 open_calls=open_calls,
                 journals=journals,
-                directory=cast("Directory", outside),
-                opener=Opener([]),
+                authenticator=authenticator,
                 apis={"twilio": cast("CarrierApi", outside)},
             )
             background = [tasks.create_task(lost_calls.run()), tasks.create_task(leases.renew())]

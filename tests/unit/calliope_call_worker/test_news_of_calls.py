@@ -15,13 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from calliope.contracts.assistants import PinnedAssistant, ResolvedNumber
+from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.base import Event, Message
 from calliope.contracts.calls import CallRefused, CallStarted, CarrierRequest, Direction, EndReason
 from calliope.errors import TransientError
 from calliope.observability.metrics import REGISTRY
-from calliope.secrets import Opener
-from calliope_call_worker.intake import Intake
 from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.providers.telephony.telnyx import Telnyx
@@ -29,6 +27,7 @@ from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import CarriersSettings, TelnyxSettings, WorkerSettings
+from support.acceptance import FakeAssistants, FakePins, hooks_among
 
 SID, TOKEN = "AC" + "2" * 32, "0" * 32
 KEY: Final = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -74,47 +73,40 @@ class Running:
 
 
 class World:
-    """What intake needs of others; the assistant of every number but one of nobody."""
+    """What acceptance needs of others; the assistant of every number but one of nobody."""
 
     def __init__(self, carrier: str, **changes: Any) -> None:
-        self.carrier = self.assigned = carrier
+        self.carrier = carrier
         document = DOCUMENT | changes
-        self.pinned = PinnedAssistant(id="asst_1", organization_id="org_1", revision=1, document=document)
+        pinned = PinnedAssistant(id="asst_1", organization_id="org_1", revision=1, document=document)
+        self.assistants = FakeAssistants({OURS: pinned}, carrier=carrier)
+        self.pins = FakePins()
         self.live = LiveCalls(3, lambda: None)
         self.journals: dict[str, Message] = {}
         self.tasks: list[Coroutine[Any, Any, Any]] = []
         around: Any = self
-        self.intake = Intake(
+        self.hooks = hooks_among(
+            around,
+            assistants=self.assistants,
+            pins=self.pins,
             settings=WorkerSettings(
                 public_url="https://voice.example.test", carriers=CarriersSettings(telnyx=INSTALLATION)
             ),
-            worker_id="w1",
             carriers={"twilio": Twilio(), "telnyx": Telnyx()},
             orders=CarrierOrders({"telnyx": around}, self.spawn),
-            directory=around,
-            journals=around,
-            leases=around,
-            open_calls=around,
-            opener=Opener([]),
             live=self.live,
             refusals=Refusals(around, self.spawn, worker_id="w1", unsigned_per_minute=5),
             start=self.start,
-            media_url=lambda: "wss://worker/media",
         )
 
     def spawn(self, work: Coroutine[Any, Any, Any], _: str) -> None:
         self.tasks.append(work)
 
-    async def resolve(self, number: str) -> ResolvedNumber | None:
-        if number != OURS:
-            return None
-        return ResolvedNumber(number=number, carrier=self.assigned, assistant=self.pinned)
-
-    async def pin(self, *_: str) -> PinnedAssistant:
-        return self.pinned
-
     async def create(self, _: str, call_id: str, first: Message) -> None:
         self.journals[call_id] = first
+
+    async def first(self, call_id: str) -> Event | None:
+        return next(iter((await self.read(call_id))[0]), None)
 
     async def read(self, call_id: str) -> tuple[tuple[Event, ...], int]:
         first = self.journals.get(call_id)
@@ -147,7 +139,7 @@ class World:
     async def hears(self, **about: str) -> tuple[int, str]:
         """What a hook about a call is answered; what it leads to has happened."""
         request = of_twilio(**about) if self.carrier == "twilio" else of_telnyx(**about)
-        answer = await self.intake.accept(request)
+        answer = await self.hooks.answer(request)
         while self.tasks:
             await self.tasks.pop(0)
         return answer.status, answer.body
@@ -248,7 +240,7 @@ async def test_forged_hooks_are_all_counted_and_few_are_logged(
     world = World(carrier)
     if carrier == "twilio":
         await world.rings()
-    world.assigned = assigned
+    world.assistants.carrier = assigned
     before = refused_hooks(carrier)
     with capture_logs() as told:
         for _ in range(200):
@@ -262,7 +254,9 @@ async def test_forged_hooks_are_all_counted_and_few_are_logged(
 async def test_hooks_of_a_call_whose_assistant_cannot_be_used_any_more_are_few_lines() -> None:
     world = World("twilio")
     await world.rings()
-    world.pinned = world.pinned.model_copy(update={"document": {**DOCUMENT, "llm_provider": "abacus"}})
+    (pinned,) = world.assistants.numbers.values()
+    broken = pinned.model_copy(update={"document": {**DOCUMENT, "twilio_config": {"account_sid": SID}}})
+    world.assistants.numbers[OURS] = broken
     with capture_logs() as told:
         for _ in range(200):
             await world.hears(CallStatus="completed", token="f" * 32)

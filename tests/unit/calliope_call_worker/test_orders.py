@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 
-from calliope.contracts.assistants import PinnedAssistant, ResolvedNumber
+from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.base import Event, Message
 from calliope.contracts.calls import (
     EVENT_NAMES,
@@ -24,9 +24,8 @@ from calliope.contracts.calls import (
     Stage,
     TransferStarted,
 )
-from calliope.secrets import Opener
+from calliope.errors import TransientError
 from calliope_call_worker.errors import OwnershipError
-from calliope_call_worker.intake import Intake
 from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal
@@ -37,6 +36,7 @@ from calliope_call_worker.providers.telephony.telnyx import Telnyx
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import CallSettings, CarriersSettings, TelnyxSettings, WorkerSettings
+from support.acceptance import FakeAssistants, FakePins, hooks_among
 from support.whole_call import TwinJournal
 
 OURS, CALLER = "+15550002222", "+15550001111"
@@ -71,7 +71,7 @@ def an_event(name: str, key: Ed25519PrivateKey = KEY, **payload: Any) -> Carrier
 
 @dataclass(slots=True)
 class Bench:
-    """An intake among twins; it is itself its directory, journals, leases, open calls, and the carrier's REST."""
+    """Hooks among fakes; it is itself its journals, leases, open calls, and the carrier's REST."""
 
     settings: WorkerSettings = field(
         default_factory=lambda: WorkerSettings(carriers=CarriersSettings(telnyx=OURSELVES))
@@ -87,30 +87,27 @@ class Bench:
     failed: list[tuple[str, Failure, str]] = field(default_factory=list)
     refused: list[CallRefused] = field(default_factory=list)
     facts: tuple[Event, ...] = ()
+    pins: FakePins = field(default_factory=FakePins)
     ordered: list[CarrierAction] = field(default_factory=list)
     started: list[CallPlan] = field(default_factory=list)
     _tasks: list[Coroutine[Any, Any, Any]] = field(default_factory=list)
 
     async def hears(self, request: CarrierRequest) -> int:
         """The status of the answer; orders that follow are given before it returns."""
-        intake = Intake(
+        hooks = hooks_among(
+            self,
+            assistants=self.assistants,
+            pins=self.pins,
             settings=self.settings,
-            worker_id="w1",
             carriers={"telnyx": Telnyx()},
             orders=CarrierOrders(
                 {"telnyx": self}, lambda work, _: self._tasks.append(work), self.order_failed, self.ended.append
             ),
-            directory=self,
-            journals=self,
-            leases=self,
-            open_calls=self,
-            opener=Opener([]),
             live=LiveCalls(self.slots, lambda: None),
             refusals=Refusals(self, lambda work, _: self._tasks.append(work), worker_id="w1", unsigned_per_minute=5),
             start=self.start,
-            media_url=lambda: "ws://w/media",
         )
-        answer = await intake.accept(request)
+        answer = await hooks.answer(request)
         while self._tasks:
             await self._tasks.pop()
         return answer.status
@@ -139,18 +136,15 @@ class Bench:
         )
 
     async def start(self, plan: CallPlan, journal: Journal) -> None:
-        """See `intake.StartCall`."""
+        """See `calls.start.StartCall`."""
         if self.start_fails is not None:
             raise self.start_fails
         self.started.append(plan)
 
-    async def resolve(self, number: str) -> ResolvedNumber | None:
-        """See `Directory`."""
-        return ResolvedNumber(number=number, carrier="telnyx", assistant=self.assistant) if number == OURS else None
-
-    async def pin(self, organization_id: str, assistant_id: str) -> PinnedAssistant | None:
-        """See `Directory`."""
-        return self.assistant
+    @property
+    def assistants(self) -> FakeAssistants:
+        """Who answers our number now."""
+        return FakeAssistants({OURS: self.assistant}, carrier="telnyx")
 
     async def create(self, organization_id: str, call_id: str, first: Message) -> Journal:
         """See `Journals`."""
@@ -159,6 +153,10 @@ class Bench:
         if isinstance(first, CallRefused):
             self.refused.append(first)
         return cast("Journal", TwinJournal())
+
+    async def first(self, call_id: str) -> Event | None:
+        """See `Journals`."""
+        return self.facts[0] if self.facts else None
 
     async def read(self, call_id: str) -> tuple[tuple[Event, ...], int]:
         """See `Journals`."""
@@ -213,7 +211,7 @@ async def test_a_new_call_is_answered_with_media_of_this_worker() -> None:
     bench = Bench()
     assert await bench.hears(an_event("call.initiated")) == 200
     (plan,) = bench.started
-    assert bench.ordered[0].body["stream_url"] == f"ws://w/media/telnyx/{plan.call_id}/{plan.token}"
+    assert bench.ordered[0].body["stream_url"] == f"wss://worker/media/telnyx/{plan.call_id}/{plan.token}"
 
 
 async def test_a_command_that_the_carrier_refuses_is_a_problem_of_its_call() -> None:
@@ -237,11 +235,11 @@ async def test_a_repeated_hook_never_refuses_the_call_that_another_worker_answer
     assert (await bench.hears(an_event("call.initiated")), bench.names) == (200, [])
 
 
-async def test_without_a_free_slot_the_caller_hears_busy() -> None:
+async def test_a_full_worker_leaves_the_call_to_others() -> None:
     bench = Bench(slots=0)
-    assert (await bench.hears(an_event("call.initiated")), bench.names) == (200, ["reject"])
-    assert bench.ordered[0].body == {"cause": "USER_BUSY"}
-    assert [(refused.code, refused.genuine) for refused in bench.refused] == [("full", True)]
+    with pytest.raises(TransientError, match="no free slot"):
+        await bench.hears(an_event("call.initiated"))
+    assert (bench.names, bench.refused) == ([], [])
 
 
 async def test_an_assistant_that_is_switched_off_rejects_with_its_own_account() -> None:

@@ -11,7 +11,9 @@ from calliope.contracts.calls import Direction
 from calliope.contracts.document.spec import AssistantSpec
 from calliope.errors import PermanentError
 from calliope.secrets import Opener
-from calliope_call_worker.plan import CallPlan, NoAccountError, account_for, open_spec
+from calliope_call_worker.accounts import NoAccountError, account_for
+from calliope_call_worker.opened_documents import open_spec
+from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.providers.llm.base import CallFacts
 from calliope_call_worker.settings import CarriersSettings, TelnyxSettings, TwilioSettings
 

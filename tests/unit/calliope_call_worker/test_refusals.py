@@ -9,18 +9,17 @@ from urllib.parse import urlencode
 
 import pytest
 
-from calliope.contracts.assistants import PinnedAssistant, ResolvedNumber
+from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.calls import CallRefused, CallStarted, CarrierRequest
 from calliope.errors import TransientError
 from calliope.observability.metrics import REGISTRY
-from calliope.secrets import Opener
 from calliope_call_worker.errors import OwnershipError
-from calliope_call_worker.intake import Intake
 from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.refusals import MAX_AT_ONCE, Refusals
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import WorkerSettings
+from support.acceptance import FakeAssistants, FakePins, hooks_among
 
 SID, TOKEN = "AC" + "2" * 32, "0123456789abcdef0123456789abcdef"
 ACCOUNT = {"account_sid": SID, "auth_token": TOKEN}
@@ -34,35 +33,29 @@ def a_document(**changes: Any) -> dict[str, Any]:
 
 
 class World:
-    """What intake needs of others. Its tasks run when it is told to."""
+    """What acceptance needs of others. Its tasks run when it is told to."""
 
     def __init__(self, document: dict[str, Any] | None = None, *, carrier: str = "twilio") -> None:
         pinned = PinnedAssistant(id="asst_1", organization_id="org_1", revision=7, document=document or a_document())
-        self._resolved = ResolvedNumber(number=NUMBER, carrier=carrier, assistant=pinned)
         self.journals: dict[str, Any] = {}
         self.away = False
         self.tasks: list[Coroutine[Any, Any, Any]] = []
         around: Any = self
-        self.intake = Intake(
+        self.assistants = FakeAssistants({NUMBER: pinned}, carrier=carrier)
+        self.pins = FakePins()
+        self.hooks = hooks_among(
+            around,
+            assistants=self.assistants,
+            pins=self.pins,
             settings=WorkerSettings(),
-            worker_id="w1",
             carriers={"twilio": Twilio()},
             orders=CarrierOrders({}, around),
-            directory=around,
-            journals=around,
-            leases=around,
-            open_calls=around,
-            opener=Opener([]),
             live=LiveCalls(50, lambda: None),
             refusals=Refusals(
                 around, lambda work, _: self.tasks.append(work), worker_id="w1", unsigned_per_minute=PER_MINUTE
             ),
             start=self.start,
-            media_url=lambda: "wss://worker/media",
         )
-
-    async def resolve(self, number: str) -> ResolvedNumber | None:
-        return self._resolved if number == NUMBER else None
 
     async def create(self, organization_id: str, call_id: str, first: Any) -> None:
         if self.away:
@@ -98,7 +91,7 @@ class World:
             headers=(("X-Twilio-Signature", signature),),
             body=base64.b64encode(urlencode(form).encode()),
         )
-        answer = await self.intake.accept(hook)
+        answer = await self.hooks.answer(hook)
         return f"{answer.status} {answer.body}"
 
     @property
@@ -131,7 +124,7 @@ async def test_a_call_that_is_not_taken_is_recorded_and_says_what_to_do(
     (refused,) = world.refused
     assert (refused.code, refused.assistant_id, refused.assistant_revision) == (code, "asst_1", 7)
     assert (refused.from_number, refused.to_number, refused.carrier_call_id) == ("+15550001111", NUMBER, "CA1")
-    assert refused.genuine == (code in {"other_account", "inactive"})
+    assert refused.genuine == (code in {"other_account", "inactive", "document"})
     assert words in refused.detail
     assert TOKEN not in str(refused)
 
@@ -143,6 +136,14 @@ async def test_a_forged_hook_takes_nothing_from_the_real_call_with_the_same_carr
     refused, started = world.journals
     assert refused != started
     assert [type(first) for first in world.journals.values()] == [CallRefused, CallStarted]
+
+
+async def test_a_hook_that_the_account_did_not_sign_never_opens_the_document() -> None:
+    world = World(a_document(twilio_config=ACCOUNT, llm_provider="abacus"))  # opening it would be refused
+    for number in range(20):
+        assert (await world.rings(f"CA{number}", token="f" * 32)).startswith("403")
+    assert (world.assistants.asked_for, world.pins.read) == ([], [])
+    assert {refused.code for refused in world.refused} == {"signature"}
 
 
 async def test_a_hook_that_is_repeated_is_one_refused_call() -> None:

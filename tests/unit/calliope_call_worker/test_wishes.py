@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from calliope.contracts.document.spec import AssistantSpec
 from calliope.contracts.document.tools import CustomTool
 from calliope.settings import EgressSettings
+from calliope_call_worker.accounts import account_for
 from calliope_call_worker.dialogue import turn_settings
-from calliope_call_worker.plan import account_for
 from calliope_call_worker.providers.registry import open_providers
 from calliope_call_worker.providers.settings import DeepgramSettings, ElevenLabsSettings, ProvidersSettings
 from calliope_call_worker.providers.telephony.base import CarrierAccount

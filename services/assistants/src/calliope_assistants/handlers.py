@@ -16,6 +16,7 @@ from calliope.contracts.assistants import (
     Endpoints,
     ListAssistants,
     ListPhoneNumbers,
+    NumberRoute,
     PhoneNumber,
     PhoneNumberList,
     PhoneNumberRef,
@@ -131,6 +132,10 @@ class Handlers:
         @on(Command.PHONE_NUMBERS_RESOLVE)
         async def resolve(command: CommandMessage[ResolveNumber]) -> ResolvedNumber:
             return await numbers.resolve(self._numbers, self._rows_of, command.payload)
+
+        @on(Command.PHONE_NUMBERS_ROUTE)
+        async def route(command: CommandMessage[PhoneNumberRef]) -> NumberRoute:
+            return await numbers.route(self._numbers, self._rows_of, command.payload)
 
     def _record_commands(self, bus: Bus) -> None:
         on = on_command(bus)

@@ -11,6 +11,7 @@ from calliope.contracts.assistants import (
     AssignPhoneNumber,
     Deleted,
     ListPhoneNumbers,
+    NumberRoute,
     PhoneNumber,
     PhoneNumberList,
     PhoneNumberRef,
@@ -148,6 +149,28 @@ async def resolve(
     if not assistant.document["is_active"] and not payload.also_inactive:
         raise CommandError(ErrorCode.CONFLICT, "the assistant of this number is not active")
     return ResolvedNumber(number=row.number, carrier=row.carrier, assistant=pinned(assistant))
+
+
+async def route(numbers: Numbers, assistants_of: Callable[[str], Assistants], payload: PhoneNumberRef) -> NumberRoute:
+    """Where calls to a number go, also to an assistant that is switched off; asked on behalf of a carrier.
+
+    Raises: CommandError `not_found`.
+    """
+    row = await numbers.get(payload.number)
+    if row is None or row.assistant_id is None:
+        raise not_found("phone number", payload.number)
+    assistant = await assistants_of(row.organization_id).get(row.assistant_id)
+    if assistant is None:
+        raise not_found("assistant", row.assistant_id)
+    return NumberRoute(
+        number=row.number,
+        carrier=row.carrier,
+        organization_id=row.organization_id,
+        assistant_id=assistant.id,
+        revision=assistant.revision,
+        is_active=assistant.document["is_active"],
+        account=assistant.document.get(f"{row.carrier}_config"),
+    )
 
 
 def _written(row: NumberRow, warnings: tuple[FieldProblem, ...], *, revision: int | None = None) -> PhoneNumber:

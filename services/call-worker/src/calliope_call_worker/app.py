@@ -19,26 +19,31 @@ from calliope.observability.health import Health
 from calliope.runtime.isolated_tasks import IsolatedTasks
 from calliope.runtime.supervise import Supervisor
 from calliope.secrets import Opener
+from calliope_call_worker.accounts import CarrierAccounts, own_account
 from calliope_call_worker.adapters.analysis_work import AnalysisWork
 from calliope_call_worker.adapters.directory import BusDirectory
 from calliope_call_worker.adapters.journal import NatsJournals
 from calliope_call_worker.adapters.lease import NatsLeases
+from calliope_call_worker.adapters.number_resolver import BusNumberResolver
 from calliope_call_worker.adapters.numbers import BusNumbers
 from calliope_call_worker.adapters.open_calls import NatsOpenCalls
-from calliope_call_worker.adapters.pins import KeepingDirectory, NatsPins
+from calliope_call_worker.adapters.pins import NatsPins
 from calliope_call_worker.adapters.recordings import FileRecordings
 from calliope_call_worker.analysis.analyst import Analyst
 from calliope_call_worker.analysis.checking import Check, schema_checker
 from calliope_call_worker.analysis.job import AnalysisJob
 from calliope_call_worker.call import Call, CallParts
+from calliope_call_worker.calls.authenticate import HookAuthenticator
+from calliope_call_worker.calls.documents import CallDocuments
+from calliope_call_worker.calls.hooks import carrier_hooks
 from calliope_call_worker.checks.check import AssistantChecks
 from calliope_call_worker.handlers import SERVICE, answer_carriers, answer_checks, describe_worker
-from calliope_call_worker.intake import Intake
 from calliope_call_worker.lines import LineCache
 from calliope_call_worker.lost_calls import LostCalls
 from calliope_call_worker.media import MediaEndpoint
+from calliope_call_worker.opened_documents import OpenedDocuments
 from calliope_call_worker.orders import CarrierOrders
-from calliope_call_worker.plan import CallPlan, own_account
+from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal
 from calliope_call_worker.providers.probes import VendorProbes
 from calliope_call_worker.providers.registry import Providers, open_providers
@@ -82,7 +87,10 @@ class Shared:
     telnyx: TelnyxApi
     commands: CommandClient
     directory: BusDirectory
+    numbers: BusNumberResolver
     pins: NatsPins
+    documents: CallDocuments
+    authenticator: HookAuthenticator
     journals: NatsJournals
     leases: NatsLeases
     open_calls: NatsOpenCalls
@@ -114,7 +122,7 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
             jobs.start("bus.watchdog", Watchdog(bus).run, ends_process=(BusLostError,))
             jobs.start("leases.renew", shared.leases.renew)
             jobs.start("slots.keep", lambda: worker.keep_slots(accepting))
-            jobs.start("pins.write", shared.pins.run)
+            jobs.start("routes.write", shared.numbers.run)
             jobs.start("lost_calls.close", _lost_calls(shared).run)
             jobs.start("analysis.work", analysis.run)
             jobs.start("recordings.write", shared.recordings.run)
@@ -140,16 +148,22 @@ async def _outside(stack: AsyncExitStack, settings: WorkerSettings) -> Outside:
 def _shared(settings: WorkerSettings, bus: Bus, outside: Outside, tasks: IsolatedTasks, worker_id: str) -> Shared:
     telnyx = TelnyxApi(outside.carriers, settings.carriers.telnyx.url)
     commands = CommandClient(bus)
+    opener = Opener(key.get_secret_value() for key in settings.sealing.private_keys)
+    directory, numbers, pins = BusDirectory(commands), BusNumberResolver(bus, commands), NatsPins(bus)
+    documents = CallDocuments(directory, pins, OpenedDocuments(opener))
     return Shared(
         settings=settings,
         bus=bus,
         outside=outside,
-        opener=Opener(key.get_secret_value() for key in settings.sealing.private_keys),
+        opener=opener,
         apis={"twilio": TwilioApi(outside.carriers, settings.carriers.twilio.url), "telnyx": telnyx},
         telnyx=telnyx,
         commands=commands,
-        directory=BusDirectory(commands),
-        pins=NatsPins(bus),
+        directory=directory,
+        numbers=numbers,
+        pins=pins,
+        documents=documents,
+        authenticator=HookAuthenticator(settings, CarrierAccounts(settings.carriers, opener), numbers, documents),
         journals=NatsJournals(bus, tasks.spawn),
         leases=NatsLeases(bus, worker_id),
         open_calls=NatsOpenCalls(bus),
@@ -197,16 +211,17 @@ def _new_call(shared: Shared, tasks: IsolatedTasks) -> NewCall:
 
 def _accept_calls(shared: Shared, worker: Worker, tasks: IsolatedTasks) -> RequestQueue:
     settings = shared.settings
-    intake = Intake(
+    hooks = carrier_hooks(
         settings=settings,
         worker_id=worker.worker_id,
         carriers={"twilio": Twilio(), "telnyx": Telnyx()},
         orders=CarrierOrders({"telnyx": shared.telnyx}, tasks.spawn, worker.command_failed, worker.line_over),
-        directory=KeepingDirectory(shared.directory, shared.pins),
+        numbers=shared.numbers,
+        documents=shared.documents,
+        authenticator=shared.authenticator,
         journals=shared.journals,
         leases=shared.leases,
         open_calls=shared.open_calls,
-        opener=shared.opener,
         live=worker.live,
         refusals=Refusals(
             shared.journals,
@@ -217,7 +232,7 @@ def _accept_calls(shared: Shared, worker: Worker, tasks: IsolatedTasks) -> Reque
         start=worker.start,
         media_url=lambda: worker.media_url,
     )
-    return answer_carriers(shared.bus, intake)
+    return answer_carriers(shared.bus, hooks)
 
 
 def _check_assistants(shared: Shared) -> RequestQueue:
@@ -258,8 +273,7 @@ def _lost_calls(shared: Shared) -> LostCalls:
         settings=shared.settings,
         open_calls=shared.open_calls,
         journals=shared.journals,
-        directory=shared.directory,
-        opener=shared.opener,
+        authenticator=shared.authenticator,
         apis=shared.apis,
     )
 

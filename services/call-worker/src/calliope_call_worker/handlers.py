@@ -14,19 +14,19 @@ from calliope.contracts.workers import WorkerDescription
 from calliope.errors import CommandError
 from calliope.messaging.broker import Bus
 from calliope.messaging.commands import Responder, responder
+from calliope_call_worker.calls.hooks import CarrierHooks
 from calliope_call_worker.checks.check import AssistantChecks
-from calliope_call_worker.intake import Intake
 
 SERVICE = "call-worker"
 
 
-def answer_carriers(bus: Bus, intake: Intake) -> Responder:
+def answer_carriers(bus: Bus, hooks: CarrierHooks) -> Responder:
     """Answer voice hooks; pausing it takes this worker out of the queue of those with a free slot."""
     accept = responder(bus, Command.CALLS_ACCEPT, service=SERVICE)
 
     @accept
     async def accept_call(command: CommandMessage[CarrierRequest]) -> CarrierResponse:
-        return await intake.accept(command.payload)
+        return await hooks.answer(command.payload)
 
     return accept
 

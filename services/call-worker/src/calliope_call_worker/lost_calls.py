@@ -15,12 +15,12 @@ import structlog
 from calliope.contracts.base import Event
 from calliope.contracts.calls import CallEnded, CallStarted, EndReason
 from calliope.errors import CalliopeError, TransientError
-from calliope.secrets import Opener
+from calliope_call_worker.calls.authenticate import HookAuthenticator, begun_call
 from calliope_call_worker.continuation import continuation, ended
 from calliope_call_worker.errors import OwnershipError
-from calliope_call_worker.plan import account_for, open_spec
-from calliope_call_worker.ports import Directory, Journals, OpenCalls
-from calliope_call_worker.providers.telephony.base import CarrierApi
+from calliope_call_worker.ports import Journals, OpenCalls
+from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.telephony.base import CarrierAccount, CarrierApi
 from calliope_call_worker.settings import WorkerSettings
 
 log = structlog.get_logger(__name__)
@@ -54,15 +54,13 @@ class LostCalls:
         settings: WorkerSettings,
         open_calls: OpenCalls,
         journals: Journals,
-        directory: Directory,
-        opener: Opener,
+        authenticator: HookAuthenticator,
         apis: Mapping[str, CarrierApi],
     ) -> None:
         self._settings = settings
         self._open_calls = open_calls
         self._journals = journals
-        self._directory = directory
-        self._opener = opener
+        self._authenticator = authenticator
         self._apis = apis
 
     async def run(self) -> None:
@@ -112,12 +110,21 @@ class LostCalls:
         if api is None or any(fact.name == "transfer_started" for fact in facts):
             return
         try:
-            pinned = await self._directory.pin(facts[0].organization, first.assistant_id)
-            if pinned is not None:
-                account = account_for(first.carrier, open_spec(pinned, self._opener), self._settings.carriers)
-                await api.hang_up(account, first.carrier_call_id)
+            for account in await self._authenticator.accounts_of(begun_call(facts[0])):
+                if await self._hung_up(api, account, first.carrier_call_id):
+                    return
         except CalliopeError as exc:
             log.info("call.not_hung_up", call_id=facts[0].entity_id, error=str(exc))
+
+    async def _hung_up(self, api: CarrierApi, account: CarrierAccount, carrier_call_id: str) -> bool:
+        """False, when the carrier does not know this account's secret any more. Raises: ProviderError."""
+        try:
+            await api.hang_up(account, carrier_call_id)
+        except ProviderError as exc:
+            if exc.failure is not Failure.KEY:
+                raise
+            return False
+        return True
 
 
 def _ended(facts: Sequence[Event]) -> CallEnded:

@@ -63,10 +63,6 @@ class CarrierOrders:
             self._spawn(self._perform(carrier, account, carrier_call_id, answer.action, call_id), "carrier.order")
         return answer.response
 
-    def commands(self, carrier: str) -> bool:
-        """Whether that carrier is told by commands what to do, and the answer to a hook says nothing."""
-        return carrier in self._commands
-
     async def still_up(self, plan: CallPlan) -> bool:
         """Whether the call outlived its media; a carrier that asks what comes next has it on the line.
 

@@ -3,23 +3,30 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from calliope.contracts.assistants import PhoneNumber, PinnedAssistant, ResolvedNumber
+from calliope.contracts.assistants import NumberRoute, PhoneNumber, PinnedAssistant
 from calliope.contracts.base import Event, Message
 from calliope.contracts.document.spec import AssistantSpec
 from calliope_call_worker.providers.probe import Probe
 
 
-class Directory(Protocol):
+class NumberResolver(Protocol):
     """Knows which assistant answers a number."""
 
-    async def resolve(self, number: str) -> ResolvedNumber | None:
-        """The number's assistant, also one that is not active; None, when the number is nobody's.
+    async def route(self, number: str) -> NumberRoute | None:
+        """Where calls to the number go, as of now, also to an assistant that is not active; None: it is nobody's.
 
-        Raises: TransientError, when it cannot be known now.
+        While that cannot be asked, as it was known last. Raises: CommandError, TransientError, when it never was.
         """
 
+    def keep(self, route: NumberRoute) -> None:
+        """Have workers that start while nobody can be asked know it too. Returns at once."""
+
+
+class Directory(Protocol):
+    """Knows the assistants."""
+
     async def pin(self, organization_id: str, assistant_id: str) -> PinnedAssistant | None:
-        """An assistant by id, as of now."""
+        """An assistant by id, as of now. Raises: CommandError, when it cannot be known now."""
 
 
 class AssignedNumbers(Protocol):
@@ -37,7 +44,13 @@ class Probes(Protocol):
 
 
 class Pins(Protocol):
-    """Keeps the revisions that calls were taken with."""
+    """Keeps the revisions that calls were taken with, for all workers."""
+
+    def kept(self, organization_id: str, assistant_id: str, revision: int) -> bool:
+        """Whether this worker knows that the revision is kept and stays so for as long as calls may need it."""
+
+    async def keep(self, pinned: PinnedAssistant) -> None:
+        """Store a revision; returns soon, also when it could not be stored."""
 
     async def find(self, organization_id: str, assistant_id: str, revision: int) -> PinnedAssistant | None:
         """That revision, if it is kept. Raises: TransientError."""
@@ -64,6 +77,9 @@ class Journals(Protocol):
 
     async def create(self, organization_id: str, call_id: str, first: Message) -> Journal:
         """A new call's journal with its first fact stored. Raises: OwnershipError, when the call has one already."""
+
+    async def first(self, call_id: str) -> Event | None:
+        """The first fact of a call of any organization; None, when it has none. Raises: TransientError."""
 
     async def read(self, call_id: str) -> tuple[tuple[Event, ...], int]:
         """The facts of a call of any organization, and the position of the last."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from calliope.contracts.calls import Refusal
 from calliope.errors import PermanentError
-from calliope_call_worker.plan import NoAccountError
+from calliope_call_worker.accounts import NoAccountError
 from calliope_call_worker.providers.telephony.base import VoiceHook
 
 _SHOWN: Final = 64
@@ -26,13 +26,19 @@ class Refused:
     genuine: bool = False
 
 
-def not_planned(carrier: str, error: PermanentError) -> Refused:
-    """Its assistant cannot take calls of this carrier, or none at all."""
+def no_account(carrier: str, error: PermanentError) -> Refused:
+    """Its calls cannot be verified: there is no account, or the assistant's does not open."""
     if isinstance(error, NoAccountError):
         variables = " and ".join(f"CALLIOPE_CARRIERS__{carrier.upper()}__{name}" for name in _ACCOUNT[carrier])
         words = f"{error}: set {carrier}_config of the assistant, or {variables} of the call-worker"
         return Refused(Refusal.NO_ACCOUNT, words)
-    return Refused(Refusal.DOCUMENT, f"the assistant's document cannot be used: {error}. Write it again")
+    return Refused(Refusal.DOCUMENT, f"the assistant's {carrier}_config cannot be used: {error}. Write it again")
+
+
+def bad_document(error: PermanentError) -> Refused:
+    """The carrier signed, and the assistant cannot take calls."""
+    words = f"the assistant's document cannot be used: {error}. Write it again"
+    return Refused(Refusal.DOCUMENT, words, genuine=True)
 
 
 def wrong_carrier(carrier: str, assigned: str) -> Refused:

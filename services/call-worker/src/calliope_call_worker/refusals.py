@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 
-from calliope.contracts.assistants import PinnedAssistant
+from calliope.contracts.assistants import NumberRoute
 from calliope.contracts.calls import CallRefused, Refusal
 from calliope.errors import PermanentError, TransientError
 from calliope.ids import derived_id
@@ -55,14 +55,14 @@ class Refusals:
         self._untold = 0
         self._hooks_untold = 0
 
-    def note(self, carrier: str, hook: VoiceHook, pinned: PinnedAssistant, refused: Refused) -> None:
+    def note(self, carrier: str, hook: VoiceHook, route: NumberRoute, refused: Refused) -> None:
         """A call to a number of a known organization: recorded, unless too many hooks without a signature were."""
         recorded = self._under_way < MAX_AT_ONCE and (refused.genuine or self._may(hook.our_number))
         self._count(carrier, refused.code, recorded=recorded, told=recorded)
         if recorded:
             self._under_way += 1
-            fact = self._fact(carrier, hook, pinned, refused)
-            self._spawn(self._record(pinned.organization_id, fact), "call.refusal")
+            fact = self._fact(carrier, hook, route, refused)
+            self._spawn(self._record(route.organization_id, fact), "call.refusal")
 
     def count(self, carrier: str, code: Refusal) -> None:
         """A call that concerns no organization that is known."""
@@ -97,7 +97,7 @@ class Refusals:
         log.warning("call.refused", code=code.value, carrier=carrier, recorded=recorded, refused_untold=self._untold)
         self._untold = 0
 
-    def _fact(self, carrier: str, hook: VoiceHook, pinned: PinnedAssistant, refused: Refused) -> CallRefused:
+    def _fact(self, carrier: str, hook: VoiceHook, route: NumberRoute, refused: Refused) -> CallRefused:
         return CallRefused(
             code=refused.code.value,
             detail=refused.detail[:500],
@@ -105,8 +105,8 @@ class Refusals:
             direction=hook.direction,
             from_number=hook.from_number[:_SHOWN],
             to_number=hook.to_number[:_SHOWN],
-            assistant_id=pinned.id,
-            assistant_revision=pinned.revision,
+            assistant_id=route.assistant_id,
+            assistant_revision=route.revision,
             carrier=carrier,
             carrier_call_id=hook.carrier_call_id[:_SHOWN],
             worker_id=self._worker_id,

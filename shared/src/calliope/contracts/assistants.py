@@ -182,7 +182,23 @@ class PinnedAssistant(Message):
     id: Token
     organization_id: Token
     revision: PositiveInt
-    document: dict[str, JsonValue] = Field(description="`AssistantSpec` with a `SealedSecret` for each secret.")
+    document: dict[str, Any] = Field(description="`AssistantSpec` with a `SealedSecret` for each secret.")
+
+
+class NumberRoute(Message):
+    """Where calls to a number go, and what verifies its carrier's requests; small, as every call asks for it."""
+
+    number: E164
+    carrier: str
+    organization_id: Token
+    assistant_id: Token
+    revision: PositiveInt
+    is_active: bool = Field(description="False: the assistant is switched off, so calls are refused.")
+    account: dict[str, Any] | None = Field(
+        default=None,
+        description="The assistant's own account at that carrier: `twilio_config` or `telnyx_config` of its document, "
+        "secrets sealed. None: the account of the installation.",
+    )
 
 
 class ResolvedNumber(Message):

@@ -103,6 +103,12 @@ COMMANDS: Final = (
         assistants.ResolvedNumber,
         "Who answers a number, of whichever organization.",
     ),
+    _assistants(
+        Command.PHONE_NUMBERS_ROUTE,
+        assistants.PhoneNumberRef,
+        assistants.NumberRoute,
+        "Where calls to a number go, and what verifies its carrier's requests; without the document.",
+    ),
     _assistants(Command.IDENTITY_AUTHENTICATE, identity.Authenticate, identity.Principal, "Whose key is this?"),
     _assistants(
         Command.ORGANIZATIONS_CREATE,

@@ -88,7 +88,7 @@ class CommandClient:
         try:
             with traces.span(f"{subjects.pattern_of(subject)} call"):
                 body = _request_body(payload, organization, command_id)
-                reply = Reply.model_validate_json(await self._ask(subject, body, timeout_s))
+                reply = Reply.model_validate(orjson.loads(await self._ask(subject, body, timeout_s)))
                 if reply.error is not None:
                     raise _raised(reply.error)
                 result = reply.ok if reply_type is None else reply_type.model_validate(reply.ok)

@@ -163,7 +163,17 @@ PINS: Final = Stream(
 )
 """Revisions of assistants that calls were taken with, secrets sealed: key `<organization>.<assistant>.<revision>`."""
 
-STREAMS: Final = (EVENTS, DEAD, SCHED, CALLS, OPEN_CALLS, PINS)
+ROUTES_BUCKET: Final = "routes"
+ROUTES: Final = Stream(
+    f"KV_{ROUTES_BUCKET}",
+    (f"$KV.{ROUTES_BUCKET}.>",),
+    max_age_s=EVENTS.max_age_s,
+    max_per_subject=1,
+    bucket=True,
+)
+"""Where calls to a number went last, secrets sealed: key is the number's digits. Read while its owner is away."""
+
+STREAMS: Final = (EVENTS, DEAD, SCHED, CALLS, OPEN_CALLS, PINS, ROUTES)
 
 WEBHOOKS_FANOUT: Final = Durable(
     "webhooks-fanout",

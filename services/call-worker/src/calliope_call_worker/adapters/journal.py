@@ -179,6 +179,21 @@ class NatsJournals:
         await journal.store_first(first)
         return journal
 
+    async def first(self, call_id: str) -> Event | None:
+        """See `ports.Journals`. Raises: TransientError."""
+        try:
+            journal = subjects.events_of(subjects.Entity.CALL, entity_id=call_id)
+        except ValueError:
+            return None  # it comes from a path that anybody can ask for
+        try:
+            async with asyncio.timeout(READ_S):
+                found = await self._bus.jetstream.get_msg(EVENTS.name, seq=1, subject=journal, next=True)
+        except NotFoundError:
+            return None
+        except (NatsError, OSError, TimeoutError) as exc:
+            raise TransientError("the call's journal cannot be read now", retry_after_s=1.0) from exc
+        return Event.model_validate_json(found.data or b"")
+
     async def read(self, call_id: str) -> tuple[tuple[Event, ...], int]:
         """See `ports.Journals`. Raises: TransientError."""
         try:

@@ -16,7 +16,7 @@ from calliope.observability import metrics
 from calliope.secrets import Opener
 from calliope_call_worker.analysis.analyst import Analyst
 from calliope_call_worker.errors import OwnershipError
-from calliope_call_worker.plan import open_spec
+from calliope_call_worker.opened_documents import open_spec
 from calliope_call_worker.ports import Directory, Journals, Pins
 from calliope_call_worker.settings import AnalysisSettings
 

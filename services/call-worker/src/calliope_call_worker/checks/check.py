@@ -15,7 +15,7 @@ from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError, PermanentError, invalid, not_found
 from calliope.secrets import Opener
 from calliope_call_worker.checks.hints import hint_for
-from calliope_call_worker.plan import open_spec
+from calliope_call_worker.opened_documents import open_spec
 from calliope_call_worker.ports import AssignedNumbers, Directory, Probes
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.probe import Finding, Findings, NoSuchApiError, Probe

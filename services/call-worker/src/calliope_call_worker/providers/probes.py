@@ -13,7 +13,7 @@ from calliope.contracts.document.llm import LlmFallback, LlmProvider, LlmProvide
 from calliope.contracts.document.spec import AssistantSpec
 from calliope.contracts.document.tts import Voice
 from calliope.errors import PermanentError
-from calliope_call_worker.plan import account_for
+from calliope_call_worker.accounts import account_for
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.probe import Finding, Findings, Probe
 from calliope_call_worker.providers.registry import Providers, stt_options

@@ -6,9 +6,9 @@ Masked secrets: a read shows `"••••3f9a"`; writing that mask back keeps 
 
 from typing import Annotated, Final, Self
 
-from pydantic import Field, JsonValue, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import Field, JsonValue, SecretStr, StringConstraints, ValidationInfo, field_validator, model_validator
 
-from calliope.contracts.base import Request
+from calliope.contracts.base import Request, was_stored
 from calliope.contracts.document.llm import LlmFallbacks, LlmProvider, LlmProviderConfig, LlmSettings, check_llm
 from calliope.contracts.document.messages import Messages
 from calliope.contracts.document.stt import SttSettings
@@ -86,7 +86,10 @@ class CustomSettings(Request):
         examples=[{"type": "object", "properties": {"reason": {"type": "string"}}}],
     )
 
-    _schema = field_validator("structured_data_schema")(a_schema)
+    @field_validator("structured_data_schema")
+    @classmethod
+    def _a_schema(cls, schema: dict[str, JsonValue] | None, info: ValidationInfo) -> dict[str, JsonValue] | None:
+        return schema if was_stored(info) else a_schema(schema)
 
 
 class TwilioConfig(Request):
@@ -279,6 +282,11 @@ URL_PATHS: Final = (
     ("sms_webhook_url",),
 )
 """Where the document holds URLs that Calliope will call; each passes the egress guard."""
+FREE_FORM_PATHS: Final = (
+    ("tools_settings", "custom_tools", "*", "parameters"),
+    ("custom_settings", "structured_data_schema"),
+)
+"""Where the document holds JSON Schemas of the developer's own: large, and checked when they are written."""
 TEXT_PATHS: Final = (
     ("llm_settings", "system_prompt"),
     ("llm_settings", "welcome_message"),

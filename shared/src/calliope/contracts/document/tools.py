@@ -9,7 +9,7 @@ from calliope.contracts.base import E164, Request, was_stored
 from calliope.contracts.document.headers import plain_headers
 from calliope.contracts.document.types import Line, Scenarios, Url
 from calliope.contracts.forms import Boolean, Form, Number
-from calliope.contracts.schemas import a_live_schema, a_tool_schema
+from calliope.contracts.schemas import a_tool_schema
 
 
 class EndCallTool(Request):
@@ -125,7 +125,7 @@ class CustomTool(Request):
     @field_validator("parameters")
     @classmethod
     def _an_object(cls, parameters: dict[str, JsonValue], info: ValidationInfo) -> dict[str, JsonValue]:
-        return (a_live_schema if was_stored(info) else a_tool_schema)(parameters) or {}
+        return parameters if was_stored(info) else a_tool_schema(parameters)
 
     @field_validator("headers")
     @classmethod

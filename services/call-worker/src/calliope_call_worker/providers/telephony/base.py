@@ -13,6 +13,7 @@ VOICE_HOOK: Final = "/telephony/{carrier}/voice"
 """Where a carrier asks about a call, below our public URL."""
 RESUME: Final = "/resume/"
 """In the address that is asked when a call's media ended."""
+FORBIDDEN: Final = CarrierResponse(status=403, content_type="text/plain", body="the signature is not valid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,10 @@ class Carrier(Protocol):
     @property
     def name(self) -> str:
         """As in the document and in hook paths."""
+
+    @property
+    def reads_answers(self) -> bool:
+        """Whether it does what a hook is answered; the others act on commands alone."""
 
     def read_voice_hook(self, request: CarrierRequest) -> VoiceHook:
         """What the hook says. Raises: ValueError, when it is malformed."""

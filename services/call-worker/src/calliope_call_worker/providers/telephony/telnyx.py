@@ -63,6 +63,7 @@ class Telnyx:
     """Telnyx's words; pure."""
 
     name = NAME
+    reads_answers = False
 
     def read_voice_hook(self, request: CarrierRequest) -> VoiceHook:
         """What an event tells. Raises: ValueError, when it is none, or one that matters lacks a field."""

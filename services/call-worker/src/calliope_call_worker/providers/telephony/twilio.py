@@ -43,6 +43,7 @@ class Twilio:
     """Twilio's words; pure."""
 
     name = NAME
+    reads_answers = True
 
     def read_voice_hook(self, request: CarrierRequest) -> VoiceHook:
         """See `twilio_hooks`. Raises: ValueError, when a field is missing."""

@@ -7,21 +7,25 @@ from urllib.parse import urlencode
 
 import pytest
 
-from calliope.contracts.assistants import PinnedAssistant, ResolvedNumber
+from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.calls import CarrierRequest
 from calliope.errors import TransientError
-from calliope.secrets import Opener
 from calliope_call_worker.errors import OwnershipError
-from calliope_call_worker.intake import Intake
 from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import CarriersSettings, TwilioSettings, WorkerSettings
+from support.acceptance import FakeAssistants, hooks_among
 
 ACCOUNT = {"account_sid": "AC" + "2" * 32, "auth_token": "0" * 32}
 OURS, THEIRS = "+15550000001", "+15550000002"
 ORGANIZATIONS = {OURS: "org_1", THEIRS: "org_2"}
+
+
+def an_assistant(organization_id: str) -> PinnedAssistant:
+    document = {"name": "Ann", "llm_provider_config": {"api_key": "k"}}
+    return PinnedAssistant(id="asst_1", organization_id=organization_id, revision=1, document=document)
 
 
 class TrustingTwilio(Twilio):
@@ -32,7 +36,7 @@ class TrustingTwilio(Twilio):
 
 
 class House:
-    """What intake needs of others; the bus takes a call's first fact when `open`."""
+    """What acceptance needs of others; the bus takes a call's first fact when `open`."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -42,26 +46,16 @@ class House:
         self.live = LiveCalls(5, lambda: None)
         settings = WorkerSettings(carriers=CarriersSettings(twilio=TwilioSettings.model_validate(ACCOUNT)))
         around: Any = self
-        self.intake = Intake(
+        self.hooks = hooks_among(
+            around,
+            assistants=FakeAssistants({number: an_assistant(owner) for number, owner in ORGANIZATIONS.items()}),
             settings=settings,
-            worker_id="worker_1",
             carriers={"twilio": TrustingTwilio()},
             orders=CarrierOrders({}, around),
-            directory=around,
-            journals=around,
-            leases=around,
-            open_calls=around,
-            opener=Opener([]),
             live=self.live,
             refusals=around,
             start=self.start,
-            media_url=lambda: "wss://worker/media",
         )
-
-    async def resolve(self, number: str) -> ResolvedNumber:
-        document = {"name": "Ann", "llm_provider_config": {"api_key": "k"}}
-        pinned = PinnedAssistant(id="asst_1", organization_id=ORGANIZATIONS[number], revision=1, document=document)
-        return ResolvedNumber(number=number, carrier="twilio", assistant=pinned)
 
     async def create(self, *_: Any) -> None:
         if self.elsewhere:
@@ -86,7 +80,7 @@ class House:
         form = {"CallSid": call_sid, "AccountSid": ACCOUNT["account_sid"], "From": "+15550001111", "To": number}
         body = base64.b64encode(urlencode(form).encode())
         hook = CarrierRequest(carrier="twilio", method="POST", path_and_query="/voice", headers=(), body=body)
-        return (await self.intake.accept(hook)).body
+        return (await self.hooks.answer(hook)).body
 
 
 class Ringing:

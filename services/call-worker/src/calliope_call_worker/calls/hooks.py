@@ -1,0 +1,102 @@
+"""Edge of calls: parses a carrier's hook and has it answered. Nobody else reads carrier requests."""
+
+from collections.abc import Callable, Mapping
+
+from calliope.contracts.calls import CarrierRequest, CarrierResponse
+from calliope.errors import PermanentError
+from calliope_call_worker.calls.accept import CallAcceptance
+from calliope_call_worker.calls.authenticate import HookAuthenticator
+from calliope_call_worker.calls.claim import CallClaims
+from calliope_call_worker.calls.documents import CallDocuments
+from calliope_call_worker.calls.resume import CallResumption
+from calliope_call_worker.calls.start import CallStarter, StartCall
+from calliope_call_worker.orders import CarrierOrders
+from calliope_call_worker.ports import Journals, Leases, NumberResolver, OpenCalls
+from calliope_call_worker.providers.telephony.base import Carrier, HookKind
+from calliope_call_worker.refusals import Refusals
+from calliope_call_worker.registry import LiveCalls
+from calliope_call_worker.settings import WorkerSettings
+
+
+class CarrierHooks:
+    """Hooks of every carrier."""
+
+    def __init__(
+        self,
+        carriers: Mapping[str, Carrier],
+        acceptance: CallAcceptance,
+        resumption: CallResumption,
+        refusals: Refusals,
+    ) -> None:
+        self._carriers = carriers
+        self._acceptance = acceptance
+        self._resumption = resumption
+        self._refusals = refusals
+
+    async def answer(self, request: CarrierRequest) -> CarrierResponse:
+        """Answer a hook: a new call, or news of one that has begun.
+
+        Raises: TransientError, when another worker should be asked.
+        """
+        carrier = self._carriers.get(request.carrier)
+        if carrier is None:
+            return CarrierResponse(status=404, content_type="text/plain", body=f"no carrier {request.carrier}")
+        try:
+            hook = carrier.read_voice_hook(request)
+        except ValueError as exc:
+            return CarrierResponse(status=400, content_type="text/plain", body=str(exc))
+        if hook.kind is HookKind.OTHER:
+            return carrier.noted().response
+        try:
+            if hook.kind is HookKind.CALL:
+                return await self._acceptance.accept(carrier, hook, request)
+            return await self._resumption.hear(carrier, hook, request)
+        except PermanentError as exc:
+            self._refusals.failed(carrier.name, exc)
+            return carrier.refuse("rejected").response
+
+
+def carrier_hooks(
+    *,
+    settings: WorkerSettings,
+    worker_id: str,
+    carriers: Mapping[str, Carrier],
+    orders: CarrierOrders,
+    numbers: NumberResolver,
+    documents: CallDocuments,
+    authenticator: HookAuthenticator,
+    journals: Journals,
+    leases: Leases,
+    open_calls: OpenCalls,
+    live: LiveCalls,
+    refusals: Refusals,
+    start: StartCall,
+    media_url: Callable[[], str],
+) -> CarrierHooks:
+    """The hooks of one worker, whose use cases share its claims."""
+    claims = CallClaims(worker_id, live, journals, leases, open_calls)
+    starter = CallStarter(settings, orders, claims, start, media_url)
+    acceptance = CallAcceptance(
+        settings=settings.call,
+        authenticator=authenticator,
+        numbers=numbers,
+        documents=documents,
+        claims=claims,
+        starter=starter,
+        orders=orders,
+        live=live,
+        refusals=refusals,
+    )
+    resumption = CallResumption(
+        settings=settings.call,
+        authenticator=authenticator,
+        numbers=numbers,
+        documents=documents,
+        journals=journals,
+        claims=claims,
+        starter=starter,
+        orders=orders,
+        live=live,
+        refusals=refusals,
+    )
+    return CarrierHooks(carriers, acceptance, resumption, refusals)

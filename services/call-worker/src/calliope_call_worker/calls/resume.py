@@ -1,0 +1,170 @@
+"""Use case: a carrier tells of a call that has begun, here or elsewhere; one that lost its worker goes on here."""
+
+import time
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+
+from calliope.contracts.base import Event
+from calliope.contracts.calls import CarrierRequest, CarrierResponse
+from calliope.errors import TransientError
+from calliope_call_worker.calls.attempts import Attempts
+from calliope_call_worker.calls.authenticate import (
+    BegunCall,
+    HookAuthenticator,
+    begun_call,
+    call_id_of,
+    running_call,
+)
+from calliope_call_worker.calls.claim import CallClaims
+from calliope_call_worker.calls.documents import CallDocuments
+from calliope_call_worker.calls.plans import plan_of
+from calliope_call_worker.calls.start import CallStarter
+from calliope_call_worker.continuation import continuation, ended, outdated, resumed_since
+from calliope_call_worker.errors import OwnershipError
+from calliope_call_worker.orders import CarrierOrders, last_words
+from calliope_call_worker.plan import CallPlan
+from calliope_call_worker.ports import Journals, NumberResolver
+from calliope_call_worker.providers.telephony.base import (
+    FORBIDDEN,
+    Carrier,
+    CarrierAccount,
+    CarrierAnswer,
+    HookKind,
+    VoiceHook,
+)
+from calliope_call_worker.refusal_words import Refused
+from calliope_call_worker.refusals import Refusals
+from calliope_call_worker.registry import LiveCall, LiveCalls
+from calliope_call_worker.settings import CallSettings
+
+log = structlog.get_logger(__name__)
+
+
+class CallResumption:
+    """Verify, then act; the whole journal is read only for a call that may go on here."""
+
+    def __init__(
+        self,
+        *,
+        settings: CallSettings,
+        authenticator: HookAuthenticator,
+        numbers: NumberResolver,
+        documents: CallDocuments,
+        journals: Journals,
+        claims: CallClaims,
+        starter: CallStarter,
+        orders: CarrierOrders,
+        live: LiveCalls,
+        refusals: Refusals,
+    ) -> None:
+        self._settings = settings
+        self._authenticator = authenticator
+        self._numbers = numbers
+        self._documents = documents
+        self._journals = journals
+        self._claims = claims
+        self._starter = starter
+        self._orders = orders
+        self._live = live
+        self._refusals = refusals
+        self._attempts: Attempts[CarrierResponse] = Attempts()
+
+    async def hear(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
+        """The answer to the carrier. Raises: TransientError, when another worker should be asked; PermanentError."""
+        call = await self._begun(carrier, hook)
+        if call is None:
+            return _nothing_known(carrier, hook)
+        if (call.carrier, call.carrier_call_id) != (carrier.name, hook.carrier_call_id):
+            return FORBIDDEN
+        account = await self._authenticator.signed_by(carrier, request, hook, call)
+        if isinstance(account, Refused):
+            self._refusals.distrusted(carrier.name, account.code)
+            return FORBIDDEN
+        if account is None:
+            return _nothing_known(carrier, hook)
+        if hook.kind is HookKind.FOLLOW_UP:
+            answer = CarrierAnswer(carrier.noted().response, hook.then)
+            return self._orders.give(carrier.name, account, hook.carrier_call_id, answer, call_id=call.call_id)
+        if hook.kind is HookKind.CALL_ENDED:
+            own = self._live.get(call.call_id)
+            if own is not None and not own.ending:
+                own.line_ended(hook.ended, hook.detail)
+            return carrier.noted().response
+        since = hook.at or request.asked_at
+        return await self._attempts.once(
+            f"{call.call_id} {since}", lambda: self._media_ended(carrier, hook, call, account, since)
+        )
+
+    async def _begun(self, carrier: Carrier, hook: VoiceHook) -> BegunCall | None:
+        """The call that a hook is about: as we had told the carrier, else as it must be of this number."""
+        call_id = hook.call_id
+        if not call_id and (route := await self._numbers.route(hook.our_number)) is not None:
+            call_id = call_id_of(route.organization_id, carrier, hook)
+        if not call_id:
+            return None
+        if (own := self._live.get(call_id)) is not None:
+            return running_call(own.plan)
+        first = await self._journals.first(call_id)
+        return begun_call(first) if first is not None and first.name == "started" else None
+
+    async def _media_ended(
+        self, carrier: Carrier, hook: VoiceHook, call: BegunCall, account: CarrierAccount, since: datetime | None
+    ) -> CarrierResponse:
+        """The call is over, was transferred, or lost its worker and goes on here.
+
+        `since`: when that came to be known. Several workers may be asked, or one of them twice; the first wins.
+        """
+        facts, position = await self._journals.read(call.call_id)
+        own = self._live.get(call.call_id)
+        plan = await self._plan(carrier, call, account, facts, own)
+        if plan is None:
+            return carrier.end().response
+        if _over(own, facts):
+            return self._orders.follow(plan, last_words(plan, hook, facts, self._settings))
+        if outdated(facts, hook.at) or not await self._orders.still_up(plan):
+            return carrier.leave().response
+        if resumed_since(facts, since):
+            if own is None:
+                raise TransientError("another worker goes on with the call", retry_after_s=1.0)
+            return self._starter.answer(own.plan) if carrier.reads_answers else carrier.leave().response
+        if own is not None:
+            await own.abandon()
+            facts, position = await self._journals.read(call.call_id)  # with what it had still to write
+        return await self._go_on(plan, facts, position)
+
+    async def _plan(
+        self,
+        carrier: Carrier,
+        call: BegunCall,
+        account: CarrierAccount,
+        facts: tuple[Event, ...],
+        own: LiveCall | None,
+    ) -> CallPlan | None:
+        """With the revision that the call was taken with, whatever became of the assistant since."""
+        if own is not None:
+            return replace(own.plan, account=account, continuation=None)
+        pinned = await self._documents.pinned(call.organization_id, call.assistant_id, call.assistant_revision)
+        if pinned is None:
+            return None
+        spec = self._documents.opened(pinned)
+        return plan_of(carrier, account, spec, facts[0], revision=pinned.revision, time_zone=self._settings.time_zone)
+
+    async def _go_on(self, plan: CallPlan, facts: tuple[Event, ...], position: int) -> CarrierResponse:
+        try:
+            with self._claims.slot(plan.call_id):
+                journal = await self._claims.go_on(plan, facts, position)
+                log.info("call.resumed", call_id=plan.call_id, facts=len(facts))
+                return await self._starter.start(replace(plan, continuation=continuation(facts, time.time())), journal)
+        except OwnershipError as exc:
+            raise TransientError("another worker goes on with the call", retry_after_s=1.0) from exc
+
+
+def _nothing_known(carrier: Carrier, hook: VoiceHook) -> CarrierResponse:
+    """Never begun, also one that was refused, or whose assistant is gone: of its end there is nothing to say."""
+    return carrier.noted().response if hook.kind is HookKind.CALL_ENDED else carrier.end().response
+
+
+def _over(own: LiveCall | None, facts: tuple[Event, ...]) -> bool:
+    return (own is not None and own.ending) or ended(facts)
