@@ -15,7 +15,7 @@ reads = $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name)
 	$(filter $1 PYTHON VENV SHELL,$(name)),,$(error $(name) is not read by $@; $(if $1,did you mean $(meant)? It reads $1,it reads none)))))
 meant = $(shell $(PYTHON) -c 'import difflib, sys; a, *b = sys.argv[1:]; print((difflib.get_close_matches(a, b) or b)[0])' '$(name)' $1)
 
-.PHONY: help demo demo-soak try up assistant call down check test test-chaos test-heard soak bench snapshots lock clean
+.PHONY: help demo demo-soak try up assistant call down check test chaos test-heard soak bench snapshots lock clean
 help: ## what there is
 	$(call reads,)
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,7 +63,7 @@ check: $(READY) ## format, lint, types, import rules, contract snapshots
 	$(BIN)/python -m pytest -q tests/contract --ignore tests/contract/providers --ignore tests/contract/twins
 
 # two processes: calls in real time mostly wait, each process has a stack of its own
-test: $(READY) ## all tests but those of `test-chaos` and `soak`; ARGS="tests/unit -k interrupted" for some of them
+test: $(READY) ## all tests but those of `chaos` and `soak`; ARGS="tests/unit -k interrupted" for some of them
 	$(call reads,ARGS)
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile tests/unit tests/contract tests/integration
@@ -72,9 +72,10 @@ else
 	$(BIN)/python -m pytest -q -m "smoke or not (chaos or soak)" $(ARGS)
 endif
 
-test-chaos: $(READY) ## the promises while something is killed; minutes
+chaos: $(READY) ## 50 live calls while processes are killed, deployed over, away or slow; ARGS="-k away --calls 10"; two hours
 	$(call reads,ARGS)
-	$(BIN)/python -m pytest -q tests/chaos -m chaos $(ARGS)
+	$(BIN)/python -m pytest -q tests/chaos -m chaos --calls 50 --kills 200 --deploys 20 --bus-restarts 10 --store-restarts 5 \
+		--away-s 120 $(ARGS)
 
 test-heard: $(READY) ## a thousand interruptions: what was heard against what the record says; minutes
 	$(call reads,ARGS)

@@ -1,6 +1,7 @@
 """Stacks of their own for tests that break processes."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
@@ -16,3 +17,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     worker = {"CALLIOPE_SHUTDOWN_TIMEOUT_S": GRACE_S, "CALLIOPE_CALL__LOST_AFTER_S": LOST_AFTER_S}
     with LocalStack(tmp_path_factory.mktemp("stack"), extra={"worker": worker}, workers=2) as stack:
         yield stack
+
+
+OPTIONS: Final = {
+    "--calls": 10,
+    "--kills": 5,
+    "--deploys": 1,
+    "--bus-restarts": 1,
+    "--store-restarts": 1,
+    "--away-s": 10,
+    "--seed": 20_261_128,
+}
+"""Of test_many_calls.py and test_away.py; `make chaos` gives the large ones."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    for name, default in OPTIONS.items():
+        parser.addoption(name, type=int, default=default)

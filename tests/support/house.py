@@ -192,9 +192,9 @@ class House:
 
 
 @asynccontextmanager
-async def visiting(stack: LocalStack) -> AsyncIterator[House]:
-    """A client of this stack."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120)) as http:
+async def visiting(stack: LocalStack, *, patience_s: float = 120.0) -> AsyncIterator[House]:
+    """A client of this stack, which waits so long for an answer."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=patience_s)) as http:
         yield House(stack, http)
 
 

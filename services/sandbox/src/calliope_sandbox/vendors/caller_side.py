@@ -42,6 +42,8 @@ class CallerSide(ABC):
     ended_by: str | None = None
     stream: CarrierStream | None = None
     streams: int = 0
+    stream_times_ms: list[tuple[float, float | None]] = field(default_factory=list)
+    """When each media stream began and ended; ms since the call was answered."""
     first_audio_ms: list[float | None] = field(default_factory=list)
     answered_at_s: float | None = None
     ended_at_s: float | None = None
@@ -93,6 +95,7 @@ class CallerSide(ABC):
             "failed": self.failed or self.person.caller.failed,
             "ended_by": self.ended_by,
             "streams": self.streams,
+            "stream_times_ms": self.stream_times_ms,
             "first_audio_ms": self.first_audio_ms,
             "dials": self.dials,
             "shown_numbers": self.shown_numbers,
@@ -118,11 +121,13 @@ class CallerSide(ABC):
     def stream_began(self, stream: CarrierStream) -> None:
         """Audio flows both ways."""
         self.stream, self.streams = stream, self.streams + 1
+        self.stream_times_ms.append((round(self.now_ms, 1), None))
         self.tell({"type": "stream", "sid": stream.sid})
 
     def stream_ended(self, stream: CarrierStream) -> None:
         """It does not any more."""
         self.stream = None
+        self.stream_times_ms[-1] = (self.stream_times_ms[-1][0], round(self.now_ms, 1))
         self.gaps_ms.extend(stream.buffer.gaps_ms)
         self.first_audio_ms.append(stream.first_audio_ms)
         self.problems.extend(stream.problems)

@@ -1,0 +1,221 @@
+"""Many live calls on one stack while its processes are broken, again and again, by a seed.
+
+`run` keeps `calls` callers on the line until everything that is to be broken has been; then it waits for the last of
+them, judges each, and counts.
+"""
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from calliope_local.stack import LocalStack
+from support.chaos import breaking
+from support.chaos_callers import DESK, TOOL, TOOL_MS, ChaosCaller, a_busy_document, a_caller, a_model
+from support.chaos_verdicts import Verdict, judge
+from support.house import House, PhoneLine, visiting
+
+CALLS_A_LINE: Final = 40
+LINES: Final = ("twilio", "telnyx")
+CALL_S: Final = 300.0
+RECORD_S: Final = 60.0
+DELIVERED_S: Final = 120.0
+_RUNS: Final = itertools.count(1)
+WORKERS: Final = ("worker", "worker-2", "worker-3")
+Break = Callable[[LocalStack, random.Random], None]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """One run: what was broken how often, and every call of it."""
+
+    what: str
+    times: int
+    seed: int
+    verdicts: list[Verdict] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def silences_ms(self) -> list[float]:
+        """At every takeover where the assistant owed speech; sorted."""
+        return sorted(each.silence_ms for one in self.verdicts for each in one.takeovers if each.silence_ms is not None)
+
+    def row(self) -> str:
+        """As a line of the table in docs/resilience.md."""
+        silences, resumed = self.silences_ms, sum(one.resumed for one in self.verdicts)
+        phases = Counter(each.phase for one in self.verdicts for each in one.takeovers)
+        lost = sum(any(problem.startswith("lost") for problem in one.problems) for one in self.verdicts)
+        cells = [
+            self.what,
+            str(self.times),
+            str(self.seed),
+            str(len(self.verdicts)),
+            str(lost),
+            str(resumed),
+            f"{at(silences, 0.5):.0f}",
+            f"{at(silences, 0.95):.0f}",
+            f"{at(silences, 1.0):.0f}",
+            str(sum(one.doubled_words for one in self.verdicts)),
+            str(sum(one.missing_words for one in self.verdicts)),
+            ", ".join(f"{phase} {count}" for phase, count in phases.most_common()),
+        ]
+        return "| " + " | ".join(cells) + " |"
+
+
+COLUMNS: Final = (
+    "| broken | times | seed | calls | lost | takeovers | silence p50 ms | p95 ms | max ms | words twice "
+    "| words missing | phases |"
+)
+
+
+def at(values: Sequence[float], share: float) -> float:
+    """The value below which so much of the sorted values lies; NaN for none."""
+    return values[min(len(values) - 1, int(len(values) * share))] if values else float("nan")
+
+
+async def run(stack: LocalStack, what: str, breaks: Sequence[Break], *, calls: int, seed: int) -> Outcome:
+    """Break one thing after the other while so many callers are on the line; then judge every call."""
+    outcome = Outcome(what, len(breaks), seed)
+    async with visiting(stack, patience_s=CALL_S * 2) as house:
+        place = Lines(house)
+        await place.prepare()
+        over = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(calls):
+                tasks.create_task(_keep_calling(place, f"k{seed % 100}x{number}", over, outcome))
+            await asyncio.wait_for(place.talking(min(calls, 3)), CALL_S)
+            chance = random.Random(seed)
+            for one in breaks:
+                await asyncio.sleep(chance.uniform(0.2, 3.0))  # the moment is what is tried
+                await breaking(partial(one, stack, chance))
+            over.set()
+        await judge_effects(place, outcome)
+    return outcome
+
+
+def kill_a_worker(stack: LocalStack, chance: random.Random) -> None:
+    """`kill -9` of one of three, and a new one in its place."""
+    name = chance.choice(WORKERS)
+    stack.kill(name)
+    stack.restart(name)
+
+
+def deploy(stack: LocalStack, chance: random.Random) -> None:
+    """A rolling restart of all workers: SIGTERM, its patience, a new one, the next."""
+    for name in chance.sample(WORKERS, len(WORKERS)):
+        stack.terminate(name)
+        stack.restart(name)
+
+
+def restart(name: str) -> Break:
+    """`kill -9` of a backing service, and its return a moment later."""
+
+    def breaks(stack: LocalStack, _: random.Random) -> None:
+        stack.kill(name)
+        stack.restart(name)
+
+    return breaks
+
+
+class Lines:
+    """Phone lines at both carriers, new ones after some calls each, so that pages of their calls stay small."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.used: list[tuple[PhoneLine, list[Verdict]]] = []
+        self._placed: Counter[str] = Counter()
+        self._lines: dict[str, tuple[PhoneLine, list[Verdict]]] = {}
+        self._making = asyncio.Lock()
+        self._tool = f"{TOOL}-{next(_RUNS)}"
+        self._tool_url = ""
+        self._talking = asyncio.Semaphore(0)
+
+    async def prepare(self) -> None:
+        """The model, the tool, and who is dialled."""
+        await self.house.sandbox("POST", "/sandbox/llm/scripts", a_model())
+        made = await self.house.sandbox("PUT", f"/sandbox/tools/{self._tool}", {"delay_ms": TOOL_MS, "body": "booked"})
+        self._tool_url = str(made["url"])
+        await self.house.sandbox("PUT", f"/sandbox/twilio/dialled/%2B{DESK[1:]}", {"outcome": "completed"})
+
+    async def asked(self) -> set[str]:
+        """The idempotency keys that the tool of this run was asked with."""
+        entries = await self.house.sandbox("GET", f"/sandbox/records/tools?name={self._tool}")
+        return {str(entry["headers"]["idempotency-key"]) for entry in entries}
+
+    async def next(self, carrier: str) -> tuple[PhoneLine, list[Verdict]]:
+        """A line of this carrier for one more call."""
+        async with self._making:
+            if self._placed[carrier] % CALLS_A_LINE == 0:
+                line = await self.house.phone_line(a_busy_document(self._tool_url), carrier=carrier)
+                self._lines[carrier] = (line, [])
+                self.used.append(self._lines[carrier])
+            self._placed[carrier] += 1
+            return self._lines[carrier]
+
+    def began(self) -> None:
+        """One more call talks."""
+        self._talking.release()
+
+    async def talking(self, count: int) -> None:
+        """Until so many calls have begun."""
+        for _ in range(count):
+            await self._talking.acquire()
+
+
+async def _keep_calling(lines: Lines, tag: str, over: asyncio.Event, outcome: Outcome) -> None:
+    """One caller after the other."""
+    chance = random.Random(f"{outcome.seed} {tag}")
+    number = 0
+    while not over.is_set():
+        await call_and_judge(lines, a_caller(f"{tag}n{number}", chance), chance.choice(LINES), outcome)
+        number += 1
+
+
+async def call_and_judge(lines: Lines, caller: ChaosCaller, carrier: str, outcome: Outcome) -> None:
+    """One call from its ring to its verdict in the outcome."""
+    line, verdicts = await lines.next(carrier)
+    try:
+        verdict = await one_call(lines, line, caller)
+    except (AssertionError, TimeoutError) as exc:
+        outcome.problems.append(f"{caller.kind} {caller.tag}: {str(exc)[:500] or type(exc).__name__}")
+    else:
+        outcome.problems += [f"{caller.kind} {caller.tag} {carrier}: {one}" for one in verdict.problems]
+        outcome.verdicts.append(verdict)
+        verdicts.append(verdict)
+
+
+async def one_call(lines: Lines, line: PhoneLine, caller: ChaosCaller) -> Verdict:
+    """Place a call, wait for its end and its record, and judge it. Raises: AssertionError, TimeoutError."""
+    house = lines.house
+    sid = await house.place(line, caller.script)
+    lines.began()
+    call = await house.heard(sid, within_s=CALL_S)
+    record = await _complete(house, line, sid)
+    return judge(caller, call, record)
+
+
+async def _complete(house: House, line: PhoneLine, sid: str) -> dict[str, object]:
+    async with asyncio.timeout(RECORD_S):
+        while True:
+            record = await house.record(line, sid, within_s=RECORD_S)
+            if len(record["events"]) == max(event["sequence"] for event in record["events"]):
+                return record
+            await asyncio.sleep(0.2)  # a fact that was told again may come after later ones
+
+
+async def judge_effects(lines: Lines, outcome: Outcome) -> None:
+    """Every event was delivered, and no tool was asked but as the records say."""
+    known = {key for one in outcome.verdicts for key in one.tool_keys}
+    if strange := await lines.asked() - known:
+        outcome.problems.append(f"the tool was asked {len(strange)} times with keys that no record has")
+    delivered: list[Awaitable[object]] = [
+        lines.house.delivered_ids(line, {one for each in verdicts for one in each.event_ids}, within_s=DELIVERED_S)
+        for line, verdicts in lines.used
+    ]
+    for one in await asyncio.gather(*delivered, return_exceptions=True):
+        if isinstance(one, Exception):
+            outcome.problems.append(f"not delivered: {str(one)[:300]}")

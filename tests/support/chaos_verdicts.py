@@ -1,0 +1,132 @@
+"""Judges one call of a run that broke something: what the caller heard against what the record says. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from support.chaos_callers import BOOKED, ENDS, GREETING, LIST, ChaosCaller
+from support.house import Json, facts, names
+
+AUDIBLE_MS: Final = 700.0
+"""The assistant counts as speaking until so long after a word; sentences have pauses."""
+_ONCE: Final = frozenset(LIST) | frozenset(BOOKED.strip(".").split()[-7:])
+_WELCOME: Final = frozenset(GREETING.lower().replace(",", "").replace("?", "").replace(".", "").split())
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """A worker went on with a call of another: in which phase of the call, and how long its caller heard nothing.
+
+    `silence_ms` is None where the assistant owed no speech, or the call ended before any.
+    """
+
+    phase: str
+    media_gap_ms: float
+    silence_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was wrong with a call (nothing, when `problems` is empty), and its figures."""
+
+    problems: list[str]
+    takeovers: list[Takeover]
+    resumed: int
+    doubled_words: int
+    missing_words: int
+    event_ids: frozenset[str] = field(default_factory=frozenset)
+    tool_keys: frozenset[str] = field(default_factory=frozenset)
+
+
+def judge(caller: ChaosCaller, call: Json, record: Json) -> Verdict:
+    """Judge a call that is over. `call` is what its carrier and its caller saw."""
+    problems = []
+    if call["failed"] is not None:
+        problems.append(f"lost: {call['failed']}")
+    if record["ended_reason"] not in ENDS[caller.kind]:
+        problems.append(f"ended as {record['ended_reason']}: {names(record)[-4:]}")
+    if [event["sequence"] for event in record["events"]] != list(range(1, len(record["events"]) + 1)):
+        problems.append(f"sequence {[event['sequence'] for event in record['events']]}")
+    if names(record).count("ended") != 1:
+        problems.append(f"ended {names(record).count('ended')} times")
+    resumed = facts(record, "resumed")
+    owners = [facts(record, "started")[0]["worker_id"], *(one["worker_id"] for one in resumed)]
+    if [one["previous_worker_id"] for one in resumed] != owners[:-1]:
+        problems.append(f"owners {owners}, but resumed after {[one['previous_worker_id'] for one in resumed]}")
+    keys = frozenset(one["idempotency_key"] for one in facts(record, "tool_started") if one["name"] == "book_table")
+    if len(keys) != (caller.kind == "books"):
+        problems.append(f"booked {len(keys)} times")
+    doubled, missing = _words(call, caller)
+    if doubled > len(resumed) or missing > len(resumed) * 2:
+        problems.append(f"{doubled} words twice, {missing} missing, after {len(resumed)} takeovers: {_talk(call)}")
+    ids = frozenset(event["id"] for event in record["events"])
+    return Verdict(problems, _takeovers(call, record), len(resumed), doubled, missing, ids, keys)
+
+
+def _words(call: Json, caller: ChaosCaller) -> tuple[int, int]:
+    """Words of answers that were heard more than once, and such as were not heard of answers that were waited for."""
+    doubled = missing = 0
+    for said, heard in _exchanges(call):
+        counts = Counter(word for word in heard if word in (_ONCE if said else _WELCOME))
+        doubled += sum(counts.values()) - len(counts)
+        if said.startswith("question") or (said.startswith("no wait") and caller.kind == "interrupts"):
+            missing += len(set(LIST) - set(heard))
+    return doubled, missing
+
+
+def _exchanges(call: Json) -> Iterable[tuple[str, list[str]]]:
+    """What the caller said (nothing, before it first did) and the words heard until it spoke again."""
+    own = [line for line in call["lines"] if line["side"] == "caller"]
+    bounds = [(0.0, ""), *((line["start_ms"], line["text"]) for line in own), (float("inf"), "")]
+    for (since, said), (until, _) in pairwise(bounds):
+        words = [word["text"] for word in call["heard_words"] if since <= word["start_ms"] < until]
+        yield said, [word.strip(".,?!").lower() for word in words]
+
+
+def _takeovers(call: Json, record: Json) -> list[Takeover]:
+    found = []
+    for (_, ended), (began, _) in pairwise(call["stream_times_ms"]):
+        if ended is not None:
+            found.append(Takeover(_phase(call, record, ended), began - ended, _silence(call, ended, began)))
+    return found
+
+
+def _phase(call: Json, record: Json, at_ms: float) -> str:
+    """What was going on when the media ended, as the caller saw it; tools and transfers are known from the record."""
+    words, own = call["heard_words"], [line for line in call["lines"] if line["side"] == "caller"]
+    said = [line for line in own if line["start_ms"] <= at_ms]
+    if not said:
+        return "welcome" if not words or at_ms - _last_heard(words, at_ms) < AUDIBLE_MS else "listening"
+    last = said[-1]
+    if last["end_ms"] > at_ms:
+        return "caller speaking"
+    if last["text"].startswith("thank you"):
+        return "closing"
+    if last["text"].startswith("a person"):
+        return "transferring"
+    if _last_heard(words, at_ms) < last["end_ms"]:
+        return "tool running" if last["text"].startswith("please book") else "thinking"
+    return "speaking" if at_ms - _last_heard(words, at_ms) < AUDIBLE_MS else "listening"
+
+
+def _silence(call: Json, ended: float, began: float) -> float | None:
+    """How long an assistant that owed speech was silent: since its last word or the caller's, until its next word."""
+    words, own = call["heard_words"], [line for line in call["lines"] if line["side"] == "caller"]
+    after = [word["start_ms"] for word in words if word["start_ms"] >= began]
+    spoken_over = any(ended <= line["start_ms"] < (after[0] if after else began) for line in own)
+    if not after or spoken_over:
+        return None
+    heard, said = _last_heard(words, ended), max((line["end_ms"] for line in own if line["end_ms"] <= ended), default=0)
+    if ended - heard < AUDIBLE_MS or said > heard:
+        return float(after[0] - max(heard, said, ended if said > heard else 0.0))
+    return None
+
+
+def _last_heard(words: Sequence[Json], at_ms: float) -> float:
+    return max((float(word["end_ms"]) for word in words if word["start_ms"] <= at_ms), default=0.0)
+
+
+def _talk(call: Json) -> str:
+    return " | ".join(f"{line['side'][0]}: {line['text']}" for line in call["lines"])[-700:]
