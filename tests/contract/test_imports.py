@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from contract.rules import direction, purity
+from contract.rules import deadlines, direction, purity
 from support.modules import SERVICES, Module, parsed, product_modules
 
 
@@ -84,6 +84,15 @@ RULES = (
         ("calliope_webhooks.app", "async with asyncio.TaskGroup() as tasks:\n    tasks.create_task(relay.run())"),
     ),
     Rule(
+        deadlines.store_call_without_deadline,
+        "wait for the driver inside `async with store.asked(…)` or `written()`: they have the deadline",
+        (
+            "calliope_webhooks.adapters.mongo",
+            "import motor\nasync def f(self):\n    async with self._asked('x'):\n        pass\n"
+            "    return [row async for row in self._rows.find({})]",
+        ),
+    ),
+    Rule(
         purity.publish_without_stream,
         "without stream= there is no acknowledgement: use calliope.messaging.publish.EventPublisher",
         ("calliope_assistants.outbox", "async def relay(self):\n    await self._bus.publish(b'', 'x')"),
@@ -123,9 +132,30 @@ def test_every_way_to_start_a_task_without_owner_is_noticed(source: str) -> None
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        "await self._rows.find_one({})",
+        "await self._rows.find({}).sort('a').to_list(5)",
+        "return [row['_id'] async for row in self._rows.aggregate([])]",
+        "async for row in self._database['calls'].find({}):\n        pass",
+        "with self._asked('x'):\n        await self._database.command('ping')",
+        "async with self._lock:\n        await self._rows.insert_one({})",
+    ],
+)
+def test_every_way_to_wait_for_a_store_without_a_deadline_is_noticed(source: str) -> None:
+    text = f"import motor\nasync def f(self):\n    {source}"
+    assert list(deadlines.store_call_without_deadline(parsed("calliope_webhooks.adapters.mongo", text)))
+
+
+@pytest.mark.parametrize(
     "module",
     [
         parsed("calliope_gateway.commands", "async with asyncio.TaskGroup() as tasks:\n    tasks.create_task(x())"),
+        parsed(
+            "calliope_assistants.adapters.mongo_rows",
+            "import motor\nasync def f(self):\n    async with self._store.asked('x'):\n"
+            "        return [row async for row in self._rows.find({})]",
+        ),
         parsed("calliope_assistants.app", "from calliope_assistants.adapters.mongo_rows import MongoAssistants"),
         parsed("calliope_webhooks.adapters.mongo", "import pymongo"),
         parsed("calliope_gateway.adapters.x", "async def f(bus):\n    await bus.publish(b'', 'x', stream='EVENTS')"),

@@ -10,11 +10,16 @@ class CalliopeError(Exception):
 
 
 class TransientError(CalliopeError):
-    """May work later: timeout, 429, 5xx, lost connection. `retry_after_s` is the other side's wish, if it had one."""
+    """May work later: timeout, 429, 5xx, lost connection.
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+    `retry_after_s`: the other side's wish, if it had one; nobody asks again earlier. `dependency`: which part of ours
+    was away, by the name that the service gives it; while it is, messages wait (`messaging/dependencies.py`).
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, dependency: str | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.dependency = dependency
 
 
 class PermanentError(CalliopeError):

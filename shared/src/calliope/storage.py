@@ -1,7 +1,15 @@
-"""What a document store refuses, told apart: what heals by itself, and what somebody has to mend. Knows no driver."""
+"""Calls to a document store: each has a deadline, and its errors are told apart. Knows no driver.
 
+calls = StoreCalls(settings.timeout_s, fault_of)       # fault_of: what an error of the driver means
+async with calls.asked("find a call"):                 # around every call of the driver
+    row = await rows.find_one(…)
+"""
+
+import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from calliope.errors import TransientError
@@ -17,6 +25,11 @@ _HEALING_LABELS: Final = frozenset(
 )
 _VALUES: Final = re.compile(r"dup key: .*", re.DOTALL)
 _CREDENTIALS: Final = re.compile(r"//[^/@\s]*@")
+
+
+STORE: Final = "store"
+"""The name of the store among a service's dependencies."""
+_RETRY_S: Final = 2.0
 
 
 class StoreRefusedError(TransientError):
@@ -38,8 +51,8 @@ def refusal(
     """The error of what a store answered: a `StoreRefusedError`, or one that may pass. Never shows a stored value."""
     said = f"{doing}: {name or 'an error'}{'' if code is None else f' ({code})'}: {without_values(words, secrets)}"
     if code is None or code in _HEALS or _HEALING_LABELS.intersection(labels):
-        return TransientError(f"the store cannot do it now: {said}", retry_after_s=2.0)
-    return StoreRefusedError(f"the store refused to {said}", retry_after_s=2.0)
+        return TransientError(f"the store cannot do it now: {said}", retry_after_s=_RETRY_S, dependency=STORE)
+    return StoreRefusedError(f"the store refused to {said}", retry_after_s=_RETRY_S, dependency=STORE)
 
 
 def without_values(words: str, secrets: Iterable[str] = ()) -> str:
@@ -49,3 +62,70 @@ def without_values(words: str, secrets: Iterable[str] = ()) -> str:
     words = _CREDENTIALS.sub("//•••@", _VALUES.sub("dup key", words))
     words = " ".join(words.split()) or "it gave no reason"
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The store did not answer; `was_sent` says whether it may have been asked."""
+
+    was_sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The store answered that it will not."""
+
+    code: int | None
+    name: str | None
+    words: str
+    labels: tuple[str, ...] = ()
+
+
+FaultOf = Callable[[Exception], Unanswered | Refused | None]
+"""What an error of the driver means; None for one that its caller expects, or that is none of the store."""
+
+
+class StoreCalls:
+    """Around each call of a store's driver. Nothing waits longer than `timeout_s`, whatever the driver thinks."""
+
+    def __init__(self, timeout_s: float, fault_of: FaultOf) -> None:
+        self._timeout_s = timeout_s
+        self._fault_of = fault_of
+
+    @asynccontextmanager
+    async def asked(self, doing: str = "") -> AsyncIterator[None]:
+        """Around a question, or a write that may be done twice; `doing` names it.
+
+        Raises: TransientError; StoreRefusedError, when the store refuses it for good.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                yield
+        except Exception as exc:
+            fault = self._fault(exc)
+            if fault is None:
+                raise
+            raise _error(fault, doing or "answer a question") from exc
+
+    @asynccontextmanager
+    async def written(self, doing: str = "write") -> AsyncIterator[None]:
+        """Around a write. Raises: TransientError, when it was not done; TimeoutError, when nobody knows."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                yield
+        except Exception as exc:
+            fault = self._fault(exc)
+            if fault is None:
+                raise
+            if isinstance(fault, Unanswered) and fault.was_sent:
+                raise TimeoutError("the store did not say whether it wrote") from exc
+            raise _error(fault, doing) from exc
+
+    def _fault(self, exc: Exception) -> Unanswered | Refused | None:
+        return Unanswered(was_sent=True) if isinstance(exc, TimeoutError) else self._fault_of(exc)
+
+
+def _error(fault: Unanswered | Refused, doing: str) -> TransientError:
+    if isinstance(fault, Unanswered):
+        return TransientError("the store does not answer", retry_after_s=_RETRY_S, dependency=STORE)
+    return refusal(fault.code, fault.name, fault.words, doing=doing, labels=fault.labels)

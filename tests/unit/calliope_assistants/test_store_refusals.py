@@ -7,12 +7,13 @@ from pymongo.errors import AutoReconnect, DuplicateKeyError, ExecutionTimeout, O
 
 from calliope.errors import PermanentError, TransientError
 from calliope.settings import MongoSettings
-from calliope.storage import StoreRefusedError, refusal
+from calliope.storage import StoreCalls, StoreRefusedError, refusal
 from calliope_assistants import app
 from calliope_assistants.adapters.mongo import MongoStore
 from calliope_assistants.settings import AssistantsSettings
 from calliope_webhooks import app as webhooks_app
 from calliope_webhooks.adapters import mongo as webhooks_mongo
+from calliope_webhooks.adapters.mongo_errors import fault_of as webhooks_fault_of
 
 OTHER_OPTIONS = {
     "ok": 0,
@@ -102,7 +103,9 @@ async def test_the_service_ends_when_the_store_refuses(monkeypatch: pytest.Monke
 
 
 async def test_webhooks_ends_when_the_store_refuses() -> None:
-    store = webhooks_mongo.MongoStore(cast("Any", RefusingDriver(answered(OTHER_OPTIONS))))
+    store = webhooks_mongo.MongoStore(
+        cast("Any", RefusingDriver(answered(OTHER_OPTIONS))), StoreCalls(1.0, webhooks_fault_of)
+    )
     with pytest.raises(PermanentError) as caught:
         await webhooks_app._prepare(store)
     assert str(caught.value) == (

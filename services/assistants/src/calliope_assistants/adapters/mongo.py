@@ -4,36 +4,25 @@ Only operators are used that every compatible store has: maps instead of arrays,
 index.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
-from pymongo.errors import (
-    ConnectionFailure,
-    DuplicateKeyError,
-    ExecutionTimeout,
-    OperationFailure,
-    PyMongoError,
-    ServerSelectionTimeoutError,
-    WaitQueueTimeoutError,
-)
+from pymongo.errors import DuplicateKeyError
 
-from calliope.errors import TransientError
 from calliope.settings import MongoSettings
-from calliope.storage import refusal
+from calliope.storage import StoreCalls, refusal
+from calliope_assistants.adapters.mongo_errors import fault_of, refused
 from calliope_assistants.adapters.shapes import Doc
 from calliope_assistants.ports import COMMANDS_KNOWN
 
 OUTBOX_COLLECTIONS: Final = ("organizations", "api_keys", "assistants", "phone_numbers")
+_NAME: Final = "assistants"
 SENT_DAYS: Final = 7
 CALL_FILTERS: Final = ("assistant_id", "status", "ended_reason", "from_number", "to_number", "failed.any")
 """What lists of calls are narrowed by; problems of one kind are looked for among calls with any."""
 _SELECTION_S: Final = 1.0
 """A store that is known to be away is not hoped for: callers have 2 s, and what they remember."""
-_AWAY: Final = "the store does not answer"
-_NOT_SENT: Final = (ServerSelectionTimeoutError, WaitQueueTimeoutError)
 
 
 class MongoStore:
@@ -41,7 +30,7 @@ class MongoStore:
 
     def __init__(self, settings: MongoSettings) -> None:
         timeout_ms = int(settings.timeout_s * 1_000)
-        self._timeout_s = settings.timeout_s
+        self._calls = StoreCalls(settings.timeout_s, fault_of)
         self._client: AsyncIOMotorClient[Doc] = AsyncIOMotorClient(
             settings.url.get_secret_value(),
             serverSelectionTimeoutMS=int(min(_SELECTION_S, settings.timeout_s) * 1_000),
@@ -50,7 +39,7 @@ class MongoStore:
             waitQueueTimeoutMS=timeout_ms,
             maxPoolSize=settings.pool_size,
             tz_aware=True,
-            appname="calliope-assistants",
+            appname=f"calliope-{_NAME}",
         )
         self.database: AsyncIOMotorDatabase[Doc] = self._client[settings.database]
 
@@ -78,42 +67,16 @@ class MongoStore:
                 async with self.asked(doing):
                     await collection.create_index(keys, **options)
             except DuplicateKeyError as exc:
-                raise _refused(exc, doing) from exc
+                said = refused(exc)
+                raise refusal(said.code, said.name, said.words, doing=doing) from exc
 
-    @asynccontextmanager
-    async def asked(self, doing: str = "answer a question") -> AsyncIterator[None]:
-        """Around one question, or a write that may be done twice; `doing` names it.
+    def asked(self, doing: str = "") -> AbstractAsyncContextManager[None]:
+        """See `StoreCalls.asked`."""
+        return self._calls.asked(doing)
 
-        Raises: TransientError; StoreRefusedError, when the store refuses it for good.
-        """
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                yield
-        except DuplicateKeyError:
-            raise
-        except ExecutionTimeout as exc:
-            raise TransientError(_AWAY, retry_after_s=2.0) from exc
-        except OperationFailure as exc:
-            raise _refused(exc, doing) from exc
-        except (PyMongoError, TimeoutError) as exc:
-            raise TransientError(_AWAY, retry_after_s=2.0) from exc
-
-    @asynccontextmanager
-    async def written(self) -> AsyncIterator[None]:
-        """Around one write. Raises: TransientError, when it was not done; TimeoutError, when nobody knows."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                yield
-        except DuplicateKeyError:
-            raise
-        except _NOT_SENT as exc:
-            raise TransientError(_AWAY, retry_after_s=2.0) from exc
-        except (ConnectionFailure, ExecutionTimeout, TimeoutError) as exc:
-            raise TimeoutError("the store did not say whether it wrote") from exc
-        except OperationFailure as exc:
-            raise _refused(exc, "write") from exc
-        except PyMongoError as exc:
-            raise TransientError("the store refused", retry_after_s=2.0) from exc
+    def written(self) -> AbstractAsyncContextManager[None]:
+        """See `StoreCalls.written`."""
+        return self._calls.written()
 
     async def added(self, rows: AsyncIOMotorCollection[Doc], new: Doc) -> bool:
         """Write a new row; False when its key is taken. Raises: as `written`."""
@@ -126,16 +89,14 @@ class MongoStore:
 
     async def ping(self) -> None:
         """Readiness. Raises: TransientError."""
-        async with self.asked():
+        async with self.asked("ping"):
             await self.database.command("ping")
+
+    async def check_writes(self) -> None:
+        """Return when it takes writes: a store whose disk is full answers a ping. Raises: TransientError."""
+        async with self.asked("note that it takes writes"):
+            await self.database.store_checks.update_one({"_id": _NAME}, {"$inc": {"n": 1}}, upsert=True)
 
     def close(self) -> None:
         """Let go of the connections."""
         self._client.close()
-
-
-def _refused(error: OperationFailure, doing: str) -> TransientError:
-    """What the store's own answer means."""
-    details = error.details or {}
-    labels = details.get("errorLabels") or ()
-    return refusal(error.code, details.get("codeName"), str(details.get("errmsg", "")), doing=doing, labels=labels)

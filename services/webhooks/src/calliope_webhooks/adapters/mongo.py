@@ -3,24 +3,25 @@
 The shape of its documents is in `shapes.py`.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure, PyMongoError
+from pymongo.errors import DuplicateKeyError
 
 from calliope.contracts.webhooks import DeliveryAttempt, DeliveryState, ListDeliveries
-from calliope.errors import TransientError
 from calliope.settings import MongoSettings
-from calliope.storage import refusal
+from calliope.storage import StoreCalls
 from calliope_webhooks.adapters import shapes
+from calliope_webhooks.adapters.mongo_errors import fault_of
 from calliope_webhooks.adapters.shapes import Document
 from calliope_webhooks.model import Endpoint, Row
 from calliope_webhooks.ports import Announcement
 
+_CHECKS: Final = "store_checks"
 _CALLS_KEPT: Final = timedelta(days=30)
 """Longer than the 14 days of the event stream, so that a replayed stream finds every call's assistant."""
 
@@ -42,59 +43,51 @@ async def connect(settings: MongoSettings) -> AsyncIterator["MongoStore"]:
         retryWrites=True,
     )
     try:
-        yield MongoStore(client[settings.database])
+        yield MongoStore(client[settings.database], StoreCalls(settings.timeout_s, fault_of))
     finally:
         client.close()
-
-
-@contextmanager
-def _ours(doing: str) -> Iterator[None]:
-    """A store that is away, or answers that it will not; what came of it is unknown, and every write can be repeated.
-
-    Raises: TransientError; StoreRefusedError, when it refuses for good.
-    """
-    try:
-        yield
-    except ExecutionTimeout as exc:
-        raise TransientError(f"the store did not answer in time ({doing})", retry_after_s=1.0) from exc
-    except OperationFailure as exc:
-        said = exc.details or {}
-        labels = said.get("errorLabels") or ()
-        raise refusal(exc.code, said.get("codeName"), str(said.get("errmsg", "")), doing=doing, labels=labels) from exc
-    except PyMongoError as exc:
-        raise TransientError(f"the store did not answer ({doing}): {type(exc).__name__}", retry_after_s=1.0) from exc
 
 
 class MongoStore:
     """Implements `Rows`, `Log`, `EndpointStore` and `CallMap`."""
 
-    def __init__(self, database: AsyncIOMotorDatabase[Document]) -> None:
+    def __init__(self, database: AsyncIOMotorDatabase[Document], calls: StoreCalls) -> None:
         self._database = database
+        self._asked = calls.asked
         self._rows: AsyncIOMotorCollection[Document] = database["deliveries"]
         self._endpoints: AsyncIOMotorCollection[Document] = database["delivery_endpoints"]
         self._calls: AsyncIOMotorCollection[Document] = database["delivery_calls"]
 
     async def prepare(self) -> None:
         """Create the indexes; those that exist stay. `_id` is made from event and endpoint: unique by itself."""
-        with _ours("create indexes"):
-            await self._rows.create_index([("claim_at", 1)])
-            await self._rows.create_index([("endpoint_id", 1), ("claim_at", 1)])
-            await self._rows.create_index([("organization_id", 1), ("position", -1)])
-            await self._rows.create_index([("organization_id", 1), ("subject", 1), ("position", -1)])
-            await self._rows.create_index([("announce_n", 1)])
-            await self._rows.create_index([("expire_at", 1)], expireAfterSeconds=0)
-            await self._endpoints.create_index([("organization_id", 1), ("assistant_id", 1)])
-            await self._calls.create_index([("expire_at", 1)], expireAfterSeconds=0)
+        indexes: list[tuple[AsyncIOMotorCollection[Document], list[tuple[str, int]], Document]] = [
+            (self._rows, [("claim_at", 1)], {}),
+            (self._rows, [("endpoint_id", 1), ("claim_at", 1)], {}),
+            (self._rows, [("organization_id", 1), ("position", -1)], {}),
+            (self._rows, [("organization_id", 1), ("subject", 1), ("position", -1)], {}),
+            (self._rows, [("announce_n", 1)], {}),
+            (self._rows, [("expire_at", 1)], {"expireAfterSeconds": 0}),
+            (self._endpoints, [("organization_id", 1), ("assistant_id", 1)], {}),
+            (self._calls, [("expire_at", 1)], {"expireAfterSeconds": 0}),
+        ]
+        for rows, keys, options in indexes:
+            async with self._asked("create indexes"):
+                await rows.create_index(keys, **options)
 
     async def ping(self) -> None:
         """Raises: TransientError, when the store does not answer."""
-        with _ours("ping"):
+        async with self._asked("ping"):
             await self._database.command("ping")
+
+    async def check_writes(self) -> None:
+        """Return when it takes writes: a store whose disk is full answers a ping. Raises: TransientError."""
+        async with self._asked("note that it takes writes"):
+            await self._database[_CHECKS].update_one({"_id": "webhooks"}, {"$inc": {"n": 1}}, upsert=True)
 
     # -- Rows
 
     async def add(self, row: Row) -> bool:
-        with _ours("add a delivery"):
+        async with self._asked("add a delivery"):
             try:
                 await self._rows.insert_one(shapes.row_fields(row))
             except DuplicateKeyError:
@@ -112,7 +105,7 @@ class MongoStore:
 
     async def _claim(self, where: Document, lease: str, lease_until_ms: int) -> Row | None:
         take = {"state": DeliveryState.SENDING.value, "claim_at": lease_until_ms, "lease": lease}
-        with _ours("claim a delivery"):
+        async with self._asked("claim a delivery"):
             found = await self._rows.find_one_and_update(
                 where,
                 {"$set": take, "$inc": {"attempts": 1}},
@@ -122,13 +115,13 @@ class MongoStore:
         return shapes.row(found) if found else None
 
     async def delivered(self, row: Row, attempt: DeliveryAttempt) -> None:
-        with _ours("record a delivery"):
+        async with self._asked("record a delivery"):
             await self._rows.update_one({"_id": row.id}, shapes.finished(attempt, DeliveryState.DELIVERED, {}))
 
     async def again(self, row: Row, attempt: DeliveryAttempt, *, due_ms: int) -> bool:
         change = shapes.logged(attempt)
         change["$set"] |= {"state": DeliveryState.DUE.value, "claim_at": due_ms, "lease": ""}
-        with _ours("put a delivery off"):
+        async with self._asked("put a delivery off"):
             result = await self._rows.update_one({"_id": row.id, "lease": row.lease}, change)
         return result.matched_count == 1
 
@@ -143,7 +136,7 @@ class MongoStore:
         }
         change = shapes.finished(attempt, DeliveryState.DEAD, extra)
         change["$inc"] = {"deaths": 1}
-        with _ours("give a delivery up"):
+        async with self._asked("give a delivery up"):
             result = await self._rows.update_one({"_id": row.id, "lease": row.lease}, change)
         return result.matched_count == 1
 
@@ -153,11 +146,11 @@ class MongoStore:
             {"$group": {"_id": "$endpoint_id", "organization_id": {"$first": "$organization_id"}}},
             {"$limit": limit},
         ]
-        with _ours("look for due deliveries"):
+        async with self._asked("look for due deliveries"):
             return [(found["_id"], found["organization_id"]) async for found in self._rows.aggregate(stages)]
 
     async def unannounced(self, limit: int) -> Sequence[tuple[str, Announcement]]:
-        with _ours("look for unpublished events"):
+        async with self._asked("look for unpublished events"):
             found = await self._rows.find({"announce_n": 1}).limit(limit).to_list(limit)
         return [
             (item["_id"], Announcement(said["event_id"], said["subject"], bytes(said["body"])))
@@ -166,7 +159,7 @@ class MongoStore:
         ]
 
     async def announced(self, delivery_id: str, event_id: str) -> None:
-        with _ours("note a published event"):
+        async with self._asked("note a published event"):
             await self._rows.update_one(
                 {"_id": delivery_id, "announcement.event_id": event_id},
                 {"$set": {"announce_n": 0}, "$unset": {"announcement": ""}},
@@ -180,12 +173,12 @@ class MongoStore:
         where |= {"assistant_id": query.assistant_id} if query.assistant_id else {}
         where |= {"state": query.state.value} if query.state else {}
         where |= {"position": {"$lt": before}} if before else {}
-        with _ours("list deliveries"):
+        async with self._asked("list deliveries"):
             found = await self._rows.find(where).sort("position", -1).limit(query.limit + 1).to_list(query.limit + 1)
         return [shapes.row(item) for item in found]
 
     async def find(self, organization_id: str, delivery_id: str) -> Row | None:
-        with _ours("find a delivery"):
+        async with self._asked("find a delivery"):
             found = await self._rows.find_one({"_id": delivery_id, "organization_id": organization_id})
         return shapes.row(found) if found else None
 
@@ -208,7 +201,7 @@ class MongoStore:
             "replayed_by": command_id,
             "expire_at": datetime.now(UTC) + shapes.KEPT,
         }
-        with _ours("replay a delivery"):
+        async with self._asked("replay a delivery"):
             found = await self._rows.find_one_and_update(where, {"$set": begin}, return_document=ReturnDocument.AFTER)
         return shapes.row(found) if found else None
 
@@ -223,33 +216,33 @@ class MongoStore:
                 "url": endpoint.url,
                 "secrets": {str(at): secret.model_dump() for at, secret in enumerate(endpoint.secrets)},
             }
-            with _ours("remember an endpoint"):
+            async with self._asked("remember an endpoint"):
                 await self._endpoints.update_one(
                     {"_id": endpoint.id}, {"$set": known, "$setOnInsert": {"gone_url": None}}, upsert=True
                 )
 
     async def get(self, endpoint_id: str) -> Endpoint | None:
-        with _ours("find an endpoint"):
+        async with self._asked("find an endpoint"):
             found = await self._endpoints.find_one({"_id": endpoint_id})
         return shapes.endpoint(found) if found else None
 
     async def of_assistant(self, organization_id: str, assistant_id: str) -> Sequence[Endpoint]:
         where = {"organization_id": organization_id, "assistant_id": assistant_id}
-        with _ours("find endpoints"):
+        async with self._asked("find endpoints"):
             return [shapes.endpoint(found) async for found in self._endpoints.find(where)]
 
     async def set_gone(self, endpoint_id: str, url: str | None) -> None:
-        with _ours("mark an endpoint"):
+        async with self._asked("mark an endpoint"):
             await self._endpoints.update_one({"_id": endpoint_id}, {"$set": {"gone_url": url}})
 
     # -- CallMap
 
     async def put_call(self, organization_id: str, call_id: str, assistant_id: str) -> None:
         known = {"assistant_id": assistant_id, "expire_at": datetime.now(UTC) + _CALLS_KEPT}
-        with _ours("remember a call"):
+        async with self._asked("remember a call"):
             await self._calls.update_one({"_id": f"{organization_id}/{call_id}"}, {"$set": known}, upsert=True)
 
     async def get_call(self, organization_id: str, call_id: str) -> str | None:
-        with _ours("find a call"):
+        async with self._asked("find a call"):
             found = await self._calls.find_one({"_id": f"{organization_id}/{call_id}"})
         return str(found["assistant_id"]) if found else None
