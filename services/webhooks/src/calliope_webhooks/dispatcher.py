@@ -33,7 +33,8 @@ _TIMERS_AT_MOST: Final = 20_000
 """Beyond it a short wait is left to the sweep."""
 _BREAKERS_AT_MOST: Final = 20_000
 _STORE_AWAY_S: Final = 1.0
-_RECORD_TRIES: Final = 4
+_RECORD_WITHIN_S: Final = 900.0
+"""An answer that cannot be recorded is kept so long: nobody can send the delivery again without the store either."""
 
 _SECONDS: Final = metrics.histogram("calliope_delivery_attempt_seconds", "Attempts, by what came of them.", "outcome")
 
@@ -229,12 +230,18 @@ class Dispatcher:
             "delivery.attempted", delivery_id=row.id, event_id=row.event_id, endpoint_id=row.endpoint_id,
             attempt=row.attempts, status=answer.status, error=answer.error, duration_ms=attempt.duration_ms,
         )  # fmt: skip
-        for left in reversed(range(_RECORD_TRIES)):
+        await self._record(row, endpoint, answer, attempt)
+
+    async def _record(self, row: Row, endpoint: Endpoint | None, answer: Answer, attempt: DeliveryAttempt) -> None:
+        """Keep what came of an attempt. Raises: TransientError, when the store stays away; then it is sent again."""
+        give_up_s = time.monotonic() + _RECORD_WITHIN_S
+        while True:
             try:
                 await self._settler.settle(row, endpoint, answer, attempt, self.wake_at)
-            except TransientError:
-                if not left:
+            except TransientError as exc:
+                if time.monotonic() >= give_up_s:
                     raise
+                _log.warning("delivery.not_recorded", delivery_id=row.id, reason=str(exc), retry_in_s=_STORE_AWAY_S)
                 await asyncio.sleep(_STORE_AWAY_S)
             else:
                 return
