@@ -100,5 +100,5 @@ def subject_by_hand(module: Module) -> Iterator[str]:
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in words:
             continue
-        if re.match(r"calliope\.(cmd|evt|dead|sched|due)\.", node.value):
+        if re.match(r"calliope\.(cmd|evt|dead|sched|due|replay|replayed|open_call)\.", node.value):
             yield module.at(node.lineno, f"spells the subject {node.value!r}")

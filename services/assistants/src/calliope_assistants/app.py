@@ -13,7 +13,7 @@ from calliope.messaging.publish import EventPublisher
 from calliope.observability.health import Health, serve
 from calliope.runtime.supervise import Supervisor
 from calliope.secrets import Sealer
-from calliope.storage import StoreRefusedError
+from calliope.storage import STORE, StoreRefusedError
 from calliope_assistants.adapters.mongo import MongoStore
 from calliope_assistants.adapters.mongo_calls import MongoCallEvents
 from calliope_assistants.adapters.mongo_commands import MongoCommandLog
@@ -54,6 +54,7 @@ async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
         once=once,
     ).subscribe(bus)
     IdentityHandlers(MongoOrganizations(store), MongoKeys(store), once, relay.wake).subscribe(bus)
+    bus.dependencies.add(STORE, store.check_writes)
     jobs = Supervisor()
     health = Health({"bus": lambda: ready(bus), "store": store.ping, "jobs": jobs.check})
     try:

@@ -14,9 +14,9 @@ from calliope.messaging.broker import Bus, BusLostError, Watchdog, build_broker,
 from calliope.observability.health import Health, serve
 from calliope.runtime.supervise import Supervisor
 from calliope.secrets import Opener
-from calliope.storage import StoreRefusedError
+from calliope.storage import STORE, StoreRefusedError
 from calliope_webhooks.adapters import mongo
-from calliope_webhooks.adapters.nats import BusAlarm, BusAnnouncer, BusAssistants, hear_of_changes
+from calliope_webhooks.adapters.nats import ASSISTANTS, BusAlarm, BusAnnouncer, BusAssistants, hear_of_changes
 from calliope_webhooks.breaker import BreakerRules
 from calliope_webhooks.delivery import Sender
 from calliope_webhooks.dispatcher import Dispatcher, Pace
@@ -44,6 +44,8 @@ async def running(settings: WebhooksSettings) -> AsyncIterator[int]:
             log.warning("egress.loosened", allow=[str(network) for network in settings.egress.allow])
         await _prepare(store)
         dispatcher, endpoints = _assemble(settings, bus, store, http)
+        bus.dependencies.add(STORE, store.check_writes)
+        bus.dependencies.add(ASSISTANTS, BusAssistants(bus).check)
         jobs = Supervisor()
         health = Health(
             {"bus": lambda: ready(bus), "store": store.ping, "durables": lambda: _durables(bus), "jobs": jobs.check}

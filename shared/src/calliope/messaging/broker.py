@@ -17,6 +17,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -33,6 +34,7 @@ from nats.js.errors import NotFoundError
 from calliope.errors import CalliopeError, PermanentError, TransientError
 from calliope.messaging.commands import CommandMiddleware, detach, settled
 from calliope.messaging.connection import Connection, pick_server
+from calliope.messaging.dependencies import Dependencies
 from calliope.messaging.outcome import OutcomeMiddleware
 from calliope.messaging.streams import Durable
 from calliope.messaging.telemetry import bus_middlewares
@@ -68,6 +70,8 @@ class Bus(NatsBroker):
     servers: str
     start_timeout_s: float
     up: asyncio.Event
+    dependencies: Dependencies
+    """What its durables need besides the bus; the service adds them."""
     _awaited = False
 
     @property
@@ -119,6 +123,7 @@ def build_broker(
     `telemetry` adds spans and Prometheus metrics per message; it costs about half of the framework's throughput.
     """
     bus: Bus
+    dependencies = Dependencies()
 
     async def disconnected() -> None:
         _CONNECTION_EVENTS.labels("disconnected").inc()
@@ -155,7 +160,11 @@ def build_broker(
         closed_cb=closed,
         graceful_timeout=graceful_timeout_s,
         ack_policy=AckPolicy.NACK_ON_ERROR,
-        middlewares=(*(bus_middlewares(service) if telemetry else ()), OutcomeMiddleware, CommandMiddleware),
+        middlewares=(
+            *(bus_middlewares(service) if telemetry else ()),
+            partial(OutcomeMiddleware, dependencies=dependencies),
+            CommandMiddleware,
+        ),
         routers=tuple(routers),
         logger=log,
         log_level=logging.DEBUG,  # the framework's two lines per message; errors keep their level
@@ -164,6 +173,7 @@ def build_broker(
     bus.servers = shown(settings.url)
     bus.start_timeout_s = settings.start_timeout_s
     bus.up = asyncio.Event()
+    bus.dependencies = dependencies
     return bus
 
 
@@ -243,6 +253,7 @@ def connected(bus: Bus) -> bool:
 
 async def stop(bus: Bus, *, within_s: float = 15.0) -> None:
     """Leave the queue groups, let handlers in flight answer, drain, close. Works without NATS, and never raises."""
+    bus.dependencies.close()
     try:
         async with asyncio.timeout(within_s):
             responding = [each for each in bus.subscribers if isinstance(each, CoreSubscriber)]

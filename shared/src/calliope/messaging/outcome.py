@@ -5,6 +5,7 @@
 | TransientError, CommandError that may pass         | nak after the durable's delay or its wish, if that is longer; |
 |                                                    | on the last delivery a dead letter                           |
 | PermanentError, ValidationError, JSONDecodeError   | dead letter (acknowledged), then ack                         |
+| HeldBackError: it waited for a dependency          | nak, whatever its deliveries                                 |
 | anything else, a bug                               | logged with traceback, then as transient                      |
 | CancelledError                                     | nothing: it comes back after ack_wait                         |
 
@@ -13,13 +14,14 @@ Handlers know nothing of this; `build_broker` installs `OutcomeMiddleware`. Who 
 
 import json
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final
+from typing import Any, Final, TypeGuard
 
 import structlog
 from fast_depends.exceptions import ValidationError as DependsValidationError
-from faststream import BaseMiddleware
+from faststream import BaseMiddleware, ContextRepo, StreamMessage
 from faststream.exceptions import HandlerException, IgnoredException
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -29,6 +31,7 @@ from calliope.contracts import subjects
 from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError, PermanentError, TransientError
 from calliope.messaging.dead_letter_form import letter_headers
+from calliope.messaging.dependencies import Dependencies, HeldBackError
 from calliope.messaging.streams import DEAD, Durable, durable_named
 from calliope.observability import metrics
 
@@ -90,6 +93,8 @@ def outcome(exc: BaseException | None, deliveries: int, durable: Durable) -> Out
             return Dead("permanent")
         case HandlerException() | IgnoredException():
             return Leave()
+        case HeldBackError():
+            return Nak(durable.retry_delay_s(1))
         case Exception() if deliveries >= durable.max_deliver:
             return Dead("exhausted")
         case Exception():
@@ -105,7 +110,20 @@ def _wish_s(exc: Exception) -> float | None:
 
 
 class OutcomeMiddleware(BaseMiddleware):
-    """Carries the outcome out. A dead letter is stored before the message is let go, or it is tried again later."""
+    """Holds what meets a dependency that is away, and carries the outcome of everything else out.
+
+    A dead letter is stored before the message is let go, or it is tried again later.
+    """
+
+    def __init__(self, msg: Any, /, *, context: ContextRepo, dependencies: Dependencies) -> None:
+        super().__init__(msg, context=context)
+        self._dependencies = dependencies
+
+    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: StreamMessage[Any]) -> Any:
+        message = self.msg
+        if not _is_from_durable(message) or (durable := durable_named(message.metadata.consumer)) is None:
+            return await call_next(msg)
+        return await self._dependencies.handle(message, durable, lambda: call_next(msg))
 
     async def after_processed(
         self,
@@ -113,10 +131,12 @@ class OutcomeMiddleware(BaseMiddleware):
         exc_val: BaseException | None = None,
         exc_tb: TracebackType | None = None,
     ) -> bool | None:
-        message = self.msg
-        if not isinstance(message, Msg) or not message.reply.startswith("$JS.ACK"):
-            return False
-        return await settle(message, exc_val)
+        return await settle(self.msg, exc_val) if _is_from_durable(self.msg) else False
+
+
+def _is_from_durable(message: Any) -> TypeGuard[Msg]:
+    """Whether JetStream waits for an answer to it."""
+    return isinstance(message, Msg) and message.reply.startswith("$JS.ACK")
 
 
 async def settle(message: Msg, error: BaseException | None) -> bool:

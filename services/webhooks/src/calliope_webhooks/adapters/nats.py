@@ -16,6 +16,10 @@ from calliope_webhooks.endpoints import EndpointBook
 from calliope_webhooks.model import Row, moment
 from calliope_webhooks.ports import Announcement
 
+ASSISTANTS: Final = "assistants"
+"""The name of the owner of assistants among our dependencies."""
+_NOBODY: Final = "none"
+"""No organization and no assistant has this id: asking for it costs one look into the store."""
 _ASK_S: Final = 4.0
 _ALARM_S: Final = 2.0
 """An attempt waits for it; after that the sweep is the alarm."""
@@ -39,7 +43,11 @@ class BusAssistants:
         except CommandError as exc:
             if exc.code is ErrorCode.NOT_FOUND:
                 return None
-            raise TransientError(f"assistants did not answer: {exc.code.value}") from exc
+            raise TransientError(f"assistants did not answer: {exc.code.value}", dependency=ASSISTANTS) from exc
+
+    async def check(self) -> None:
+        """Return when they are answered for. Raises: TransientError."""
+        await self.endpoints(_NOBODY, _NOBODY)
 
 
 class BusAlarm:
