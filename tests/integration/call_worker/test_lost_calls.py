@@ -124,11 +124,8 @@ async def _a_worker(settings: NatsSettings) -> AsyncIterator[Worker]:
             )
             background = [tasks.create_task(lost_calls.run()), tasks.create_task(leases.renew())]
             yield Worker(journals, open_calls, leases, outside, lost_calls)
-            left = set(background)
-            while left:  # a wait that ends in the same moment may swallow one cancellation (Python 3.11)
-                for task in left:
-                    task.cancel()
-                _, left = await asyncio.wait(left, timeout=1)
+            for task in background:
+                task.cancel()
     finally:
         await stop(bus)
 

@@ -4,6 +4,7 @@ Behaviours of the client are changed here, three of which were seen to take a wh
 a server error (`-ERR`) closes the connection for good; a pull on a closed connection or a missing durable returns at
 once, so that the loop around it never yields; a message above the server's limit closes the connection of everybody.
 And a ping overtakes what waits to be sent, so that `flush` and `drain` prove nothing about a subscription just made.
+A cancellation that comes together with an answer is lost by the client's waits; here it is obeyed.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from calliope.contracts import subjects
 from calliope.errors import PermanentError
 from calliope.messaging.streams import DEAD, MAX_MESSAGE_BYTES
 from calliope.observability import metrics
+from calliope.runtime.cancellation import cancellable
 
 _RECONNECT_WAIT_S: Final = 0.5
 _PULL_PAUSE_S: Final = 1.0
@@ -51,6 +53,18 @@ def pick_server(pool: list[Server], _info: dict[str, Any]) -> tuple[Server, floa
 
 class Connection(Client):
     """A NATS client that is closed only by ourselves."""
+
+    async def connect(self, *args: Any, **options: Any) -> None:
+        """As the client's."""
+        await cancellable(super().connect(*args, **options))
+
+    async def request(self, *args: Any, **options: Any) -> Msg:
+        """Every question passes here: commands, JetStream, key-value."""
+        return await cancellable(super().request(*args, **options))
+
+    async def flush(self, *args: Any, **options: Any) -> None:
+        """As the client's."""
+        await cancellable(super().flush(*args, **options))
 
     async def publish(
         self, subject: str, payload: bytes = b"", reply: str = "", headers: dict[str, str] | None = None
@@ -116,7 +130,7 @@ class _PatientPull:
 
     async def fetch(self, *args: Any, **options: Any) -> list[Msg]:
         try:
-            return await self._inner.fetch(*args, **options)
+            return await cancellable(self._inner.fetch(*args, **options))
         except TimeoutError as exc:
             raise NatsTimeoutError from exc
         except (ConnectionClosedError, APIError) as exc:
