@@ -50,7 +50,6 @@ def world_in_domain(module: Module) -> Iterator[str]:
 
 OWNERLESS: Final = {
     "calliope.messaging.connection": "the NATS client keeps its reconnect task and cancels it when it closes",
-    "calliope_call_worker.adapters.journal": "waits for the first of two; cancelled in the finally beside it",
 }
 """Modules that may start a task without a TaskGroup, and why."""
 

@@ -31,12 +31,8 @@ def worker(bus_settings: NatsSettings) -> OpenJournals:
         bus: Bus = build_broker(bus_settings, "call-worker", graceful_timeout_s=2.0)
         await start(bus, within_s=10)
         try:
-            async with asyncio.TaskGroup() as tasks:
-
-                def spawn(work: Coroutine[Any, Any, None], name: str) -> object:
-                    return tasks.create_task(work, name=name)
-
-                yield NatsJournals(bus, spawn)
+            async with NatsJournals(bus) as journals:
+                yield journals
         finally:
             await stop(bus)
 

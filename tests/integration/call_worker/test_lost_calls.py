@@ -23,13 +23,14 @@ from calliope.messaging.broker import Bus, build_broker, start, stop
 from calliope.secrets import Opener
 from calliope.settings import NatsSettings
 from calliope_call_worker.accounts import CarrierAccounts
-from calliope_call_worker.adapters.journal import NatsJournal, NatsJournals
+from calliope_call_worker.adapters.journal import NatsJournals
 from calliope_call_worker.adapters.lease import NatsLeases
 from calliope_call_worker.adapters.open_calls import NatsOpenCalls
 from calliope_call_worker.calls.authenticate import HookAuthenticator
 from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.lost_calls import LostCalls
 from calliope_call_worker.opened_documents import OpenedDocuments
+from calliope_call_worker.ownership.journal import CallJournal
 from calliope_call_worker.providers.telephony.base import CarrierAccount, CarrierApi
 from calliope_call_worker.settings import CallSettings, CarriersSettings, TwilioSettings, WorkerSettings
 from support.acceptance import FakeAssistants, FakePins
@@ -75,7 +76,7 @@ class Worker:
     outside: Outside
     lost_calls: LostCalls
 
-    async def takes(self, call_id: str, *, assistant_id: str = "asst_1") -> NatsJournal:
+    async def takes(self, call_id: str, *, assistant_id: str = "asst_1") -> CallJournal:
         """A call begins."""
         await self.open_calls.note(call_id)
         first = STARTED.model_copy(update={"assistant_id": assistant_id})
@@ -109,8 +110,7 @@ async def _a_worker(settings: NatsSettings) -> AsyncIterator[Worker]:
     await start(bus, within_s=10)
     outside, open_calls = Outside(), NatsOpenCalls(bus)
     try:
-        async with asyncio.TaskGroup() as tasks:
-            journals = NatsJournals(bus, lambda work, name: tasks.create_task(work, name=name))
+        async with NatsJournals(bus) as journals, asyncio.TaskGroup() as tasks:
             leases = NatsLeases(bus, "worker_1")
             documents = CallDocuments(outside, FakePins(), OpenedDocuments(Opener([])))
             accounts = CarrierAccounts(SETTINGS.carriers, Opener([]))

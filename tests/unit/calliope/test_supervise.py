@@ -1,6 +1,7 @@
 """Background jobs: a failure ends neither other jobs nor the process, and one that goes on failing is told of."""
 
 import asyncio
+import inspect
 
 import pytest
 
@@ -164,6 +165,15 @@ async def test_isolated_tasks_end_alone_and_are_waited_for() -> None:
 
     assert done == ["sound"]
     assert crashed.result() is None
+
+
+@in_virtual_time
+async def test_an_isolated_task_that_is_cancelled_before_its_first_step_leaves_nothing_behind() -> None:
+    async with IsolatedTasks() as tasks:
+        work = asyncio.Event().wait()
+        tasks.spawn(work, "test.never").cancel()
+
+    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
 
 
 def _metric(name: str, job: str) -> float:

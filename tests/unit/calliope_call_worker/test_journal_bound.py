@@ -1,16 +1,16 @@
 """What of a call becomes a fact: up to a bound while the bus is away, its end beyond it, the largest shortened."""
 
 import asyncio
-from typing import Any, cast
 
 import pytest
 
 from calliope.contracts.base import Event
 from calliope.contracts.calls import CallEnded, DtmfReceived, EndReason, TurnCommitted, TurnKind
-from calliope.messaging.publish import EventPublisher, encode
-from calliope_call_worker.adapters.fitting import CUT, MAX_FACT_BYTES
-from calliope_call_worker.adapters.journal import MAX_WAITING, NatsJournal
+from calliope.messaging.publish import encode
 from calliope_call_worker.errors import JournalFullError
+from calliope_call_worker.ownership.journal import CallJournal
+from calliope_call_worker.ownership.payload_truncation import CUT, MAX_FACT_BYTES
+from calliope_call_worker.ownership.waiting import MAX_FACTS, Waiting
 
 
 class Bus:
@@ -20,15 +20,20 @@ class Bus:
         self.open = asyncio.Event()
         self.taken: list[Event] = []
 
-    async def publish(self, event: Event, **_: Any) -> int:
+    async def append(self, event: Event, *, after: int) -> int:
         await self.open.wait()
+        assert after == len(self.taken)
         self.taken.append(event)
         return len(self.taken)
 
+    async def last_position(self, organization_id: str, call_id: str) -> int:
+        return len(self.taken)
 
-def a_journal(bus: Bus, tasks: asyncio.TaskGroup) -> NatsJournal:
-    return NatsJournal(
-        cast("EventPublisher", bus),
+
+def a_journal(bus: Bus, tasks: asyncio.TaskGroup) -> CallJournal:
+    return CallJournal(
+        bus,
+        Waiting(),
         lambda work, name: tasks.create_task(work, name=name),
         organization_id="org_1",
         call_id="call_1",
@@ -40,7 +45,7 @@ async def test_a_full_journal_takes_no_more_keys_but_the_calls_end() -> None:
     bus = Bus()
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         journal = a_journal(bus, tasks)
-        for at_ms in range(MAX_WAITING):
+        for at_ms in range(MAX_FACTS):
             journal.append(DtmfReceived(digit="1", at_ms=at_ms))
         with pytest.raises(JournalFullError):
             journal.append(DtmfReceived(digit="1", at_ms=0))
@@ -48,7 +53,7 @@ async def test_a_full_journal_takes_no_more_keys_but_the_calls_end() -> None:
         bus.open.set()
         assert await journal.flush(5)
 
-    assert [event.sequence for event in bus.taken] == list(range(1, MAX_WAITING + 2))
+    assert [event.sequence for event in bus.taken] == list(range(1, MAX_FACTS + 2))
     assert bus.taken[-1].name == "ended"
 
 

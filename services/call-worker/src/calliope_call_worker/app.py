@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
 import aiohttp
 import structlog
@@ -60,7 +59,6 @@ from calliope_call_worker.worker import NewCall, RequestQueue, Worker
 
 log = structlog.get_logger(__name__)
 
-LAST_FACTS_S: Final = 5.0
 _CALLS = metrics.gauge("calliope_worker_calls", "Calls that hold a slot now.")
 _TASKS = metrics.gauge("calliope_worker_tasks", "Tasks of the event loop now; back to where it was when calls end.")
 
@@ -105,9 +103,10 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
     async with AsyncExitStack() as stack:
         outside = await _outside(stack, settings)
         stack.push_async_callback(stop, bus)
+        journals = await stack.enter_async_context(NatsJournals(bus))
         tasks = await stack.enter_async_context(IsolatedTasks())
         worker_id = settings.worker_id or new_id("worker")
-        shared = _shared(settings, bus, outside, tasks, worker_id)
+        shared = _shared(settings, bus, outside, journals, worker_id)
         await shared.recordings.prepare()
         worker = _worker(shared, tasks, worker_id)
         accepting = _accept_calls(shared, worker, tasks)
@@ -133,7 +132,6 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
             analysis.stop_taking()
             await worker.drain((accepting, checking), within_s=settings.shutdown_timeout_s)
         await shared.recordings.flush()
-        tasks.spawn(_last_facts(), "worker.last_facts")
 
 
 async def _outside(stack: AsyncExitStack, settings: WorkerSettings) -> Outside:
@@ -145,7 +143,7 @@ async def _outside(stack: AsyncExitStack, settings: WorkerSettings) -> Outside:
     )
 
 
-def _shared(settings: WorkerSettings, bus: Bus, outside: Outside, tasks: IsolatedTasks, worker_id: str) -> Shared:
+def _shared(settings: WorkerSettings, bus: Bus, outside: Outside, journals: NatsJournals, worker_id: str) -> Shared:
     telnyx = TelnyxApi(outside.carriers, settings.carriers.telnyx.url)
     commands = CommandClient(bus)
     opener = Opener(key.get_secret_value() for key in settings.sealing.private_keys)
@@ -164,7 +162,7 @@ def _shared(settings: WorkerSettings, bus: Bus, outside: Outside, tasks: Isolate
         pins=pins,
         documents=documents,
         authenticator=HookAuthenticator(settings, CarrierAccounts(settings.carriers, opener), numbers, documents),
-        journals=NatsJournals(bus, tasks.spawn),
+        journals=journals,
         leases=NatsLeases(bus, worker_id),
         open_calls=NatsOpenCalls(bus),
         recordings=FileRecordings(settings.recordings),
@@ -276,16 +274,6 @@ def _lost_calls(shared: Shared) -> LostCalls:
         authenticator=shared.authenticator,
         apis=shared.apis,
     )
-
-
-async def _last_facts() -> None:
-    """Facts that still wait for the bus get a moment; then what is left of this process's tasks is ended."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    pumps = {task for task in others if task.get_name() == "journal.pump"}
-    if pumps:
-        await asyncio.wait(pumps, timeout=LAST_FACTS_S)
-    for task in pumps:
-        task.cancel()
 
 
 @asynccontextmanager

@@ -16,6 +16,9 @@ MAX_TRIES: Final = 3
 """So often in a row a call is taken over without its media coming."""
 
 
+_TRIES: Final = {"resumed": 1, "abandoned": -1}
+
+
 def continuation(facts: Sequence[Event], now: float) -> Continuation:
     """History of committed turns, the words nobody answered, and what their turn's tools had done.
 
@@ -68,7 +71,13 @@ def ended(facts: Sequence[Event]) -> bool:
 
 def resumed_since(facts: Sequence[Event], since: datetime | None) -> bool:
     """Whether a worker has begun to go on with the call since then; its media flows or is on the way."""
-    return since is not None and any(fact.name == "resumed" and fact.time > since for fact in facts)
+    resumed: list[datetime] = []
+    for fact in facts:
+        if fact.name == "resumed":
+            resumed.append(fact.time)
+        elif fact.name == "abandoned":
+            del resumed[-1:]  # it was not sure that it had the call, and left it
+    return since is not None and any(time > since for time in resumed)
 
 
 def outdated(facts: Sequence[Event], at: datetime | None) -> bool:
@@ -82,5 +91,5 @@ def outdated(facts: Sequence[Event], at: datetime | None) -> bool:
         return True
     tries = 0
     for fact in facts:
-        tries = 0 if fact.name == "answered" else tries + (fact.name == "resumed")
+        tries = 0 if fact.name == "answered" else max(0, tries + _TRIES.get(fact.name, 0))
     return tries >= MAX_TRIES

@@ -300,6 +300,13 @@ class Resumed(Message):
     reason: str
 
 
+class CallAbandoned(Message):
+    """A worker gave up a call that it had just begun or taken over, before it did anything; another one may go on."""
+
+    worker_id: str
+    reason: str
+
+
 class CallEnded(Message):
     """The call is over. Last fact before analysis."""
 
@@ -374,6 +381,7 @@ CALL_EVENTS: Final[dict[str, type[Message]]] = {
     "turn_committed": TurnCommitted,
     "transfer_started": TransferStarted,
     "resumed": Resumed,
+    "abandoned": CallAbandoned,
     "ended": CallEnded,
     "analyzed": CallAnalyzed,
 }

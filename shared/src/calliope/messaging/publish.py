@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from nats.errors import Error as NatsError
 from nats.js.api import Header, PubAck
-from nats.js.errors import APIError, BadRequestError, NotFoundError
+from nats.js.errors import APIError, BadRequestError, NoStreamResponseError, NotFoundError
 
 from calliope.contracts import subjects
 from calliope.contracts.base import Event
@@ -59,6 +59,10 @@ class SequenceConflict(CalliopeError):  # noqa: N818 - the name of the thing tha
         super().__init__(f"{journal} was expected at {expected} and is at {actual}")
         self.expected = expected
         self.actual = actual
+
+
+class NotStoredError(TransientError):
+    """It is certain that this try stored nothing: it was refused for now, or never sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,37 @@ class EventPublisher:
             sequence = await self._own_sequence(exc, message_id, after)
             result = "recognised"
             return sequence
+        else:
+            return int(ack.seq)
+        finally:
+            _SECONDS.labels(EVENTS.name, result).observe(time.perf_counter() - began)
+
+    async def publish_once(self, event: Event, *, after: Last) -> int:
+        """One try, for those who repeat it themselves; the sequence in EVENTS.
+
+        Raises: SequenceConflict; PermanentError, when it can never be stored; NotStoredError;
+        TransientError, when the outcome is unknown: publish again, with the same position.
+        """
+        if not self._bus.up.is_set():
+            raise NotStoredError("not connected to NATS")
+        headers = traces.inject({"content-type": "application/json", Header.MSG_ID.value: event.id})
+        headers |= {EXPECTED_LAST: str(after.sequence), _EXPECTED_FILTER: after.journal}
+        began, result = time.perf_counter(), "failed"
+        try:
+            ack = await self._bus.jetstream.publish(
+                subject_of(event), encode(event), timeout=self._timeout_s, stream=EVENTS.name, headers=headers
+            )
+            result = "duplicate" if ack.duplicate else "stored"
+        except BadRequestError as exc:
+            if exc.err_code not in WRONG_LAST_SEQUENCE:
+                raise PermanentError(f"{subject_of(event)} was refused: {exc.description}") from exc
+            sequence = await self._own_sequence(exc, event.id, after)
+            result = "recognised"
+            return sequence
+        except (APIError, NoStreamResponseError) as exc:
+            raise NotStoredError(f"the bus stores nothing now: {exc}") from exc
+        except (NatsError, OSError) as exc:
+            raise TransientError(f"the bus did not acknowledge: {type(exc).__name__}") from exc
         else:
             return int(ack.seq)
         finally:

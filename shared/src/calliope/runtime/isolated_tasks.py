@@ -33,7 +33,9 @@ class IsolatedTasks:
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
         """Run it; the block ends no sooner. The result is None when it crashed."""
-        return self._group.create_task(_isolated(work, name), name=name)
+        task = self._group.create_task(_isolated(work, name), name=name)
+        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, nobody awaited it
+        return task
 
 
 async def _isolated(work: Coroutine[Any, Any, Any], name: str) -> Any:

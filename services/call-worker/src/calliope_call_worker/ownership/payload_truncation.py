@@ -13,14 +13,15 @@ CUT: Final = "… (shortened)"
 _LONGEST_TEXTS: Final = (16_384, 4_096, 1_024, 256, 64)
 
 
-def fitted(event: Event) -> Event:
-    """The event itself, or with its longest texts cut until it fits."""
-    found = event
+def fitted_with_size(event: Event) -> tuple[Event, int]:
+    """The event itself, or with its longest texts cut until it fits; and its size on the bus in bytes."""
+    found, size = event, len(encode(event))
     for longest in _LONGEST_TEXTS:
-        if len(encode(found)) <= MAX_FACT_BYTES:
+        if size <= MAX_FACT_BYTES:
             break
         found = event.model_copy(update={"data": {key: _cut(value, longest) for key, value in event.data.items()}})
-    return found
+        size = len(encode(found))
+    return found, size
 
 
 def _cut(value: JsonValue, longest: int) -> JsonValue:
