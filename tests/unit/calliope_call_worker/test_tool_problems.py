@@ -17,7 +17,7 @@ from calliope_call_worker.providers.llm.base import ToolCall
 from calliope_call_worker.tools.http import HttpTools, ToolAnswer
 from calliope_call_worker.tools.toolbox import Toolbox
 from support.vendor_fakes import serving
-from support.whole_call import TwinJournal
+from support.whole_call import TwinJournal, checked_here
 
 
 class BrokenTools(HttpTools):
@@ -37,8 +37,8 @@ async def used(http: HttpTools, url: str, **wishes: Any) -> tuple[list[ProviderF
             return tasks.create_task(work, name=name)
 
         tools = ToolsSettings.model_validate({"custom_tools": [tool]})
-        toolbox = Toolbox("call_1", tools, http, cast("Journal", journal), spawn)
-        (result,) = await toolbox.run(3, [ToolCall("t1", "book", "{}")])
+        toolbox = Toolbox("call_1", tools, http, cast("Journal", journal), spawn, checked_here)
+        (result,) = await toolbox.run(3, await toolbox.check([ToolCall("t1", "book", "{}")]))
     problems = [fact for fact in journal.facts if isinstance(fact, ProviderFailed)]
     (finished,) = (fact for fact in journal.facts if isinstance(fact, ToolFinished))
     return problems, finished, result.content

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
@@ -39,7 +40,7 @@ from calliope_call_worker.reply import Reply, Round
 from calliope_call_worker.speaker import Speaker
 from calliope_call_worker.tools.catalogue import offered
 from calliope_call_worker.tools.http import ToolAnswer
-from calliope_call_worker.tools.toolbox import Toolbox, Wish
+from calliope_call_worker.tools.toolbox import CheckedCall, Toolbox, Wish
 
 log = structlog.get_logger(__name__)
 
@@ -147,9 +148,10 @@ class Answerer:
             except ModelFailedError as exc:
                 failed = exc  # what was said of the answer is spoken to its end
                 part.calls.clear()
+            checked = await toolbox.check(part.calls)
             await gate.wait()
-            wishes = [wish for call in part.calls if (wish := toolbox.wish(call)) is not None]
-            others = [call for call in part.calls if call.id not in {wish.call.id for wish in wishes}]
+            wishes = [wish for one in checked if (wish := toolbox.wish(one)) is not None]
+            others = [one for one in checked if one not in [wish.checked for wish in wishes]]
             await self._announce(reply, stream, gate, wishes, others)
             await self._finish(stream)
             if others:
@@ -165,14 +167,14 @@ class Answerer:
         """End the call or hand it over; what was said is heard first. Whether the model has to go on."""
         parts, part = self._parts, reply.rounds[-1]
         if wish.ends:
-            await parts.toolbox.grant(reply.turn, wish.call, _done("the call ends"))
+            await parts.toolbox.grant(reply.turn, wish, partial(_done, "the call ends"))
             part.results.append(ToolResult(wish.call.id, wish.call.name, "the call ends"))
             custom = parts.spec.tools_settings.end_call.custom_message
             parts.tell(ev.EndRequested("assistant_ended", say=custom is not None or not reply.said))
             return False
         with self._effect(reply):
             await parts.speaker.until_played(HEARD_S)
-            answer = await parts.toolbox.grant(reply.turn, wish.call, parts.transfer(wish.destination or ""))
+            answer = await parts.toolbox.grant(reply.turn, wish, partial(parts.transfer, wish.destination or ""))
         part.results.append(ToolResult(wish.call.id, wish.call.name, answer.text))
         told = {result.tool_call_id for result in part.results}
         part.results.extend(ToolResult(call.id, call.name, ONCE) for call in part.calls if call.id not in told)
@@ -260,12 +262,12 @@ class Answerer:
             raise VoiceFailedError(str(exc)) from exc
 
     async def _announce(
-        self, reply: Reply, stream: SpeechStream, gate: asyncio.Event, wishes: list[Wish], others: list[ToolCall]
+        self, reply: Reply, stream: SpeechStream, gate: asyncio.Event, wishes: list[Wish], others: list[CheckedCall]
     ) -> None:
         """Words for the caller who would otherwise wait in silence, unless the model found its own."""
         if reply.rounds[-1].said:
             return
-        lines = [tool.speak_while_running for call in others if (tool := self._parts.toolbox.custom(call)) is not None]
+        lines = [tool.speak_while_running for one in others if (tool := self._parts.toolbox.custom(one)) is not None]
         if wishes and not wishes[0].ends:
             lines.append(self._phrases.transfer)
         line = next((line for line in map(spoken, filter(None, lines)) if has_speech(line)), None)

@@ -29,7 +29,7 @@ from calliope_call_worker.adapters.open_calls import NatsOpenCalls
 from calliope_call_worker.adapters.pins import NatsPins
 from calliope_call_worker.adapters.recordings import FileRecordings
 from calliope_call_worker.analysis.analyst import Analyst
-from calliope_call_worker.analysis.checking import Check, schema_checker
+from calliope_call_worker.analysis.checking import SchemaChecker, schema_checker
 from calliope_call_worker.analysis.job import AnalysisJob
 from calliope_call_worker.call import Call, CallParts
 from calliope_call_worker.calls.authenticate import HookAuthenticator
@@ -55,6 +55,7 @@ from calliope_call_worker.providers.telephony.twilio_probe import TwilioProbe
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.settings import CarriersSettings, WorkerSettings
 from calliope_call_worker.tools.http import HttpTools
+from calliope_call_worker.tools.toolbox import CHECK_S
 from calliope_call_worker.worker import NewCall, RequestQueue, Worker
 
 log = structlog.get_logger(__name__)
@@ -70,7 +71,7 @@ class Outside:
     providers: Providers
     carriers: aiohttp.ClientSession
     tools: aiohttp.ClientSession
-    check: Check
+    checker: SchemaChecker
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ async def _outside(stack: AsyncExitStack, settings: WorkerSettings) -> Outside:
         providers=await stack.enter_async_context(open_providers(settings.providers, settings.egress)),
         carriers=await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())),
         tools=await stack.enter_async_context(egress.session(settings.egress, total_s=60.0, limit=0)),
-        check=await stack.enter_async_context(schema_checker(deadline_s=settings.analysis.check_deadline_s)),
+        checker=await stack.enter_async_context(schema_checker()),
     )
 
 
@@ -195,6 +196,7 @@ def _new_call(shared: Shared, tasks: IsolatedTasks) -> NewCall:
                 providers=providers,
                 carrier_api=shared.apis[plan.carrier.name],
                 http_tools=http_tools,
+                check=shared.outside.checker.check(plan.organization_id, deadline_s=CHECK_S, formats=False),
                 lines=lines,
                 spawn=tasks.spawn,
                 after_url=f"{settings.public_url}/telephony/{plan.carrier.name}{RESUME}{plan.call_id}",
@@ -255,12 +257,13 @@ def _carrier_probes(session: aiohttp.ClientSession, settings: CarriersSettings) 
 
 def _analysis(shared: Shared) -> AnalysisWork:
     settings, outside = shared.settings, shared.outside
+    check = outside.checker.check("analysis", deadline_s=settings.analysis.check_deadline_s)
     job = AnalysisJob(
         journals=shared.journals,
         directory=shared.directory,
         pins=shared.pins,
         opener=shared.opener,
-        analyst=Analyst(outside.providers.for_analysis, outside.check, settings.analysis, settings.call.time_zone),
+        analyst=Analyst(outside.providers.for_analysis, check, settings.analysis, settings.call.time_zone),
         settings=settings.analysis,
     )
     return AnalysisWork(shared.bus, job, settings.analysis)

@@ -16,6 +16,7 @@ from calliope.contracts.calls import (
     Stage,
     TransferStarted,
 )
+from calliope_call_worker.analysis.checking import Check
 from calliope_call_worker.answerer import Answerer, Parts
 from calliope_call_worker.clock import CallClock
 from calliope_call_worker.dialogue import Dialogue
@@ -69,6 +70,7 @@ class CallParts:
     providers: CallProviders
     carrier_api: CarrierApi
     http_tools: HttpTools
+    check: Check
     lines: LineCache
     spawn: Spawn
     after_url: str
@@ -89,6 +91,7 @@ class Call:
             parts.http_tools,
             parts.journal,
             parts.spawn,
+            parts.check,
             unknown=plan.tools_unknown,
         )
         self._dialogue = Dialogue(

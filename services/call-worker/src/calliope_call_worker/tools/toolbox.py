@@ -2,35 +2,71 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
+from calliope.contracts.base import Message
 from calliope.contracts.calls import ProviderFailed, Stage, ToolFinished, ToolStarted
 from calliope.contracts.document.tools import CustomTool, ToolsSettings
+from calliope.errors import TransientError
 from calliope.ids import derived_id
+from calliope_call_worker.analysis.checking import Check, UnusableSchemaError
+from calliope_call_worker.errors import JournalFullError
 from calliope_call_worker.ports import Journal
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import ToolCall, ToolResult
-from calliope_call_worker.tools.arguments import parse
-from calliope_call_worker.tools.catalogue import END_CALL, TRANSFER_CALL, custom_tool, offered
+from calliope_call_worker.tools.arguments import read_object
+from calliope_call_worker.tools.catalogue import (
+    BUILT_IN,
+    DESTINATION,
+    END_CALL,
+    TRANSFER_CALL,
+    custom_tool,
+    offered,
+    refused_by_built_in,
+)
 from calliope_call_worker.tools.http import HttpTools, ToolAnswer
 
 log = structlog.get_logger(__name__)
 
+CHECK_S: Final = 0.25  # of the processor, for one call's arguments; most take some milliseconds
 JOURNAL_S: Final = 0.5  # how long an effect waits for its fact; the bus away must not be dead air
 UNKNOWN: Final = "it has begun; what came of it is not known"
+UNUSABLE: Final = "not called: this tool's parameters cannot be checked, so it cannot be used in this call"
+UNCHECKED: Final = "not called: its arguments could not be checked just now; it may be tried once more"
+NOT_JOURNALLED: Final = "not called: the call's events cannot be stored now"
 Spawn = Callable[[Coroutine[Any, Any, ToolAnswer], str], "asyncio.Task[ToolAnswer]"]
+Effect = Callable[[], Coroutine[Any, Any, ToolAnswer]]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedCall:
+    """A tool call, and its arguments when they are as the tool's schema says.
+
+    Else `wrong` is for the model, and `problem` for the developer, when there is something to look into.
+    """
+
+    call: ToolCall
+    arguments: dict[str, Any] | None = None
+    wrong: str = ""
+    problem: ProviderError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A checked call of a built-in tool: what the conversation has to do itself."""
+    """A valid call of a built-in tool: what the conversation has to do itself."""
 
-    call: ToolCall
+    checked: CheckedCall
     destination: str | None = None
+
+    @property
+    def call(self) -> ToolCall:
+        """As the model wrote it."""
+        return self.checked.call
 
     @property
     def ends(self) -> bool:
@@ -48,6 +84,7 @@ class Toolbox:
         http: HttpTools,
         journal: Journal,
         spawn: Spawn,
+        check: Check,
         *,
         unknown: Mapping[tuple[int, str], str] | None = None,
     ) -> None:
@@ -57,6 +94,7 @@ class Toolbox:
         self._http = http
         self._journal = journal
         self._spawn = spawn
+        self._matches = check
         self._unknown = dict(unknown or {})
         self._schemas = {spec.name: spec.parameters for spec in offered(tools)}
         self._running: set[asyncio.Task[ToolAnswer]] = set()
@@ -66,37 +104,32 @@ class Toolbox:
         """What came of an effect; None when it was never begun."""
         return self._outcomes.get((turn, tool_call_id))
 
-    def check(self, call: ToolCall) -> tuple[dict[str, Any], None] | tuple[None, str]:
-        """The arguments, or what is wrong with the call in words for the model."""
-        schema = self._schemas.get(call.name)
-        if schema is None:
-            return None, f"there is no tool named {call.name}"
-        try:
-            return parse(call.arguments, schema), None
-        except ValueError as exc:
-            return None, str(exc)
+    async def check(self, calls: Sequence[ToolCall]) -> list[CheckedCall]:
+        """Each call with its arguments, or with what is wrong: in words, whatever became of the checking itself."""
+        async with asyncio.TaskGroup() as tasks:
+            checks = [tasks.create_task(self._checked(call), name="tool.check") for call in calls]
+        return [check.result() for check in checks]
 
-    def wish(self, call: ToolCall) -> Wish | None:
-        """A valid call of end_call or transfer_call; a number that is not listed is none, whatever the model says."""
-        arguments, _ = self.check(call)
-        if arguments is None:
+    def wish(self, checked: CheckedCall) -> Wish | None:
+        """What a valid call of a built-in tool asks for."""
+        if checked.arguments is None:
             return None
-        if call.name == END_CALL:
-            return Wish(call)
-        if call.name == TRANSFER_CALL and arguments["destination"] in self._tools.transfer_call.transfer_numbers:
-            return Wish(call, str(arguments["destination"]))
+        if checked.call.name == END_CALL:
+            return Wish(checked)
+        if checked.call.name == TRANSFER_CALL:
+            return Wish(checked, str(checked.arguments[DESTINATION]))
         return None
 
-    def custom(self, call: ToolCall) -> CustomTool | None:
+    def custom(self, checked: CheckedCall) -> CustomTool | None:
         """The HTTP tool that a valid call names."""
-        return custom_tool(self._tools, call.name) if self.check(call)[0] is not None else None
+        return custom_tool(self._tools, checked.call.name) if checked.arguments is not None else None
 
-    async def run(self, turn: int, calls: list[ToolCall]) -> list[ToolResult]:
+    async def run(self, turn: int, calls: Sequence[CheckedCall]) -> list[ToolResult]:
         """Run custom tools side by side; every call gets its result, refused ones too."""
-        running = [self._start(turn, call) for call in calls]
+        running = [self._begin(partial(self._one, turn, checked), checked.call) for checked in calls]
         return [
-            ToolResult(call.id, call.name, (await asyncio.shield(task)).text)
-            for call, task in zip(calls, running, strict=True)
+            ToolResult(checked.call.id, checked.call.name, (await asyncio.shield(task)).text)
+            for checked, task in zip(calls, running, strict=True)
         ]
 
     async def finish(self, timeout_s: float) -> None:
@@ -104,60 +137,106 @@ class Toolbox:
         if self._running:
             await asyncio.wait(self._running, timeout=timeout_s)
 
-    async def grant(self, turn: int, call: ToolCall, effect: Coroutine[Any, Any, ToolAnswer]) -> ToolAnswer:
+    async def grant(self, turn: int, wish: Wish, effect: Effect) -> ToolAnswer:
         """Do what a built-in tool asks; once begun it comes to its end, whatever becomes of the reply."""
-        return await asyncio.shield(self._track(self._around(turn, call, self._key(turn, call), effect), call.name))
+        around = partial(self._around, turn, wish.checked, self._key(turn, wish.call), effect)
+        return await asyncio.shield(self._begin(around, wish.call))
+
+    async def _checked(self, call: ToolCall) -> CheckedCall:
+        if (schema := self._schemas.get(call.name)) is None:
+            return CheckedCall(call, wrong=f"there is no tool named {call.name}")
+        try:
+            arguments = read_object(call.arguments)
+        except ValueError as exc:
+            return CheckedCall(call, wrong=str(exc))
+        if call.name in BUILT_IN:
+            wrong = refused_by_built_in(self._tools, call.name, arguments)
+            return CheckedCall(call, wrong=wrong) if wrong else CheckedCall(call, arguments)
+        try:
+            problems = await self._matches(schema, arguments)
+        except UnusableSchemaError as exc:
+            problem = ProviderError(call.name, Failure.REFUSED, f"not called: its parameters cannot be checked, {exc}")
+            return CheckedCall(call, wrong=UNUSABLE, problem=problem)
+        except TransientError as exc:
+            problem = ProviderError(call.name, Failure.ERROR, f"not called: its arguments {exc}")
+            return CheckedCall(call, wrong=UNCHECKED, problem=problem)
+        return CheckedCall(call, wrong="; ".join(problems)) if problems else CheckedCall(call, arguments)
 
     def _key(self, turn: int, call: ToolCall) -> str:
         """One effect, one key."""
         return self._unknown.pop((turn, call.name), None) or derived_id("tool", self._call_id, str(turn), call.id)
 
-    async def _around(self, turn: int, call: ToolCall, key: str, effect: Coroutine[Any, Any, ToolAnswer]) -> ToolAnswer:
-        """Journal, effect, journal."""
-        arguments, _ = self.check(call)
-        self._journal.append(
-            ToolStarted(turn=turn, tool_call_id=call.id, name=call.name, arguments=arguments or {}, idempotency_key=key)
+    async def _around(self, turn: int, checked: CheckedCall, key: str, effect: Effect) -> ToolAnswer:
+        """Journal, effect, journal. What cannot be journalled any more is not begun."""
+        call = checked.call
+        started = ToolStarted(
+            turn=turn,
+            tool_call_id=call.id,
+            name=call.name,
+            arguments=checked.arguments or {},
+            idempotency_key=key,
         )
+        if not self._written(call, started):
+            return ToolAnswer(False, NOT_JOURNALLED)
         self._outcomes[turn, call.id] = UNKNOWN
         await self._journal.flush(JOURNAL_S)
         began = time.perf_counter()
         try:
-            answer = await effect
+            answer = await effect()
         except Exception:
-            log.exception("tool.crashed", tool=call.name, call_id=self._call_id)
-            problem = ProviderError(call.name, Failure.ERROR, "an error inside Calliope; its log says more")
-            answer = ToolAnswer(False, "the tool failed", problem)
+            answer = self._crashed(call)
         self._outcomes[turn, call.id] = answer.text
-        if answer.problem is not None:
-            self._journal.append(_failed(turn, answer, answer.problem))
-        self._journal.append(
-            ToolFinished(
-                turn=turn,
-                tool_call_id=call.id,
-                name=call.name,
-                ok=answer.ok,
-                result=answer.text,
-                duration_ms=round((time.perf_counter() - began) * 1_000, 1),
-            )
+        finished = ToolFinished(
+            turn=turn,
+            tool_call_id=call.id,
+            name=call.name,
+            ok=answer.ok,
+            result=answer.text,
+            duration_ms=round((time.perf_counter() - began) * 1_000, 1),
         )
+        problems = [_failed(turn, answer, answer.problem)] if answer.problem is not None else []
+        self._written(call, *problems, finished)
         return answer
 
-    def _start(self, turn: int, call: ToolCall) -> "asyncio.Task[ToolAnswer]":
-        return self._track(self._one(turn, call), call.name)
+    def _written(self, call: ToolCall, *facts: Message) -> bool:
+        """Journal these. False: it takes no more, which ends the call as soon as the conversation goes on."""
+        try:
+            for fact in facts:
+                self._journal.append(fact)
+        except JournalFullError as exc:
+            log.error("tool.not_journalled", tool=call.name, call_id=self._call_id, reason=str(exc))  # noqa: TRY400
+            return False
+        return True
 
-    def _track(self, work: Coroutine[Any, Any, ToolAnswer], name: str) -> "asyncio.Task[ToolAnswer]":
-        task = self._spawn(work, f"tool.{name}"[:60])
+    def _begin(self, work: Effect, call: ToolCall) -> "asyncio.Task[ToolAnswer]":
+        task = self._spawn(self._answered(work, call), f"tool.{call.name}"[:60])
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
 
-    async def _one(self, turn: int, call: ToolCall) -> ToolAnswer:
-        arguments, wrong = self.check(call)
-        tool = custom_tool(self._tools, call.name)
-        if arguments is None or tool is None:
-            return ToolAnswer(ok=False, text=wrong or f"{call.name} cannot be used now")
-        key = self._key(turn, call)
-        return await self._around(turn, call, key, self._http.run(tool, arguments, idempotency_key=key))
+    async def _answered(self, work: Effect, call: ToolCall) -> ToolAnswer:
+        """The edge of a tool's task: a bug of ours is an answer, too."""
+        try:
+            return await work()
+        except Exception:
+            return self._crashed(call)
+
+    def _crashed(self, call: ToolCall) -> ToolAnswer:
+        log.exception("tool.crashed", tool=call.name, call_id=self._call_id)
+        problem = ProviderError(call.name, Failure.ERROR, "an error inside Calliope; its log says more")
+        return ToolAnswer(False, "the tool failed", problem)
+
+    async def _one(self, turn: int, checked: CheckedCall) -> ToolAnswer:
+        tool = self.custom(checked)
+        if checked.arguments is None or tool is None:
+            answer = ToolAnswer(False, checked.wrong or f"{checked.call.name} cannot be used now", checked.problem)
+            if checked.problem is not None:
+                self._written(checked.call, _failed(turn, answer, checked.problem))
+            return answer
+        key = self._key(turn, checked.call)
+        return await self._around(
+            turn, checked, key, partial(self._http.run, tool, checked.arguments, idempotency_key=key)
+        )
 
 
 def _failed(turn: int, answer: ToolAnswer, problem: ProviderError) -> ProviderFailed:

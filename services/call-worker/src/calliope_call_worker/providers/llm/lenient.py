@@ -41,8 +41,16 @@ def read_arguments(text: str) -> Any:
     value: Any = text
     for _ in range(_MAX_UNPACKED):
         if isinstance(value, str):
-            value = read_json(whole_characters(value)) if value.strip() else None
-    return {} if value is None else _clean(value)
+            value = _whole_json(whole_characters(value)) if value.strip() else None
+    return {} if value is None else value
+
+
+def _whole_json(text: str) -> Any:
+    """The value with whole characters only, which JSON that orjson takes has anyway. Raises: ValueError."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return _clean(read_json(text))
 
 
 class Characters:
