@@ -50,6 +50,7 @@ class SlowLink:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # the loop closes the sockets of what was aborted
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -58,13 +59,15 @@ class SlowLink:
             writer.close()
             return
         late: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(MAX_WAITING)
-        with suppress(ExceptionGroup):
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._at_once(reader, back))
-                tasks.create_task(self._note(there, late))
-                tasks.create_task(self._later(late, writer))
-        for one in (writer, back):
-            one.close()
+        try:
+            with suppress(ExceptionGroup):
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._at_once(reader, back))
+                    tasks.create_task(self._note(there, late))
+                    tasks.create_task(self._later(late, writer))
+        finally:
+            for one in (writer, back):
+                one.transport.abort()
 
     async def _at_once(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(CHUNK):

@@ -75,5 +75,5 @@ async def test_a_key_is_revoked_once_with_one_event(store: MongoStore) -> None:
     assert not await rows.revoke(replace(gone, organization_id="org_2"), keys.revoked(gone, NOW))
     assert [await rows.revoke(gone, keys.revoked(gone, NOW)) for _ in range(2)] == [True, False]
     assert await rows.find(KEY.key_sha256) == gone
-    (waiting,) = await MongoOutbox(store).waiting(5)
+    (waiting,) = await MongoOutbox(store).waiting(5, NOW)
     assert [event.name for event in waiting.events] == ["created", "revoked"]

@@ -252,14 +252,14 @@ async def test_two_relays_at_once_lose_nothing_and_do_not_fail(store: MongoStore
     outbox = MongoOutbox(store)
 
     async def relay() -> None:
-        for row in await outbox.waiting(100):
+        for row in await outbox.waiting(100, datetime.now(UTC)):
             for event in row.events:
                 await outbox.published(row, event, datetime.now(UTC))
 
     async with asyncio.TaskGroup() as tasks:
         for n in range(4):
             tasks.create_task(relay(), name=f"relay.{n}")
-    assert await outbox.waiting(100) == []
+    assert await outbox.waiting(100, datetime.now(UTC)) == []
     assert await store.database.events_log.count_documents({}) == 20
 
 

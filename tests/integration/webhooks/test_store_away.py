@@ -19,7 +19,7 @@ from calliope.messaging.dead_letters import DeadLetters
 from calliope.messaging.streams import EVENTS, WEBHOOKS_FANOUT
 from calliope.observability import metrics
 from support.mongo import MongoServer
-from support.slow_proxy import slow_proxy
+from support.slow_link import SlowLink
 from support.waiting import until
 
 from .conftest import House, Receiver
@@ -93,16 +93,16 @@ async def test_a_store_that_is_away_for_longer_than_the_schedule(
 async def test_a_store_that_is_merely_slow(
     house: House, receiver: Receiver, own_mongo_server: MongoServer, late_s: float, timeout_s: float
 ) -> None:
-    async with slow_proxy(own_mongo_server.port) as proxy:
-        with_store(house, proxy.port, timeout_s)
+    with SlowLink(own_mongo_server.port) as link:
+        with_store(house, link.port, timeout_s)
         calls = calls_of(house, receiver, "slow")
         async with house.open():
-            proxy.late_s = late_s
+            link.delay_s = late_s
             for call in calls:
                 await house.tell(*call)
             held_until = asyncio.get_running_loop().time() + 2.0
             await until(lambda: asyncio.get_running_loop().time() > held_until)
-            proxy.late_s = 0.0
+            link.delay_s = 0.0
             await whole(house, receiver, [event for call in calls for event in call])
 
 

@@ -9,6 +9,7 @@ import structlog
 
 from calliope.errors import CalliopeError, PermanentError, TransientError
 from calliope.messaging.broker import Bus, BusLostError, Watchdog, build_broker, ready, start, stop
+from calliope.messaging.dead_letters import DeadLetters
 from calliope.messaging.publish import EventPublisher
 from calliope.observability.health import Health, serve
 from calliope.runtime.supervise import Supervisor
@@ -40,7 +41,7 @@ async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
     """The service while the block lasts; it answers when its health says ready."""
     store = MongoStore(settings.mongo)
     bus = build_broker(settings.nats, SERVICE)
-    relay = Relay(MongoOutbox(store), EventPublisher(bus))
+    relay = Relay(MongoOutbox(store), EventPublisher(bus), DeadLetters(bus))
     once = Once(MongoCommandLog(store))
     Handlers(
         parts=Parts(
@@ -52,11 +53,14 @@ async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
         rows_of=lambda organization_id: MongoAssistants(store, organization_id),
         calls=MongoCallEvents(store),
         once=once,
+        retry_event=relay.retry,
     ).subscribe(bus)
     IdentityHandlers(MongoOrganizations(store), MongoKeys(store), once, relay.wake).subscribe(bus)
     bus.dependencies.add(STORE, store.check_writes)
     jobs = Supervisor()
-    health = Health({"bus": lambda: ready(bus), "store": store.ping, "jobs": jobs.check})
+    health = Health(
+        {"bus": lambda: ready(bus), "store": store.ping, "jobs": jobs.check}, notices={"outbox": relay.notice}
+    )
     try:
         async with serve(health, settings.http), jobs:
             jobs.start("health.loop", health.watch_loop)

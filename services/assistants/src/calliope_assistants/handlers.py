@@ -52,12 +52,14 @@ class Handlers:
         rows_of: Callable[[str], Assistants],
         calls: CallEvents,
         once: Once,
+        retry_event: Callable[[Event], Awaitable[None]],
     ) -> None:
         self._parts = parts
         self._rows_of = rows_of
         self._numbers: Numbers = parts.numbers
         self._calls = calls
         self._once = once
+        self._retry_event = retry_event
 
     def subscribe(self, bus: Bus) -> None:
         """Answer commands and read call events."""
@@ -152,6 +154,11 @@ class Handlers:
         async def project(event: Event) -> None:
             """Keep a call's event; running twice keeps it once."""
             await self._calls.add(event)
+
+        @consumer(bus, streams.ASSISTANTS_OUTBOX)
+        async def retry(event: Event) -> None:
+            """Publish an event again that the bus had refused; running twice publishes it once."""
+            await self._retry_event(event)
 
     async def _write(
         self,

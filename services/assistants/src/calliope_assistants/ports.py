@@ -171,13 +171,25 @@ class Waiting:
     collection: str
     id: str
     events: tuple[Event, ...] = field(default=())
+    was_refused: bool = False
+    """Whether its first event was refused before."""
+    is_readable: bool = True
 
 
 class Outbox(Protocol):
     """Events that were stored with their documents."""
 
-    async def waiting(self, limit: int) -> Sequence[Waiting]:
-        """Rows with unpublished events, oldest first."""
+    async def waiting(self, limit: int, now: datetime) -> Sequence[Waiting]:
+        """Rows with unpublished events, oldest first; without those that wait behind a refused one until later."""
 
     async def published(self, waiting: Waiting, event: Event, now: datetime) -> None:
         """Move one event from its row to the log of sent events."""
+
+    async def put_off(self, waiting: Waiting, until: datetime) -> None:
+        """None of the row's events before a moment: the first of them cannot be published now."""
+
+    async def take_up(self, event: Event) -> None:
+        """The row of a refused event may be tried at once."""
+
+    async def refused(self) -> int:
+        """How many rows wait behind a refused event."""

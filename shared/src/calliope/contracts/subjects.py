@@ -5,7 +5,7 @@ Events    `calliope.evt.<organization>.<entity>.<entity_id>.<event>`     JetStre
 Wake-ups  `calliope.sched.<service>.<key>` -> `calliope.due.<service>.<key>`  scheduled messages, stream SCHED
 Open calls `calliope.open_call.<call_id>`                                one message a call until it has ended
 Dead letters `calliope.dead.<durable>.<reason>`, replayed `calliope.replayed.<durable>.<reason>.<letter>`, stream DEAD
-Replays   `calliope.replay.<stream>.<durable>.<stream sequence>`         a dead letter's message, for one durable only
+Replays   `calliope.replay.<stream>.<durable>.<place>`                  a dead letter's message, for one durable only
 """
 
 import re
@@ -144,9 +144,9 @@ def parse_letter(subject: str) -> tuple[str, str] | None:
     return (parts[2], parts[3]) if is_letter else None
 
 
-def replay(stream: str, durable: str, stream_sequence: int) -> str:
+def replay(stream: str, durable: str, place: int | str) -> str:
     """Where a dead letter is replayed to: the stream that its durable reads, for this durable alone."""
-    return f"calliope.replay.{stream.lower()}.{durable}.{stream_sequence}"
+    return f"calliope.replay.{stream.lower()}.{durable}.{place}"
 
 
 def replays(stream: str, durable: str | None = None) -> str:

@@ -12,6 +12,8 @@ from nats.js.api import Header, RawStreamMsg
 from calliope.contracts import subjects
 from calliope.messaging.streams import DURABLES, durable_named
 
+REFUSED: Final = "refused"
+"""Reason of what the bus would not take in the first place."""
 DROPPED: Final = "dropped"
 """Reason of what the server gave up by itself: every process that took the message died over it."""
 _ADVISORY: Final = "$JS.EVENT.ADVISORY.CONSUMER"
@@ -38,7 +40,7 @@ class DeadLetter:
     """Its number in DEAD, which it keeps when it was replayed."""
     durable: str
     reason: str
-    """`permanent`, `malformed`, `exhausted` or `dropped`."""
+    """`permanent`, `malformed`, `exhausted`, `refused` or `dropped`."""
     error: str | None
     """Kind of the last error."""
     detail: str | None

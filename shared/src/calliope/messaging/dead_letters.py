@@ -30,11 +30,13 @@ from calliope.contracts import subjects
 from calliope.errors import PermanentError, TransientError
 from calliope.messaging.dead_letter_form import (
     DROPPED,
+    REFUSED,
     DeadLetter,
     as_published,
     completed,
     filed_headers,
     filters_of,
+    letter_headers,
     letter_of,
     replay_headers,
     waiting_key,
@@ -183,6 +185,29 @@ class DeadLetters:
                 yield await self._replay(letter)
             after = page.next_after
 
+    async def add(self, durable: Durable, *, subject: str, body: bytes, message_id: str, error: PermanentError) -> None:
+        """Keep a message that `subject` refused in the first place; a replay is read by `durable`.
+
+        Twice the same message within ten minutes is one letter. Raises: PermanentError, when it is too large for that.
+        """
+        headers = letter_headers(
+            {"content-type": "application/json", Header.MSG_ID.value: message_id},
+            subject=subject,
+            stream=durable.stream,
+            sequence=0,
+            deliveries=0,
+            durable=durable.name,
+            reason=REFUSED,
+            error=error,
+            detail=str(error),
+        )
+        headers[Header.MSG_ID.value] = f"{durable.name}.{message_id}"
+        place = subjects.dead_letter(durable.name, REFUSED)
+        try:
+            await stored(self._bus, DEAD.name, place, body, headers, timeout_s=self._timeout_s, budget_s=self._budget_s)
+        except BadRequestError as exc:
+            raise PermanentError(f"{DEAD.name} refuses {place}: {exc.description}") from exc
+
     async def _replay(self, letter: DeadLetter) -> Replay:
         if letter.replayed_at is not None:
             return Replay(letter, ReplayOutcome.ALREADY)
@@ -205,7 +230,7 @@ class DeadLetters:
         headers = replay_headers(letter, content.headers)
         return await self._once(
             durable.stream,
-            subjects.replay(durable.stream, durable.name, letter.stream_sequence),
+            subjects.replay(durable.stream, durable.name, letter.stream_sequence or f"letter_{letter.id}"),
             content.body,
             headers,
         )

@@ -43,12 +43,17 @@ BUDGET_S: Final = 16.0
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
 WRONG_LAST_SEQUENCE: Final = (10071, 10164)
+_NO_ROOM: Final = frozenset({10002, 10023, 10047, 10077})
+"""The account's, the server's or the stream's limit is reached; the first of them comes as a bad request."""
 EXPECTED_LAST: Final = "Nats-Expected-Last-Subject-Sequence"
 _EXPECTED_FILTER: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
 _LAST_IN_WORDS: Final = re.compile(r"wrong last sequence: (\d+)")
 
 log = structlog.get_logger()
 
+_RETRIES: Final = metrics.counter(
+    "calliope_publish_retries_total", "Tries to publish that failed and were repeated.", "stream", "reason"
+)
 _SECONDS: Final = metrics.histogram("calliope_publish_seconds", "Events published, all tries.", "stream", "result")
 
 
@@ -233,12 +238,23 @@ async def stored(
                     return await jetstream.publish(
                         subject, body, timeout=timeout_s, stream=stream, headers=dict(headers)
                     )
-                except BadRequestError:
-                    raise
                 except (NatsError, OSError) as exc:
+                    code = exc.err_code if isinstance(exc, APIError) else None
+                    if isinstance(exc, BadRequestError) and code not in _NO_ROOM:
+                        raise
                     last = exc
-                    log.warning("publish.retried", stream=stream, error=type(exc).__name__)
+                    _RETRIES.labels(stream, reason := _why(exc)).inc()
+                    log.warning("publish.retried", stream=stream, reason=reason, error=type(exc).__name__)
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
     except TimeoutError as exc:
+        if last is not None and _why(last) == "no_room":
+            raise TransientError(f"{stream} has no room for more") from last
         raise TransientError(f"{stream} did not acknowledge within {budget_s:g} s") from (last or exc)
+
+
+def _why(exc: Exception) -> str:
+    """Why a try failed, as a metric's label."""
+    if isinstance(exc, APIError) and exc.err_code in _NO_ROOM:
+        return "no_room"
+    return "refused" if isinstance(exc, APIError) else "no_answer"

@@ -102,7 +102,7 @@ class Durable:
             ack_wait=self.ack_wait_s,
             max_deliver=self.max_deliver + _SPARE_DELIVERIES,
             max_ack_pending=self.max_ack_pending,
-            filter_subjects=[*self.subjects, subjects.replays(self.stream, self.name)],
+            filter_subjects=list(dict.fromkeys((*self.subjects, subjects.replays(self.stream, self.name)))),
             num_replicas=replicas,
         )
 
@@ -206,6 +206,17 @@ ASSISTANTS_PROJECTION: Final = Durable(
     retry_delays_s=(1, 5, 30, 60),
 )
 
+ASSISTANTS_OUTBOX: Final = Durable(
+    "assistants-outbox",
+    EVENTS.name,
+    (subjects.replays("EVENTS", "assistants-outbox"),),
+    ack_wait_s=30,
+    max_deliver=20,
+    max_ack_pending=64,
+    retry_delays_s=(1, 5, 30, 60),
+)
+"""Events that the bus refused and an operator replays: their entity's events are published again, in order."""
+
 CALL_WORKER_ANALYSIS: Final = Durable(
     "call-worker-analysis",
     EVENTS.name,
@@ -218,7 +229,7 @@ CALL_WORKER_ANALYSIS: Final = Durable(
 )
 """Its work takes up to minutes; who does it says so every few seconds, and is replaced 30 s after it fell silent."""
 
-DURABLES: Final = (WEBHOOKS_FANOUT, WEBHOOKS_WAKE, ASSISTANTS_PROJECTION, CALL_WORKER_ANALYSIS)
+DURABLES: Final = (WEBHOOKS_FANOUT, WEBHOOKS_WAKE, ASSISTANTS_PROJECTION, ASSISTANTS_OUTBOX, CALL_WORKER_ANALYSIS)
 
 
 def durable_named(name: str) -> Durable | None:

@@ -24,6 +24,9 @@ from calliope.settings import HttpSettings
 Check = Callable[[], Awaitable[object]]
 """Returns when all is well, raises when not."""
 
+Notice = Callable[[], str | None]
+"""What somebody has to look at although the service is ready; None when there is nothing."""
+
 CHECK_TIMEOUT_S: Final = 2.0
 LAG_LIMIT_S: Final = 2.0
 _TICK_S: Final = 0.1
@@ -37,9 +40,15 @@ class Health:
     """The checks of one service, and what its loop lately did."""
 
     def __init__(
-        self, checks: Mapping[str, Check], *, check_timeout_s: float = CHECK_TIMEOUT_S, lag_limit_s: float = LAG_LIMIT_S
+        self,
+        checks: Mapping[str, Check],
+        *,
+        notices: Mapping[str, Notice] | None = None,
+        check_timeout_s: float = CHECK_TIMEOUT_S,
+        lag_limit_s: float = LAG_LIMIT_S,
     ) -> None:
         self._checks = dict(checks)
+        self._notices = dict(notices or {})
         self._check_timeout_s = check_timeout_s
         self._lag_limit_s = lag_limit_s
         self._lag_s = 0.0
@@ -90,7 +99,9 @@ class Health:
     async def _ready(self, _request: web.Request) -> web.Response:
         problems = await self.problems()
         status = 503 if problems else 200
-        return web.json_response({"status": "not ready" if problems else "ok", "problems": problems}, status=status)
+        notices = {name: words for name, notice in self._notices.items() if (words := notice()) is not None}
+        said = {"status": "not ready" if problems else "ok", "problems": problems}
+        return web.json_response({**said, **({"notices": notices} if notices else {})}, status=status)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE})

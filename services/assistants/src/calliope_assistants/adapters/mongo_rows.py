@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from motor.motor_asyncio import AsyncIOMotorCollection
+from pydantic import ValidationError
 from pymongo.errors import DuplicateKeyError
 
 from calliope.contracts.base import Event
@@ -106,6 +108,10 @@ class MongoNumbers:
         return result.matched_count == 1
 
 
+_UNSENT: Final[Doc] = {"outbox_n": {"$gt": 0}}
+_RETRY_AT: Final = "outbox_retry_at"
+
+
 class MongoOutbox:
     """See `ports.Outbox`."""
 
@@ -113,15 +119,14 @@ class MongoOutbox:
         self._store = store
         self._database = store.database
 
-    async def waiting(self, limit: int) -> Sequence[Waiting]:
+    async def waiting(self, limit: int, now: datetime) -> Sequence[Waiting]:
         """See `ports.Outbox`."""
         found: list[Waiting] = []
-        async with self._store.asked():
-            for name in OUTBOX_COLLECTIONS:
-                rows = self._database[name].find({"outbox_n": {"$gt": 0}}).sort("updated_at", 1).limit(limit)
-                for row in await rows.to_list(limit):
-                    events = sorted(map(Event.model_validate_json, row["outbox"].values()), key=lambda e: e.sequence)
-                    found.append(Waiting(name, row["_id"], tuple(events)))
+        ready = {"$or": [{_RETRY_AT: {"$exists": False}}, {_RETRY_AT: {"$lte": shapes.text(now)}}]}
+        for name in OUTBOX_COLLECTIONS:
+            async with self._store.asked("look for unsent events"):
+                rows = self._database[name].find({**_UNSENT, **ready}).sort("updated_at", 1).limit(limit)
+                found += [_waiting(name, row) for row in await rows.to_list(limit)]
         return found
 
     async def published(self, waiting: Waiting, event: Event, now: datetime) -> None:
@@ -131,5 +136,36 @@ class MongoOutbox:
         async with self._store.asked():
             await self._database.events_log.update_one({"_id": event.id}, {"$set": sent}, upsert=True)
             await self._database[waiting.collection].update_one(
-                {"_id": waiting.id, slot: {"$exists": True}}, {"$unset": {slot: ""}, "$inc": {"outbox_n": -1}}
+                {"_id": waiting.id, slot: {"$exists": True}},
+                {"$unset": {slot: "", _RETRY_AT: ""}, "$inc": {"outbox_n": -1}},
             )
+
+    async def put_off(self, waiting: Waiting, until: datetime) -> None:
+        """See `ports.Outbox`."""
+        async with self._store.asked("put unsent events off"):
+            await self._database[waiting.collection].update_one(
+                {"_id": waiting.id, **_UNSENT}, {"$set": {_RETRY_AT: shapes.text(until)}}
+            )
+
+    async def take_up(self, event: Event) -> None:
+        """See `ports.Outbox`."""
+        for name in OUTBOX_COLLECTIONS:
+            async with self._store.asked():
+                its_row = {**_UNSENT, f"outbox.{event.id}": {"$exists": True}}
+                await self._database[name].update_one(its_row, {"$unset": {_RETRY_AT: ""}})
+
+    async def refused(self) -> int:
+        """See `ports.Outbox`."""
+        count = 0
+        for name in OUTBOX_COLLECTIONS:
+            async with self._store.asked():
+                count += await self._database[name].count_documents({**_UNSENT, _RETRY_AT: {"$exists": True}})
+        return count
+
+
+def _waiting(collection: str, row: Doc) -> Waiting:
+    try:
+        events = sorted(map(Event.model_validate_json, row["outbox"].values()), key=lambda event: event.sequence)
+    except ValidationError:  # of another version, or written by hand
+        return Waiting(collection, row["_id"], (), was_refused=_RETRY_AT in row, is_readable=False)
+    return Waiting(collection, row["_id"], tuple(events), was_refused=_RETRY_AT in row)
