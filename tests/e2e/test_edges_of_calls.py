@@ -140,13 +140,16 @@ async def test_a_full_house_is_busy_for_calls_not_for_checks_and_free_again_when
         first = await house.place(line, [{"wait_for": "Anna"}, {"pause_ms": 30_000, "within_s": 60}])
         await house.answered(first)
 
-        refused = await house.heard(await house.place(line, HELLO))
+        turned_away = await house.place(line, HELLO)
+        refused = await house.heard(turned_away)
+        record = await house.record(line, turned_away)
         check = await house.api("POST", f"/api/v1/assistants/{line.assistant['id']}/check")
         await house.sandbox("DELETE", f"/sandbox/twilio/calls/{first}")
         await house.finished(line, first)
         taken = await house.heard(await house.place(line, HELLO))
 
     assert (refused["status"], refused["streams"]) == ("busy", 0)
+    assert (record["ended_reason"], record["refusal"]) == ("refused", "full")
     assert (check.status, check.body["problems"]) == (200, [])
     assert (taken["status"], taken["failed"], taken["streams"]) == ("completed", None, 1)
 

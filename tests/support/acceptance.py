@@ -79,6 +79,7 @@ def hooks_among(
     live: LiveCalls,
     refusals: Refusals,
     start: Callable[..., Any],
+    spawn: Callable[..., Any] | None = None,
     worker_id: str = "w1",
 ) -> CarrierHooks:
     """`around` is journals, leases and open calls."""
@@ -98,6 +99,7 @@ def hooks_among(
         open_calls=around,
         live=live,
         refusals=refusals,
+        spawn=spawn or around,
         start=start,
         media_url=lambda: "wss://worker/media",
     )

@@ -25,6 +25,7 @@ from calliope.contracts.calls import (
     TransferStarted,
 )
 from calliope.errors import TransientError
+from calliope_call_worker.calls import resume
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.plan import CallPlan
@@ -87,12 +88,13 @@ class Bench:
     failed: list[tuple[str, Failure, str]] = field(default_factory=list)
     refused: list[CallRefused] = field(default_factory=list)
     facts: tuple[Event, ...] = ()
+    closed: list[CallEnded] = field(default_factory=list)
     pins: FakePins = field(default_factory=FakePins)
     ordered: list[CarrierAction] = field(default_factory=list)
     started: list[CallPlan] = field(default_factory=list)
     _tasks: list[Coroutine[Any, Any, Any]] = field(default_factory=list)
 
-    async def hears(self, request: CarrierRequest) -> int:
+    async def hears(self, request: CarrierRequest, *, nobody_has_a_slot: bool = False) -> int:
         """The status of the answer; orders that follow are given before it returns."""
         hooks = hooks_among(
             self,
@@ -105,9 +107,10 @@ class Bench:
             ),
             live=LiveCalls(self.slots, lambda: None),
             refusals=Refusals(self, lambda work, _: self._tasks.append(work), worker_id="w1", unsigned_per_minute=5),
+            spawn=lambda work, _: self._tasks.append(work),
             start=self.start,
         )
-        answer = await hooks.answer(request)
+        answer = await (hooks.decline if nobody_has_a_slot else hooks.answer)(request)
         while self._tasks:
             await self._tasks.pop()
         return answer.status
@@ -164,6 +167,8 @@ class Bench:
 
     async def reopen(self, facts: Sequence[Event], last: int, first: Message) -> Journal:
         """See `Journals`."""
+        if isinstance(first, CallEnded):
+            self.closed.append(first)
         return cast("Journal", TwinJournal())
 
     async def note(self, call_id: str) -> None:
@@ -240,6 +245,45 @@ async def test_a_full_worker_leaves_the_call_to_others() -> None:
     with pytest.raises(TransientError, match="no free slot"):
         await bench.hears(an_event("call.initiated"))
     assert (bench.names, bench.refused) == ([], [])
+
+
+async def test_when_nobody_has_a_slot_the_caller_hears_busy_and_the_record_says_why() -> None:
+    bench = Bench(slots=0)
+    assert (await bench.hears(an_event("call.initiated"), nobody_has_a_slot=True), bench.names) == (200, ["reject"])
+    assert bench.ordered[0].body == {"cause": "USER_BUSY"}
+    assert [(refused.code, refused.genuine) for refused in bench.refused] == [("full", True)]
+
+
+async def test_a_call_that_some_worker_has_is_never_turned_away() -> None:
+    bench = Bench(slots=0, elsewhere=True)
+    assert (await bench.hears(an_event("call.initiated"), nobody_has_a_slot=True), bench.names) == (200, [])
+    assert bench.refused == []
+
+
+async def test_news_are_taken_by_a_full_worker_too() -> None:
+    bench = Bench(slots=0)
+    bench.happened(CallAnswered(stream_id="s"), CallEnded(reason=EndReason.ASSISTANT_ENDED, duration_ms=1))
+    await bench.hears(an_event("streaming.stopped"), nobody_has_a_slot=True)
+    assert bench.names == ["hangup"]
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize(("slots", "orders"), [(0, ["speak"]), (1, ["streaming_start"])])
+async def test_a_call_that_lost_its_worker_gets_the_next_free_slot_or_the_last_resort(
+    slots: int, orders: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "SLOT_EVERY_S", 0.0)
+    bench = Bench(slots=slots, assistant=in_german())
+    bench.happened(CallAnswered(stream_id="s"))
+    assert (await bench.hears(an_event("streaming.stopped"), nobody_has_a_slot=True), bench.names) == (200, orders)
+    assert [end.reason for end in bench.closed] == [EndReason.WORKER_LOST] * (1 - slots)
+    if not slots:
+        assert bench.ordered[0].body["language"] == "de-DE"
+        assert bench.ordered[0].body["payload"].startswith("Es tut uns leid")
+
+
+def in_german() -> PinnedAssistant:
+    return ASSISTANT.model_copy(update={"document": ASSISTANT.document | {"stt_settings": {"language": "de"}}})
 
 
 async def test_an_assistant_that_is_switched_off_rejects_with_its_own_account() -> None:

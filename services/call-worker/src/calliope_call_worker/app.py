@@ -35,8 +35,9 @@ from calliope_call_worker.call import Call, CallParts
 from calliope_call_worker.calls.authenticate import HookAuthenticator
 from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.calls.hooks import carrier_hooks
+from calliope_call_worker.calls.start import after_url
 from calliope_call_worker.checks.check import AssistantChecks
-from calliope_call_worker.handlers import SERVICE, answer_carriers, answer_checks, describe_worker
+from calliope_call_worker.handlers import SERVICE, answer_carriers, answer_checks, decline_calls, describe_worker
 from calliope_call_worker.lines import LineCache
 from calliope_call_worker.lost_calls import LostCalls
 from calliope_call_worker.media import MediaEndpoint
@@ -46,7 +47,7 @@ from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal
 from calliope_call_worker.providers.probes import VendorProbes
 from calliope_call_worker.providers.registry import Providers, open_providers
-from calliope_call_worker.providers.telephony.base import RESUME, CarrierApi, CarrierProbe
+from calliope_call_worker.providers.telephony.base import CarrierApi, CarrierProbe
 from calliope_call_worker.providers.telephony.telnyx import Telnyx
 from calliope_call_worker.providers.telephony.telnyx_api import TelnyxApi
 from calliope_call_worker.providers.telephony.telnyx_probe import TelnyxProbe
@@ -199,7 +200,7 @@ def _new_call(shared: Shared, tasks: IsolatedTasks) -> NewCall:
                 check=shared.outside.checker.check(plan.organization_id, deadline_s=CHECK_S, formats=False),
                 lines=lines,
                 spawn=tasks.spawn,
-                after_url=f"{settings.public_url}/telephony/{plan.carrier.name}{RESUME}{plan.call_id}",
+                after_url=after_url(plan, settings.public_url),
                 recorder=shared.recordings.open(plan.call_id) if plan.spec.journal_inputs else None,
             ),
         )
@@ -229,9 +230,11 @@ def _accept_calls(shared: Shared, worker: Worker, tasks: IsolatedTasks) -> Reque
             worker_id=worker.worker_id,
             unsigned_per_minute=settings.call.unsigned_refusals_per_minute,
         ),
+        spawn=tasks.spawn,
         start=worker.start,
         media_url=lambda: worker.media_url,
     )
+    decline_calls(shared.bus, hooks)
     return answer_carriers(shared.bus, hooks)
 
 

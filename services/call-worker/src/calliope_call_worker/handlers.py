@@ -31,6 +31,17 @@ def answer_carriers(bus: Bus, hooks: CarrierHooks) -> Responder:
     return accept
 
 
+def decline_calls(bus: Bus, hooks: CarrierHooks) -> Responder:
+    """Answer voice hooks that nobody with a free slot took; whether there is one here does not matter."""
+    decline = responder(bus, Command.CALLS_DECLINE, service=SERVICE)
+
+    @decline
+    async def decline_call(command: CommandMessage[CarrierRequest]) -> CarrierResponse:
+        return await hooks.decline(command.payload)
+
+    return decline
+
+
 def answer_checks(bus: Bus, checks: AssistantChecks) -> Responder:
     """Ask the vendors of an assistant; whether there is a free slot does not matter."""
     check = responder(bus, Command.VENDORS_CHECK, service=SERVICE)

@@ -13,10 +13,11 @@ from typing import Final
 import structlog
 
 from calliope.contracts.base import Event
-from calliope.contracts.calls import CallEnded, CallStarted, EndReason
+from calliope.contracts.calls import CallStarted
 from calliope.errors import CalliopeError, TransientError
 from calliope_call_worker.calls.authenticate import HookAuthenticator, begun_call
-from calliope_call_worker.continuation import continuation, ended
+from calliope_call_worker.calls.claim import lost
+from calliope_call_worker.continuation import ended
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.ports import Journals, OpenCalls
 from calliope_call_worker.providers.errors import Failure, ProviderError
@@ -92,11 +93,11 @@ class LostCalls:
     async def _close(self, call_id: str) -> None:
         """The end of a call, unless it has one or somebody goes on with it. Raises: TransientError."""
         facts, position = await self._journals.read(call_id)
-        if facts and not ended(facts):
+        if facts and facts[0].name == "started" and not ended(facts):
             if (datetime.now(UTC) - facts[-1].time).total_seconds() < self._settings.call.lost_after_s:
                 return  # somebody went on with it after all
             try:
-                await self._journals.reopen(facts, position, _ended(facts))
+                await self._journals.reopen(facts, position, lost(facts, _WHY))
             except OwnershipError:
                 return
             log.warning("call.lost", call_id=call_id, facts=len(facts))
@@ -125,14 +126,3 @@ class LostCalls:
                 raise
             return False
         return True
-
-
-def _ended(facts: Sequence[Event]) -> CallEnded:
-    """It lasted until its last fact, as far as anybody knows."""
-    answered = next((fact.time for fact in facts if fact.name == "answered"), facts[-1].time)
-    return CallEnded(
-        reason=EndReason.WORKER_LOST,
-        duration_ms=max(0.0, (facts[-1].time - answered).total_seconds() * 1_000),
-        detail=_WHY,
-        turns=continuation(facts, facts[-1].time.timestamp()).turns,
-    )

@@ -6,6 +6,7 @@ A language is a row of `_PHRASES`; carriers' own voices are chosen in `providers
 from dataclasses import dataclass, replace
 from typing import Final
 
+from calliope.contracts.carriers import LAST_RESORT
 from calliope.contracts.document.spec import AssistantSpec
 from calliope_call_worker.providers.telephony.base import CarrierLine
 from calliope_call_worker.providers.telephony.languages import locale_of
@@ -46,7 +47,7 @@ _PHRASES: Final = {
         transfer="One moment please, I am connecting you.",
         apology="I am sorry, I have a technical problem. Please say that again.",
         final_apology="I am sorry, we have a technical problem. Please call again later. Goodbye.",
-        last_resort="We are sorry, we have a technical problem. Please call again later.",
+        last_resort=LAST_RESORT["en"],
         transfer_failed="We are sorry, nobody could take your call. Please call again later.",
     ),
     "es": Phrases(
@@ -57,7 +58,7 @@ _PHRASES: Final = {
         transfer="Un momento, por favor, le paso la llamada.",
         apology="Lo siento, tengo un problema técnico. Por favor, repítalo.",
         final_apology="Lo siento, tenemos un problema técnico. Por favor, llame más tarde. Adiós.",
-        last_resort="Lo sentimos, tenemos un problema técnico. Por favor, llame más tarde.",
+        last_resort=LAST_RESORT["es"],
         transfer_failed="Lo sentimos, nadie ha podido atender su llamada. Por favor, llame más tarde.",
     ),
     "fr": Phrases(
@@ -68,7 +69,7 @@ _PHRASES: Final = {
         transfer="Un instant, s'il vous plaît, je vous mets en relation.",
         apology="Je suis désolé, j'ai un problème technique. Pouvez-vous répéter, s'il vous plaît ?",
         final_apology="Je suis désolé, nous avons un problème technique. Veuillez rappeler plus tard. Au revoir.",
-        last_resort="Nous sommes désolés, nous avons un problème technique. Veuillez rappeler plus tard.",
+        last_resort=LAST_RESORT["fr"],
         transfer_failed="Nous sommes désolés, personne n'a pu prendre votre appel. Veuillez rappeler plus tard.",
     ),
     "de": Phrases(
@@ -80,7 +81,7 @@ _PHRASES: Final = {
         apology="Es tut mir leid, ich habe ein technisches Problem. Bitte sagen Sie das noch einmal.",
         final_apology="Es tut mir leid, wir haben ein technisches Problem. Bitte rufen Sie später noch einmal an. "
         "Auf Wiederhören.",
-        last_resort="Es tut uns leid, wir haben ein technisches Problem. Bitte rufen Sie später noch einmal an.",
+        last_resort=LAST_RESORT["de"],
         transfer_failed="Es tut uns leid, niemand konnte Ihren Anruf annehmen. Bitte rufen Sie später noch einmal an.",
     ),
     "pt": Phrases(
@@ -91,7 +92,7 @@ _PHRASES: Final = {
         transfer="Um momento, por favor, vou transferir a ligação.",
         apology="Desculpe, tenho um problema técnico. Por favor, repita.",
         final_apology="Desculpe, temos um problema técnico. Por favor, ligue mais tarde. Até logo.",
-        last_resort="Pedimos desculpa, temos um problema técnico. Por favor, ligue mais tarde.",
+        last_resort=LAST_RESORT["pt"],
         transfer_failed="Pedimos desculpa, ninguém conseguiu atender. Por favor, ligue mais tarde.",
     ),
     "it": Phrases(
@@ -102,7 +103,7 @@ _PHRASES: Final = {
         transfer="Un momento, per favore, la metto in comunicazione.",
         apology="Mi dispiace, ho un problema tecnico. Per favore, lo ripeta.",
         final_apology="Mi dispiace, abbiamo un problema tecnico. Per favore, richiami più tardi. Arrivederci.",
-        last_resort="Ci dispiace, abbiamo un problema tecnico. Per favore, richiami più tardi.",
+        last_resort=LAST_RESORT["it"],
         transfer_failed="Ci dispiace, nessuno ha potuto rispondere. Per favore, richiami più tardi.",
     ),
     "nl": Phrases(
@@ -113,7 +114,7 @@ _PHRASES: Final = {
         transfer="Een ogenblik alstublieft, ik verbind u door.",
         apology="Het spijt me, ik heb een technisch probleem. Wilt u dat herhalen, alstublieft?",
         final_apology="Het spijt me, we hebben een technisch probleem. Belt u later nog eens, alstublieft. Tot ziens.",
-        last_resort="Het spijt ons, we hebben een technisch probleem. Belt u later nog eens, alstublieft.",
+        last_resort=LAST_RESORT["nl"],
         transfer_failed="Het spijt ons, niemand kon uw gesprek aannemen. Belt u later nog eens, alstublieft.",
     ),
     "pl": Phrases(
@@ -124,7 +125,7 @@ _PHRASES: Final = {
         transfer="Chwileczkę, już łączę.",
         apology="Przepraszam, mam problem techniczny. Proszę powtórzyć.",
         final_apology="Przepraszam, mamy problem techniczny. Proszę zadzwonić później. Do widzenia.",
-        last_resort="Przepraszamy, mamy problem techniczny. Proszę zadzwonić później.",
+        last_resort=LAST_RESORT["pl"],
         transfer_failed="Przepraszamy, nikt nie mógł odebrać. Proszę zadzwonić później.",
     ),
     "ja": Phrases(
@@ -135,7 +136,7 @@ _PHRASES: Final = {
         transfer="少々お待ちください。おつなぎいたします。",
         apology="申し訳ございません。技術的な問題が発生しました。もう一度おっしゃってください。",
         final_apology="申し訳ございません。技術的な問題が発生しました。後ほどおかけ直しください。失礼いたします。",
-        last_resort="申し訳ございません。技術的な問題が発生しました。後ほどおかけ直しください。",
+        last_resort=LAST_RESORT["ja"],
         transfer_failed="申し訳ございません。ただいま電話に出られる者がおりません。後ほどおかけ直しください。",
     ),
 }
@@ -161,6 +162,11 @@ def phrases_of(spec: AssistantSpec) -> Phrases:
 def last_resort(spec: AssistantSpec, installations: str | None) -> CarrierLine:
     """What the carrier's voice says when none of ours can; `installations` line stands in for the language's."""
     return _carrier_line(spec, spec.messages.last_resort or installations, phrases_of(spec).last_resort)
+
+
+def last_resort_locale(spec: AssistantSpec) -> str:
+    """The carrier's voice for the line of the language, whatever the assistant's own words are."""
+    return _carrier_line(spec, None, phrases_of(spec).last_resort).language
 
 
 def transfer_failed(spec: AssistantSpec, installations: str | None) -> CarrierLine:

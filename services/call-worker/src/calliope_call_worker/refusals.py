@@ -64,6 +64,18 @@ class Refusals:
             fact = self._fact(carrier, hook, route, refused)
             self._spawn(self._record(route.organization_id, fact), "call.refusal")
 
+    async def claim(self, carrier: str, hook: VoiceHook, route: NumberRoute, refused: Refused, *, call_id: str) -> bool:
+        """Record a genuine call under its own id, so that nobody takes it any more. False: somebody has it already.
+
+        Raises: TransientError, when the bus does not take it.
+        """
+        try:
+            await self._journals.create(route.organization_id, call_id, self._fact(carrier, hook, route, refused))
+        except OwnershipError:
+            return False
+        self._count(carrier, refused.code, recorded=True, told=True)
+        return True
+
     def count(self, carrier: str, code: Refusal) -> None:
         """A call that concerns no organization that is known."""
         self._count(carrier, code, recorded=False, told=self._may(f"{code} {carrier}"))

@@ -148,6 +148,13 @@ COMMANDS: Final = (
         "Answer a carrier's hook; read by one worker with a free slot.",
     ),
     CommandShape(
+        Command.CALLS_DECLINE,
+        "call-worker",
+        calls.CarrierRequest,
+        calls.CarrierResponse,
+        "Answer a carrier's hook that no worker with a free slot took, a new call with a refusal; read by any worker.",
+    ),
+    CommandShape(
         Command.WORKERS_DESCRIBE,
         "call-worker",
         assistants.Nothing,

@@ -61,6 +61,7 @@ class Command(StrEnum):
     CALL_RECORDS_GET = "calliope.cmd.call_records.get.v1"
     CALL_RECORDS_LIST = "calliope.cmd.call_records.list.v1"
     CALLS_ACCEPT = "calliope.cmd.calls.accept.v1"
+    CALLS_DECLINE = "calliope.cmd.calls.decline.v1"
     WORKERS_DESCRIBE = "calliope.cmd.workers.describe.v1"
     DELIVERIES_LIST = "calliope.cmd.deliveries.list.v1"
     DELIVERIES_REPLAY = "calliope.cmd.deliveries.replay.v1"

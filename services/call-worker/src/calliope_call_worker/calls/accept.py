@@ -15,7 +15,7 @@ from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.ports import NumberResolver
 from calliope_call_worker.providers.telephony.base import FORBIDDEN, Carrier, CarrierAccount, VoiceHook
-from calliope_call_worker.refusal_words import INACTIVE, Refused, bad_document
+from calliope_call_worker.refusal_words import FULL, INACTIVE, Refused, bad_document
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import CallSettings
@@ -55,6 +55,33 @@ class CallAcceptance:
 
         Raises: TransientError, when another worker should be asked: this one is full, or the call is elsewhere.
         """
+        verified = await self._verified(carrier, hook, request)
+        if isinstance(verified, CarrierResponse):
+            return verified
+        route, account, call_id = verified
+        if (known := self._live.get(call_id)) is not None:
+            return self._starter.answer(known.plan)
+        return await self._attempts.once(call_id, lambda: self._take(carrier, hook, route, account, call_id))
+
+    async def decline(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
+        """Refuse a call as busy, unless some worker has it: the refusal is the first fact, or there is one already.
+
+        Raises: TransientError, when that cannot be written.
+        """
+        verified = await self._verified(carrier, hook, request)
+        if isinstance(verified, CarrierResponse):
+            return verified
+        route, account, call_id = verified
+        if (known := self._live.get(call_id)) is not None:
+            return self._starter.answer(known.plan)
+        if not await self._refusals.claim(carrier.name, hook, route, FULL, call_id=call_id):
+            return carrier.leave().response
+        return self._orders.give(carrier.name, account, hook.carrier_call_id, carrier.refuse("busy"))
+
+    async def _verified(
+        self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest
+    ) -> tuple[NumberRoute, CarrierAccount, str] | CarrierResponse:
+        """Where the call goes, by whose account, and its id; or the refusal of a call that cannot be taken."""
         route = await self._numbers.route(hook.our_number)
         if route is None:
             self._refusals.count(carrier.name, Refusal.UNKNOWN_NUMBER)
@@ -70,10 +97,7 @@ class CallAcceptance:
             return FORBIDDEN
         if not route.is_active:
             return self._refuse(carrier, hook, route, account, INACTIVE)
-        call_id = call_id_of(route.organization_id, carrier, hook)
-        if (known := self._live.get(call_id)) is not None:
-            return self._starter.answer(known.plan)
-        return await self._attempts.once(call_id, lambda: self._take(carrier, hook, route, account, call_id))
+        return route, account, call_id_of(route.organization_id, carrier, hook)
 
     async def _take(
         self, carrier: Carrier, hook: VoiceHook, route: NumberRoute, account: CarrierAccount, call_id: str

@@ -1,11 +1,12 @@
 """Makes a call this worker's: a slot here, the next fact in its journal, and the lease that tells the others."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from calliope.contracts.base import Event
-from calliope.contracts.calls import CallStarted, Resumed
+from calliope.contracts.calls import CallEnded, CallStarted, EndReason, Resumed
 from calliope.errors import TransientError
+from calliope_call_worker.continuation import continuation
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal, Journals, Leases, OpenCalls
 from calliope_call_worker.registry import LiveCalls
@@ -54,10 +55,26 @@ class CallClaims:
         await self._leases.take(plan.call_id, plan.organization_id)
         return journal
 
+    async def close(self, facts: tuple[Event, ...], position: int, why: str) -> None:
+        """End a call that nobody goes on with. Raises: OwnershipError, when somebody wrote since; TransientError."""
+        await self._journals.reopen(facts, position, lost(facts, why))
+        await self._open_calls.forget(facts[0].entity_id)
+
     async def give_up(self, call_id: str) -> None:
         """A call that could not start."""
         self._live.release(call_id)
         await self._leases.release(call_id)
+
+
+def lost(facts: Sequence[Event], why: str) -> CallEnded:
+    """The end of a call whose worker is gone: it lasted until its last fact, as far as anybody knows."""
+    answered = next((fact.time for fact in facts if fact.name == "answered"), facts[-1].time)
+    return CallEnded(
+        reason=EndReason.WORKER_LOST,
+        duration_ms=max(0.0, (facts[-1].time - answered).total_seconds() * 1_000),
+        detail=why,
+        turns=continuation(facts, facts[-1].time.timestamp()).turns,
+    )
 
 
 def _started(plan: CallPlan, worker_id: str) -> CallStarted:

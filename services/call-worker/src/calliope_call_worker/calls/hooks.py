@@ -1,6 +1,6 @@
 """Edge of calls: parses a carrier's hook and has it answered. Nobody else reads carrier requests."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from calliope.contracts.calls import CarrierRequest, CarrierResponse
 from calliope.errors import PermanentError
@@ -10,12 +10,14 @@ from calliope_call_worker.calls.claim import CallClaims
 from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.calls.resume import CallResumption
 from calliope_call_worker.calls.start import CallStarter, StartCall
-from calliope_call_worker.orders import CarrierOrders
+from calliope_call_worker.orders import CarrierOrders, Spawn
 from calliope_call_worker.ports import Journals, Leases, NumberResolver, OpenCalls
-from calliope_call_worker.providers.telephony.base import Carrier, HookKind
+from calliope_call_worker.providers.telephony.base import Carrier, HookKind, VoiceHook
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import WorkerSettings
+
+Answer = Callable[[Carrier, VoiceHook, CarrierRequest], Awaitable[CarrierResponse]]
 
 
 class CarrierHooks:
@@ -38,6 +40,16 @@ class CarrierHooks:
 
         Raises: TransientError, when another worker should be asked.
         """
+        return await self._answered(request, self._acceptance.accept, self._resumption.hear)
+
+    async def decline(self, request: CarrierRequest) -> CarrierResponse:
+        """Answer a hook that no worker with a free slot took: news as ever, calls that need a slot with a refusal.
+
+        Raises: TransientError, when it is not known whether another worker has the call.
+        """
+        return await self._answered(request, self._acceptance.decline, self._resumption.decline)
+
+    async def _answered(self, request: CarrierRequest, on_call: Answer, on_news: Answer) -> CarrierResponse:
         carrier = self._carriers.get(request.carrier)
         if carrier is None:
             return CarrierResponse(status=404, content_type="text/plain", body=f"no carrier {request.carrier}")
@@ -48,9 +60,7 @@ class CarrierHooks:
         if hook.kind is HookKind.OTHER:
             return carrier.noted().response
         try:
-            if hook.kind is HookKind.CALL:
-                return await self._acceptance.accept(carrier, hook, request)
-            return await self._resumption.hear(carrier, hook, request)
+            return await (on_call if hook.kind is HookKind.CALL else on_news)(carrier, hook, request)
         except PermanentError as exc:
             self._refusals.failed(carrier.name, exc)
             return carrier.refuse("rejected").response
@@ -70,6 +80,7 @@ def carrier_hooks(
     open_calls: OpenCalls,
     live: LiveCalls,
     refusals: Refusals,
+    spawn: Spawn,
     start: StartCall,
     media_url: Callable[[], str],
 ) -> CarrierHooks:
@@ -98,5 +109,6 @@ def carrier_hooks(
         orders=orders,
         live=live,
         refusals=refusals,
+        spawn=spawn,
     )
     return CarrierHooks(carriers, acceptance, resumption, refusals)

@@ -1,14 +1,18 @@
 """Use case: a carrier tells of a call that has begun, here or elsewhere; one that lost its worker goes on here."""
 
+import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 import structlog
 
 from calliope.contracts.base import Event
 from calliope.contracts.calls import CarrierRequest, CarrierResponse
 from calliope.errors import TransientError
+from calliope_call_worker import phrases
 from calliope_call_worker.calls.attempts import Attempts
 from calliope_call_worker.calls.authenticate import (
     BegunCall,
@@ -23,7 +27,7 @@ from calliope_call_worker.calls.plans import plan_of
 from calliope_call_worker.calls.start import CallStarter
 from calliope_call_worker.continuation import continuation, ended, outdated, resumed_since
 from calliope_call_worker.errors import OwnershipError
-from calliope_call_worker.orders import CarrierOrders, last_words
+from calliope_call_worker.orders import CarrierOrders, Spawn, last_words
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journals, NumberResolver
 from calliope_call_worker.providers.telephony.base import (
@@ -40,6 +44,13 @@ from calliope_call_worker.registry import LiveCall, LiveCalls
 from calliope_call_worker.settings import CallSettings
 
 log = structlog.get_logger(__name__)
+
+SLOT_TRIES: Final = 40
+SLOT_EVERY_S: Final = 0.5
+"""For so long in all a caller waits in silence for a worker, as with a carrier that asks again."""
+NO_SLOT: Final = "its worker ended without a word, and no other one had a free slot to go on with it"
+OnLost = Callable[[CallPlan, tuple[Event, ...], int], Awaitable[CarrierResponse]]
+"""What is done with a call that lost its worker, its facts, and the position of the last."""
 
 
 class CallResumption:
@@ -58,6 +69,7 @@ class CallResumption:
         orders: CarrierOrders,
         live: LiveCalls,
         refusals: Refusals,
+        spawn: Spawn,
     ) -> None:
         self._settings = settings
         self._authenticator = authenticator
@@ -69,10 +81,25 @@ class CallResumption:
         self._orders = orders
         self._live = live
         self._refusals = refusals
+        self._spawn = spawn
         self._attempts: Attempts[CarrierResponse] = Attempts()
+        self._waiting: set[str] = set()
 
     async def hear(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
         """The answer to the carrier. Raises: TransientError, when another worker should be asked; PermanentError."""
+        return await self._heard(carrier, hook, request, self._go_on)
+
+    async def decline(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
+        """As `hear`, when no worker with a free slot could: a call that needs one ends with the last resort.
+
+        A carrier that asks again was waited for; with the others a slot is waited for here, while the caller is.
+        Raises: TransientError, when another worker goes on with the call; PermanentError.
+        """
+        return await self._heard(carrier, hook, request, self._close if carrier.reads_answers else self._wait)
+
+    async def _heard(
+        self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest, on_lost: OnLost
+    ) -> CarrierResponse:
         call = await self._begun(carrier, hook)
         if call is None:
             return _nothing_known(carrier, hook)
@@ -94,7 +121,7 @@ class CallResumption:
             return carrier.noted().response
         since = hook.at or request.asked_at
         return await self._attempts.once(
-            f"{call.call_id} {since}", lambda: self._media_ended(carrier, hook, call, account, since)
+            f"{call.call_id} {since}", lambda: self._media_ended(carrier, hook, call, account, since, on_lost)
         )
 
     async def _begun(self, carrier: Carrier, hook: VoiceHook) -> BegunCall | None:
@@ -110,7 +137,13 @@ class CallResumption:
         return begun_call(first) if first is not None and first.name == "started" else None
 
     async def _media_ended(
-        self, carrier: Carrier, hook: VoiceHook, call: BegunCall, account: CarrierAccount, since: datetime | None
+        self,
+        carrier: Carrier,
+        hook: VoiceHook,
+        call: BegunCall,
+        account: CarrierAccount,
+        since: datetime | None,
+        on_lost: OnLost,
     ) -> CarrierResponse:
         """The call is over, was transferred, or lost its worker and goes on here.
 
@@ -132,7 +165,7 @@ class CallResumption:
         if own is not None:
             await own.abandon()
             facts, position = await self._journals.read(call.call_id)  # with what it had still to write
-        return await self._go_on(plan, facts, position)
+        return await on_lost(plan, facts, position)
 
     async def _plan(
         self,
@@ -159,6 +192,36 @@ class CallResumption:
                 return await self._starter.start(replace(plan, continuation=continuation(facts, time.time())), journal)
         except OwnershipError as exc:
             raise TransientError("another worker goes on with the call", retry_after_s=1.0) from exc
+
+    async def _wait(self, plan: CallPlan, facts: tuple[Event, ...], position: int) -> CarrierResponse:
+        """The carrier keeps the line up and asks no more: go on as soon as there is a slot, here or elsewhere."""
+        if plan.call_id not in self._waiting:
+            self._waiting.add(plan.call_id)
+            self._spawn(self._waited(plan, facts, position), "call.wait_for_slot")
+        return plan.carrier.noted().response
+
+    async def _waited(self, plan: CallPlan, facts: tuple[Event, ...], position: int) -> None:
+        try:
+            for _ in range(SLOT_TRIES):
+                if not self._live.full:
+                    await self._go_on(plan, facts, position)
+                    return
+                await asyncio.sleep(SLOT_EVERY_S)
+            await self._close(plan, facts, position)
+        except TransientError as exc:
+            log.info("call.not_waited_for", call_id=plan.call_id, reason=str(exc))
+        finally:
+            self._waiting.discard(plan.call_id)
+
+    async def _close(self, plan: CallPlan, facts: tuple[Event, ...], position: int) -> CarrierResponse:
+        """End a call that nobody can go on with, in its record and with the carrier's own voice."""
+        try:
+            await self._claims.close(facts, position, NO_SLOT)
+        except OwnershipError as exc:
+            raise TransientError("another worker goes on with the call", retry_after_s=1.0) from exc
+        log.warning("call.lost", call_id=plan.call_id, facts=len(facts), reason=NO_SLOT)
+        line = phrases.last_resort(plan.spec, self._settings.last_resort)
+        return self._orders.follow(plan, plan.carrier.say_and_end(line, call_id=plan.call_id, answered=True))
 
 
 def _nothing_known(carrier: Carrier, hook: VoiceHook) -> CarrierResponse:

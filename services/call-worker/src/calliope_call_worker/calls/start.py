@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from calliope.contracts.calls import CallEnded, CarrierResponse, EndReason, ProviderFailed
+from calliope.contracts.carriers import LANGUAGE
 from calliope_call_worker import phrases
 from calliope_call_worker.calls.claim import CallClaims
 from calliope_call_worker.orders import CarrierOrders
@@ -59,7 +60,13 @@ class CallStarter:
             media_url=f"{self._media_url()}/{plan.carrier.name}/{plan.call_id}",
             token=plan.token,
             call_id=plan.call_id,
-            after_url=f"{self._settings.public_url}/telephony/{plan.carrier.name}{RESUME}{plan.call_id}",
+            after_url=after_url(plan, self._settings.public_url),
             resumed=plan.continuation is not None,
         )
         return self._orders.follow(plan, plan.carrier.answer_with_media(answer))
+
+
+def after_url(plan: CallPlan, public_url: str) -> str:
+    """What the carrier asks when the call's media, or its transfer, ended; with what is said if no worker is there."""
+    locale = phrases.last_resort_locale(plan.spec)
+    return f"{public_url}/telephony/{plan.carrier.name}{RESUME}{plan.call_id}?{LANGUAGE}={locale}"

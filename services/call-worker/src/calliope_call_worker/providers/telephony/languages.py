@@ -5,30 +5,10 @@ Either refuses a language that it does not know, and the caller would hear nothi
 
 from typing import Final
 
-_LOCALES: Final = [
-    "en-US",
-    "en-GB",
-    "en-AU",
-    "en-IN",
-    "es-ES",
-    "es-MX",
-    "fr-FR",
-    "fr-CA",
-    "de-DE",
-    "pt-BR",
-    "pt-PT",
-    "it-IT",
-    "nl-NL",
-    "pl-PL",
-    "ja-JP",
-    "da-DK",
-    "ko-KR",
-    "nb-NO",
-    "ru-RU",
-    "sv-SE",
-]
-_EXACT: Final = {locale.lower(): locale for locale in _LOCALES}
-_FIRST: Final = {locale.partition("-")[0]: locale for locale in reversed(_LOCALES)}
+from calliope.contracts.carriers import LOCALES
+
+_EXACT: Final = {locale.lower(): locale for locale in LOCALES}
+_FIRST: Final = {locale.partition("-")[0]: locale for locale in reversed(LOCALES)}
 _SPOKEN_ALIKE: Final = {"no": "nb-NO", "es-419": "es-MX", "es-us": "es-MX"}
 
 
@@ -41,4 +21,4 @@ def locale_of(tag: str) -> str:
     for name in (tag.lower(), "-".join((steps[0], *steps[1:][-1:]))):
         if found := _EXACT.get(name) or _SPOKEN_ALIKE.get(name):
             return found
-    return _FIRST.get(steps[0]) or _SPOKEN_ALIKE.get(steps[0]) or _LOCALES[0]
+    return _FIRST.get(steps[0]) or _SPOKEN_ALIKE.get(steps[0]) or LOCALES[0]

@@ -58,7 +58,7 @@ class TelnyxApi:
         body: dict[str, Any] = {
             "to": to_number,
             "timeout_secs": RING_S,
-            "target_leg_client_state": state(call_id=after_url.rpartition(RESUME)[2], transfer_of=carrier_call_id),
+            "target_leg_client_state": state(call_id=_call_id(after_url), transfer_of=carrier_call_id),
         }
         if caller_id:
             body["from"] = caller_id
@@ -111,6 +111,10 @@ class TelnyxApi:
             return {}
         detail = ", ".join(f"{error.get('code')} {error.get('title', '')}" for error in errors)
         raise ProviderError(NAME, failure_of_status(response.status), f"{response.status} {detail}".strip())
+
+
+def _call_id(after_url: str) -> str:
+    return after_url.rpartition(RESUME)[2].partition("?")[0]
 
 
 def _call(carrier_call_id: str) -> str:

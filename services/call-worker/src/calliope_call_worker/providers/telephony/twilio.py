@@ -14,7 +14,8 @@ from xml.sax.saxutils import escape, quoteattr
 import aiohttp
 import orjson
 
-from calliope.contracts.calls import CarrierRequest, CarrierResponse
+from calliope.contracts.calls import CarrierRequest
+from calliope.contracts.carriers import twiml
 from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
 from calliope_call_worker.providers.telephony import twilio_hooks
 from calliope_call_worker.providers.telephony.base import (
@@ -35,7 +36,6 @@ from calliope_call_worker.providers.wire import broken
 
 NAME: Final = "twilio"
 SIGNATURE: Final = "x-twilio-signature"
-_XML: Final = '<?xml version="1.0" encoding="UTF-8"?>'
 _GONE: Final = {20404, 21220}  # no such call; call not in progress: both mean it is over already
 
 
@@ -171,7 +171,7 @@ class TwilioApi:
         """`<Dial>`; applying it stops the media stream at once, so the goodbye must have been heard before."""
         caller = f" callerId={quoteattr(caller_id)}" if caller_id else ""
         dial = f'<Dial action={quoteattr(after_url)} timeout="30"{caller}><Number>{escape(to_number)}</Number></Dial>'
-        await self._update(account, carrier_call_id, {"Twiml": _XML + f"<Response>{dial}</Response>"})
+        await self._update(account, carrier_call_id, {"Twiml": twiml(dial).body})
 
     async def _update(self, account: CarrierAccount, call_sid: str, form: dict[str, str]) -> None:
         try:
@@ -218,8 +218,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 def _twiml(verbs: str) -> CarrierAnswer:
-    body = f"{_XML}<Response>{verbs}</Response>"
-    return CarrierAnswer(CarrierResponse(status=200, content_type="application/xml", body=body))
+    return CarrierAnswer(twiml(verbs))
 
 
 def _header(request: CarrierRequest, name: str) -> str | None:
