@@ -67,7 +67,7 @@ def bus_outside_edge(module: Module) -> Iterator[str]:
 
 
 HTTP_EDGES: Final = (
-    "calliope.bodies", "calliope.egress", "calliope.observability.health",
+    "calliope.bodies", "calliope.egress", "calliope.http_listener", "calliope.observability.health",
     "calliope_gateway.app", "calliope_gateway.http.*",
     "calliope_call_worker.app", "calliope_call_worker.media", "calliope_call_worker.providers.*",
     "calliope_call_worker.tools.http",

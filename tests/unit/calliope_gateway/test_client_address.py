@@ -4,7 +4,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from calliope import api_keys
-from calliope_gateway.http.client_address import client_address
+from calliope.client_address import client_address, network_of
 from calliope_gateway.http.server import build_http
 from calliope_gateway.settings import GatewaySettings, LimitSettings
 from support.http_surface import LIMITS, FakeBus
@@ -18,6 +18,9 @@ TRUSTED = LimitSettings().trusted_proxies
         ("127.0.0.1", "192.0.2.1", "192.0.2.1"),
         ("::1", "2001:db8::1", "2001:db8::1"),
         ("127.0.0.1", "10.0.0.1, 192.0.2.1", "192.0.2.1"),
+        ("127.0.0.1", "192.0.2.1, 127.0.0.2", "192.0.2.1"),
+        ("127.0.0.1", "192.0.2.7, 192.0.2.1, ::1", "192.0.2.1"),
+        ("::ffff:127.0.0.1", "192.0.2.1", "192.0.2.1"),
         ("127.0.0.1", None, "127.0.0.1"),
         ("127.0.0.1", "unknown", "127.0.0.1"),
         ("127.0.0.1", "", "127.0.0.1"),
@@ -29,6 +32,20 @@ def test_only_a_trusted_proxy_says_whose_request_it_is(
     remote: str | None, forwarded_for: str | None, client: str
 ) -> None:
     assert client_address(remote, forwarded_for, TRUSTED) == client
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("", ""),
+    ],
+)
+def test_all_addresses_of_one_client_count_as_one(address: str, counted: str) -> None:
+    assert network_of(address) == counted
 
 
 async def test_one_strangers_wrong_keys_do_not_use_up_what_others_may_ask_through_the_same_proxy() -> None:

@@ -44,6 +44,7 @@ _TITLES: Final = {
     422: "Unprocessable Content",
     428: "Precondition Required",
     429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     503: "Service Unavailable",
     504: "Gateway Timeout",
@@ -90,6 +91,12 @@ def problem_response(problem: Problem, status: int, *, instance: str) -> web.Res
     return web.Response(
         body=orjson.dumps(body), status=status, content_type="application/problem+json", headers=headers
     )
+
+
+def malformed(status: int, detail: str) -> web.Response:
+    """The problem document of what was no HTTP request; it has no path to name."""
+    code = ErrorCode.TOO_LARGE if status == 431 else ErrorCode.INTERNAL if status >= 500 else ErrorCode.INVALID
+    return problem_response(Problem(code=code, message=detail), status, instance="/")
 
 
 @web.middleware

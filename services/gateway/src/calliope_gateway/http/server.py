@@ -1,7 +1,7 @@
 """The HTTP application: routes, authentication, limits, errors; knows no bus."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Final
 from urllib.parse import urlsplit
@@ -10,12 +10,12 @@ import orjson
 from aiohttp import web
 
 from calliope import asyncapi
+from calliope.client_address import client_address, network_of
 from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError
 from calliope.rate import RateLimit
 from calliope.settings import Environment
 from calliope_gateway.http import api_keys, assistants, calls, docs, openapi
-from calliope_gateway.http.client_address import client_address
 from calliope_gateway.http.errors import Handler, problems
 from calliope_gateway.http.reading import read_bearer
 from calliope_gateway.http.routes import Asked, Route
@@ -43,11 +43,16 @@ def build_keys(settings: GatewaySettings, commands: Commands) -> Keys:
 
 
 def build_http(
-    settings: GatewaySettings, commands: Commands, *, keys: Keys | None = None, extra: Sequence[web.RouteDef] = ()
+    settings: GatewaySettings,
+    commands: Commands,
+    *,
+    keys: Keys | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> web.Application:
-    """The public HTTP surface. `keys` is who hears of revocations; `extra` are health and metrics."""
+    """The public HTTP surface. `keys` is who hears of revocations; while `stopping`, answers end their connections."""
     app = web.Application(
-        client_max_size=settings.limits.body_bytes, middlewares=[problems, _capped(settings.limits.concurrency)]
+        client_max_size=settings.limits.body_bytes,
+        middlewares=[_leaving(stopping), problems, _capped(settings.limits.concurrency)],
     )
     keys = keys or build_keys(settings, commands)
     limits = settings.limits
@@ -56,7 +61,6 @@ def build_http(
         app.router.add_route(route.method, route.path, _authenticated(route, commands, settings, keys, rate))
     app.router.add_routes(CarrierHooks(commands, settings).routes())
     app.router.add_routes(docs.routes(*_documents(_local_bus(settings))))
-    app.router.add_routes(extra)
     app.on_response_prepare.append(_guard)
     return app
 
@@ -88,7 +92,7 @@ def _authenticated(route: Route, commands: Commands, settings: GatewaySettings, 
         now = time.monotonic()
         forwarded = ", ".join(request.headers.getall("X-Forwarded-For", [])) or None
         client = client_address(request.remote, forwarded, settings.limits.trusted_proxies)
-        principal = await keys.principal(read_bearer(request), client=client, now=now)
+        principal = await keys.principal(read_bearer(request), client=network_of(client), now=now)
         if route.scope is not None and not (route.own_key and request.match_info.get("key_id") == principal.key_id):
             check_scope(principal, route.scope)
         if wait_s := rate.wait_s(principal.key_id, now):
@@ -96,6 +100,19 @@ def _authenticated(route: Route, commands: Commands, settings: GatewaySettings, 
         return await route.handler(Asked(request, principal, commands, settings))
 
     return handle
+
+
+def _leaving(stopping: Callable[[], bool]) -> "web.Middleware":  # type: ignore[name-defined]
+    """Asks clients not to keep a connection to a process that ends soon."""
+
+    @web.middleware
+    async def leaving(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if stopping() and not response.prepared:
+            response.force_close()
+        return response
+
+    return leaving
 
 
 def _capped(concurrency: int) -> "web.Middleware":  # type: ignore[name-defined]
