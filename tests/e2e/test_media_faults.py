@@ -53,7 +53,7 @@ async def test_a_carrier_that_says_nothing_more_is_not_waited_for_for_ever(house
 
 
 async def _malformed(house: House) -> float:
-    async with house.http.get(f"{house.stack.address('worker')}/metrics") as answer:
+    async with house.http.get(f"{house.stack.health('worker')}/metrics") as answer:
         page = await answer.text()
     found = [line.split()[1] for line in page.splitlines() if line.startswith("calliope_media_malformed_total ")]
     return float(found[0]) if found else 0.0

@@ -37,7 +37,7 @@ from calliope.messaging.commands import responder
 from calliope.messaging.publish import EventPublisher
 from calliope.messaging.streams import CALL_WORKER_ANALYSIS, EVENTS
 from calliope.secrets import Sealer, generate_key, public_key_of
-from calliope.settings import NatsSettings
+from calliope.settings import HealthSettings, NatsSettings
 from calliope_call_worker.app import running
 from calliope_call_worker.providers.settings import OpenAiSettings, ProvidersSettings
 from calliope_call_worker.settings import AnalysisSettings, SealingSettings, WorkerSettings
@@ -154,6 +154,7 @@ class Aftermath:
         """Call-workers of this process."""
         settings = WorkerSettings(
             nats=self._nats,
+            health=HealthSettings(port=0),
             analysis=self.analysis,
             sealing=SealingSettings(private_keys=(SecretStr(PRIVATE_KEY),)),
             providers=ProvidersSettings(openai=OpenAiSettings(url=self._models_url)),

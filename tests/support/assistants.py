@@ -40,7 +40,7 @@ class AssistantsProcess(ChildProcess):
             "CALLIOPE_NATS__URL": nats_url,
             "CALLIOPE_MONGO__URL": mongo_url,
             "CALLIOPE_MONGO__DATABASE": new_id("t"),
-            "CALLIOPE_HTTP__PORT": str(self.port),
+            "CALLIOPE_HEALTH__PORT": str(self.port),
             "CALLIOPE_SEALING__CALLS_PUBLIC_KEY": public_key_of(CALLS_KEY),
             "CALLIOPE_SEALING__WEBHOOKS_PUBLIC_KEY": public_key_of(WEBHOOKS_KEY),
             "CALLIOPE_BOOTSTRAP_API_KEY": API_KEY,

@@ -94,7 +94,7 @@ def understood(record: Json) -> bool:
 
 async def level(house: House, name: str = "worker") -> dict[str, float]:
     """Calls, tasks and open sockets of a worker now."""
-    async with house.http.get(f"{house.stack.address(name)}/metrics") as answer:
+    async with house.http.get(f"{house.stack.health(name)}/metrics") as answer:
         page = await answer.text()
     found = {
         line.split()[0].removeprefix("calliope_worker_"): float(line.split()[1])

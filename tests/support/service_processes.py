@@ -33,7 +33,8 @@ class Program:
     def environment(self, *, nats: int, mongo: int, **more: str) -> dict[str, str]:
         """With a bus and a store at these ports; nothing of this process's settings."""
         plain = {name: value for name, value in os.environ.items() if not name.startswith("CALLIOPE_")}
-        addresses = {"CALLIOPE_NATS__URL": f"nats://127.0.0.1:{nats}", "CALLIOPE_HTTP__PORT": "0"}
+        ports = {"CALLIOPE_HTTP__PORT": "0", "CALLIOPE_HEALTH__PORT": "0", "CALLIOPE_LAME_DUCK_S": "0"}
+        addresses = {"CALLIOPE_NATS__URL": f"nats://127.0.0.1:{nats}"} | ports
         store = {"CALLIOPE_MONGO__URL": f"mongodb://127.0.0.1:{mongo}"} if self.with_store else {}
         return plain | {"PYTHONUNBUFFERED": "1"} | addresses | store | dict(self.needs) | more
 

@@ -70,18 +70,30 @@ class MongoSettings(Part):
 
 
 class HttpSettings(Part):
-    """Where this service answers HTTP: its API, or only health and metrics."""
+    """Where this service answers the world outside."""
 
     host: str = Field(
         default="127.0.0.1",
         description="Address on which this service listens: `127.0.0.1` for this machine only, `0.0.0.0` in a "
         "container.",
     )
+    port: int = Field(default=0, ge=0, le=65_535, description="Port on which it listens; 0 takes a free one.")
+
+
+class HealthSettings(Part):
+    """Where this service answers `/livez`, `/readyz` and `/metrics`, apart from everything that strangers reach."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address on which health and metrics are answered: `127.0.0.1` for this machine only, `0.0.0.0` "
+        "in a container, whose port is not published.",
+    )
     port: int = Field(
         default=0,
         ge=0,
         le=65_535,
-        description="Port of its API, `/livez`, `/readyz` and `/metrics`; 0 takes a free one.",
+        description="Port of health and metrics. A second service of the same kind on one machine needs another; 0 "
+        "takes a free one.",
     )
 
 
@@ -144,7 +156,7 @@ class ServiceSettings(BaseSettings):
         "fit for a laptop.",
     )
     nats: NatsSettings = NatsSettings()
-    http: HttpSettings = HttpSettings()
+    health: HealthSettings = HealthSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()
     shutdown_timeout_s: PositiveFloat = Field(
@@ -155,6 +167,7 @@ class ServiceSettings(BaseSettings):
 __all__ = [
     "EgressSettings",
     "Environment",
+    "HealthSettings",
     "HttpSettings",
     "LogSettings",
     "MongoSettings",

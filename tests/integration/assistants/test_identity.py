@@ -14,7 +14,7 @@ from calliope.contracts.subjects import Command, Entity
 from calliope.errors import CommandError
 from calliope.ids import new_id
 from calliope.messaging.command_client import CommandClient
-from calliope.settings import HttpSettings, NatsSettings
+from calliope.settings import HealthSettings, HttpSettings, NatsSettings
 from calliope_gateway.app import running
 from calliope_gateway.settings import GatewaySettings
 from support.assistants import API_KEY, Asking, AssistantsProcess, a_bus
@@ -137,7 +137,11 @@ async def test_a_gateway_hears_of_a_revoked_key_and_believes_it_no_more(
 ) -> None:
     """It would believe it for an hour: what ends that is the event, also for the gateway that did not revoke it."""
     settings = GatewaySettings(
-        nats=NatsSettings(url=nats_server.url), http=HttpSettings(host="127.0.0.1", port=0), key_cache_s=3_600.0
+        nats=NatsSettings(url=nats_server.url),
+        http=HttpSettings(port=0),
+        health=HealthSettings(port=0),
+        key_cache_s=3_600.0,
+        lame_duck_s=0,
     )
     ours = await tenant(asking)
     (admin, _), (leaked, stored) = await made(ours, *EVERYTHING), await made(ours, "read")

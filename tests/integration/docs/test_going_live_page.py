@@ -19,17 +19,23 @@ from pathlib import Path
 
 import pytest
 
+from calliope_assistants.settings import AssistantsSettings
+from calliope_call_worker.settings import WorkerSettings
+from calliope_gateway.settings import GatewaySettings
 from calliope_local.env_file import known_variables, read_env_file
 from calliope_local.outside import Here, decide
 from calliope_local.probes import accepts_tcp, answers_http, free_ports
 from calliope_local.processes import Guardian, Process
+from calliope_webhooks.settings import WebhooksSettings
 from support.doc_blocks import DOCS, Block, blocks_of
 
 PAGE = "going-live.md"
 ROOT = DOCS.parent
 BLOCK_S = 90.0
 READY_S = 60.0
-PORTS = ("4222", "8222", "27017", "8080", "8081", "8082", "8083")
+HEALTH = {"gateway": "9080", "call_worker": "9081", "assistants": "9082", "webhooks": "9083"}
+"""The settings' own defaults, which the page relies on."""
+PORTS = ("4222", "8222", "27017", "8080", "8081", *HEALTH.values())
 MODEL_KEY = "sk-of-the-test"
 SERVICES = ("assistants", "webhooks", "call_worker", "gateway")
 
@@ -87,6 +93,8 @@ class Machine:
         (self.folder / "lib-nats").mkdir(exist_ok=True)
         (self.folder / "lib-store").mkdir(exist_ok=True)
         variables = {"PATH": os.environ["PATH"]} | self.variables(*files)
+        if instance:
+            variables["CALLIOPE_HEALTH__PORT"] = str(self.ports[HEALTH[instance]])
         name = instance or unit
         return Process(name, self.here(line).split(), variables, self.folder / f"{name}.log", guardian)
 
@@ -135,13 +143,21 @@ def started(settled: Machine) -> Iterator[Machine]:
             job = settled.process("calliope-provision", "", guardian)
             job.start()
             job.finish(within_s=READY_S)
-            for process, port in zip(services, ("8082", "8083", "8081", "8080"), strict=True):
+            for process, name in zip(services, SERVICES, strict=True):
                 process.start()
-                process.wait_ready(answers_http(f"http://127.0.0.1:{ports[port]}/readyz"), within_s=READY_S)
+                process.wait_ready(answers_http(f"http://127.0.0.1:{ports[HEALTH[name]]}/readyz"), within_s=READY_S)
             yield settled
         finally:
             for process in (*reversed(services), *reversed(backing)):
                 process.stop()
+
+
+def test_the_ports_of_health_are_those_of_the_settings() -> None:
+    defaults = {
+        "gateway": GatewaySettings(), "call_worker": WorkerSettings(),
+        "assistants": AssistantsSettings(), "webhooks": WebhooksSettings(),
+    }  # fmt: skip
+    assert {name: str(settings.health.port) for name, settings in defaults.items()} == HEALTH
 
 
 def test_each_service_gets_what_it_reads_and_nobody_anothers_secret(settled: Machine) -> None:

@@ -129,15 +129,22 @@ def test_a_bus_without_streams_is_one_line(own_nats_server: NatsServer, mongo_se
     assert "Traceback" not in said.out + said.err
 
 
-@pytest.mark.parametrize("program", SERVICES, ids=lambda each: each.name)
-def test_a_port_that_is_taken_is_one_line(program: Program, nats_server: NatsServer, mongo_server: MongoServer) -> None:
+@pytest.mark.parametrize(
+    ("program", "setting"),
+    [(program, "CALLIOPE_HEALTH__PORT") for program in SERVICES]
+    + [(program, "CALLIOPE_HTTP__PORT") for program in (GATEWAY, WORKER)],
+    ids=lambda each: each if isinstance(each, str) else each.name,
+)
+def test_a_port_that_is_taken_is_one_line(
+    program: Program, setting: str, nats_server: NatsServer, mongo_server: MongoServer
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = {"CALLIOPE_HTTP__PORT": str(taken.getsockname()[1])}
+        port = {setting: str(taken.getsockname()[1])}
         environment = program.environment(nats=nats_server.port, mongo=mongo_server.port, **port)
         said = ran(program, environment=environment)
     assert said.status == 1
     (failed,) = said.events("service.failed")
-    assert "CALLIOPE_HTTP__PORT" in failed["reason"]
+    assert setting in failed["reason"]
     assert "Traceback" not in said.out + said.err
 
 

@@ -24,7 +24,7 @@ from calliope.messaging.command_client import CommandClient
 from calliope.messaging.commands import responder
 from calliope.messaging.publish import EventPublisher
 from calliope.secrets import Sealer, generate_key, public_key_of
-from calliope.settings import EgressSettings, HttpSettings, MongoSettings, NatsSettings
+from calliope.settings import EgressSettings, HealthSettings, MongoSettings, NatsSettings
 from calliope_webhooks.app import running
 from calliope_webhooks.settings import BreakerSettings, DeliverySettings, SealingSettings, WebhooksSettings
 from support.mongo import mongo_server, mongo_settings, own_mongo_server
@@ -188,7 +188,7 @@ async def house(bus_settings: NatsSettings, mongo_settings: MongoSettings) -> As
     settings = WebhooksSettings(
         nats=bus_settings,
         mongo=mongo_settings,
-        http=HttpSettings(port=0),
+        health=HealthSettings(port=0),
         egress=EgressSettings.model_validate({"allow": ["127.0.0.0/8"], "allow_http": True}),
         sealing=SealingSettings(private_keys=(SecretStr(PRIVATE_KEY),)),
         delivery=QUICK,

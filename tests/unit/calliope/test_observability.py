@@ -9,10 +9,11 @@ import aiohttp
 import pytest
 import structlog
 
+from calliope.errors import NotReadyError
 from calliope.observability import logs, metrics, traces
 from calliope.observability.health import Health, serve
 from calliope.runtime.process import Stop, run_service
-from calliope.settings import HttpSettings, LogSettings, ServiceSettings, TraceSettings
+from calliope.settings import HealthSettings, LogSettings, ServiceSettings, TraceSettings
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +81,7 @@ async def test_readiness_runs_every_check_within_its_deadline() -> None:
 async def test_health_is_served() -> None:
     checks = {"fine": fine}
     health = Health(checks)
-    async with serve(health, HttpSettings()) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
+    async with serve(health, HealthSettings()) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
         live, ready, page = await http.get("/livez"), await http.get("/readyz"), await http.get("/metrics")
         text = await page.text()
 
@@ -90,12 +91,50 @@ async def test_health_is_served() -> None:
 
 async def test_a_service_that_is_not_ready_says_so_and_still_lives() -> None:
     health = Health({"broken": broken})
-    async with serve(health, HttpSettings()) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
+    async with serve(health, HealthSettings()) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
         live, ready = await http.get("/livez"), await http.get("/readyz")
         body = await ready.text()
 
     assert (live.status, ready.status) == (200, 503)
     assert "sk-secret" not in body
+
+
+async def full() -> None:
+    raise NotReadyError("no free slot")
+
+
+async def told(http: aiohttp.ClientSession, path: str) -> tuple[int, dict[str, object]]:
+    async with http.get(path) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_what_a_service_cannot_do_besides_is_told_and_leaves_it_ready() -> None:
+    health = Health({"store": fine}, able={"accepting": full})
+    async with serve(health, HealthSettings()) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
+        assert await told(http, "/readyz") == (
+            200,
+            {"status": "degraded", "parts": {"store": "ok", "accepting": "no free slot"}},
+        )
+        assert await told(http, "/readyz/accepting") == (503, {"status": "no free slot"})
+        assert await told(http, "/readyz/store") == (200, {"status": "ok"})
+        assert await told(http, "/readyz/stores") == (404, {"status": "the parts are store, accepting"})
+    assert b'calliope_ready{part="accepting"} 0.0' in metrics.render()
+
+
+async def test_a_service_is_not_ready_before_it_started_and_once_it_stops() -> None:
+    health = Health({"store": fine}, started=False)
+    async with serve(health, HealthSettings()) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
+        starting = await told(http, "/readyz")
+        health.start()
+        serving = await told(http, "/readyz")
+        health.stop()
+        stopping, live = await told(http, "/readyz"), await told(http, "/livez")
+
+    parts = {"store": "ok"}
+    assert starting == (503, {"status": "starting", "parts": parts})
+    assert serving == (200, {"status": "ok", "parts": parts})
+    assert stopping == (503, {"status": "stopping", "parts": parts})
+    assert live[0] == 200
 
 
 def test_metrics_have_no_second_series() -> None:

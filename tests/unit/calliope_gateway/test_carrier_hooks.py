@@ -8,6 +8,7 @@ import pytest
 
 from calliope.contracts.calls import CarrierResponse
 from calliope.contracts.errors import ErrorCode
+from calliope.contracts.subjects import Command
 from calliope.errors import CommandError, unavailable
 from calliope.observability.metrics import REGISTRY
 from support.http_surface import FakeBus, gateway
@@ -17,14 +18,21 @@ AGAIN_S = 0.02
 
 
 class Workers(FakeBus):
-    """Each ask reaches the next worker; the last one answers all further."""
+    """Each ask reaches the next worker with a free slot, the last one answers all further; `full` are the others."""
 
-    def __init__(self, *workers: Answer) -> None:
+    def __init__(self, *workers: Answer, full: Answer | None = None) -> None:
         super().__init__()
         self._workers = list(workers)
+        self._full = full or away
+
+    @property
+    def commands(self) -> list[str]:
+        return [subject for subject, *_ in self.asked]
 
     async def call(self, subject: str, payload: Any, *, timeout_s: float = 5.0, **about: Any) -> Any:
         self.asked.append((subject, payload, None, None))
+        if subject == Command.CALLS_DECLINE:
+            return await self._full()
         worker = self._workers.pop(0) if len(self._workers) > 1 else self._workers[0]
         try:
             return await asyncio.wait_for(worker(), timeout_s)
@@ -45,13 +53,18 @@ async def well() -> CarrierResponse:
     return CarrierResponse(status=200, body="<Response><Connect/></Response>")
 
 
+async def declines() -> CarrierResponse:
+    return CarrierResponse(status=200, body="<Response>full</Response>")
+
+
 async def blames() -> CarrierResponse:
     raise CommandError(ErrorCode.INVALID, "that is no hook")
 
 
-async def _rings(workers: Workers, **settings: float) -> tuple[int, str]:
-    async with asyncio.timeout(10), gateway(workers, carrier_again_s=AGAIN_S, **settings) as client:
-        answer = await client.post("/telephony/twilio/voice", data=b"")
+async def _rings(workers: Workers, path: str = "twilio/voice", **settings: float) -> tuple[int, str]:
+    settings = {"carrier_timeout_s": 5.0, "carrier_again_s": AGAIN_S} | settings
+    async with asyncio.timeout(10), gateway(workers, **settings) as client:
+        answer = await client.post(f"/telephony/{path}", data=b"")
         return answer.status, await answer.text()
 
 
@@ -86,17 +99,63 @@ async def test_the_answer_of_a_slow_worker_counts_when_the_others_say_that_it_ha
     assert "<Connect/>" in (await _rings(Workers(slow, not_mine)))[1]
 
 
-async def test_without_any_worker_nobody_waits() -> None:
+async def test_without_any_worker_a_caller_hears_busy_after_as_long_as_the_carrier_waits() -> None:
     workers, before = Workers(away), not_taken()
-    assert "busy" in (await _rings(workers))[1]
-    assert len(workers.asked) == 1
+    assert "busy" in (await _rings(workers, carrier_timeout_s=0.3))[1]
+    assert workers.commands.count(Command.CALLS_ACCEPT) > 1
+    assert workers.commands[-1] == Command.CALLS_DECLINE
     assert not_taken() == before + 1
+
+
+async def test_a_call_that_a_full_worker_gave_back_is_taken_by_the_next() -> None:
+    workers = Workers(away, away, well, full=declines)
+    assert "<Connect/>" in (await _rings(workers))[1]
+    assert Command.CALLS_DECLINE not in workers.commands
+
+
+@pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
+async def test_when_all_are_full_one_of_them_turns_the_call_away_in_its_own_words(carrier: str) -> None:
+    workers = Workers(away, full=declines)
+    assert await _rings(workers, f"{carrier}/voice", carrier_timeout_s=0.3) == (200, "<Response>full</Response>")
+    assert workers.commands.count(Command.CALLS_DECLINE) == 1
+
+
+async def test_a_carrier_that_reads_no_answers_is_told_to_ask_again_when_there_is_no_worker() -> None:
+    assert (await _rings(Workers(away), "telnyx/voice", carrier_timeout_s=0.3))[0] == 503
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("try=20&language=de-DE", '<Say language="de-DE">Es tut uns leid, wir haben ein technisches Problem.'),
+        ("try=20&language=es-MX", '<Say language="es-MX">Lo sentimos, tenemos un problema técnico.'),
+        ("try=20", '<Say language="en-US">We are sorry, we have a technical problem.'),
+        ("try=20&language=sv-SE", '<Say language="en-US">We are sorry,'),
+        ("try=20&language=%22/%3E%3CDial%3E", '<Say language="en-US">We are sorry,'),
+    ],
+)
+async def test_a_call_that_no_worker_goes_on_with_hears_the_last_resort_in_its_language(query: str, said: str) -> None:
+    status, text = await _rings(Workers(away), f"twilio/resume/call_1?{query}")
+    assert status == 200
+    assert said in text
+    assert text.endswith("</Say><Hangup/></Response>")
+
+
+async def test_a_call_that_waits_for_a_worker_keeps_its_language() -> None:
+    _, text = await _rings(Workers(away, full=declines), "twilio/resume/call_1?language=pt-BR")
+    assert '<Pause length="1"/><Redirect method="POST">call_1?try=1&amp;language=pt-BR</Redirect>' in text
+
+
+async def test_after_the_last_try_a_full_worker_says_the_last_resort() -> None:
+    _, text = await _rings(Workers(away, full=declines), "twilio/resume/call_1?try=20&language=pt-BR")
+    assert text == "<Response>full</Response>"
 
 
 async def test_workers_that_are_all_dead_are_given_up() -> None:
     workers = Workers(dead)
     assert "busy" in (await _rings(workers, carrier_timeout_s=0.1))[1]
-    assert len(workers.asked) <= 6
+    assert workers.commands.count(Command.CALLS_ACCEPT) <= 6
 
 
 async def test_a_hook_that_is_to_blame_is_refused_whoever_says_so() -> None:

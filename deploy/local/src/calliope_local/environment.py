@@ -28,11 +28,17 @@ class Ports:
     assistants: int
     webhooks: int
     worker: int
+    gateway_health: int
+    worker_health: int
     proxy: int
 
     def of(self, name: str) -> int:
         """By name."""
         return int(getattr(self, name))
+
+    def health(self, kind: str) -> int:
+        """Where a process of this kind answers `/readyz` and `/metrics`."""
+        return self.of(f"{kind}_health" if f"{kind}_health" in PORT_NAMES else kind)
 
     def url(self, name: str, scheme: str = "http") -> str:
         """`http://127.0.0.1:8080` of a name."""
@@ -62,7 +68,7 @@ def environments(
         "assistants": shared
         | store
         | loopback
-        | _http(ports.assistants)
+        | _health(ports.assistants)
         | {
             "CALLIOPE_BOOTSTRAP_API_KEY": keys.api_key,
             "CALLIOPE_SEALING__CALLS_PUBLIC_KEY": keys.calls_public,
@@ -71,18 +77,22 @@ def environments(
         "webhooks": shared
         | store
         | loopback
-        | _http(ports.webhooks)
+        | _health(ports.webhooks)
         | {"CALLIOPE_SEALING__PRIVATE_KEYS": f'["{keys.webhooks_private}"]'},
         "worker": shared
         | loopback
         | _http(ports.worker)
+        | _health(ports.worker_health)
         | outside.worker(_providers(ports) | _carriers(ports, keys))
         | _public(ports, outside)
         | {
             "CALLIOPE_SEALING__PRIVATE_KEYS": f'["{keys.calls_private}"]',
             "CALLIOPE_RECORDINGS__FOLDER": str(recordings),
         },
-        "gateway": shared | _http(ports.gateway),
+        "gateway": shared
+        | _http(ports.gateway)
+        | _health(ports.gateway_health)
+        | {"CALLIOPE_LAME_DUCK_S": "0"},  # nobody looks at its readiness to send requests elsewhere
         "proxy": base
         | {
             "CALLIOPE_PROXY_PORT": str(ports.proxy),
@@ -101,6 +111,10 @@ def _public(ports: Ports, outside: Outside) -> dict[str, str]:
 
 def _http(port: int) -> dict[str, str]:
     return {"CALLIOPE_HTTP__HOST": "127.0.0.1", "CALLIOPE_HTTP__PORT": str(port)}
+
+
+def _health(port: int) -> dict[str, str]:
+    return {"CALLIOPE_HEALTH__HOST": "127.0.0.1", "CALLIOPE_HEALTH__PORT": str(port)}
 
 
 def _providers(ports: Ports) -> dict[str, str]:

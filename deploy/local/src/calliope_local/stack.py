@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from calliope_local import programs
 from calliope_local.environment import EMULATED, PORT_NAMES, Ports, environments
@@ -28,6 +28,13 @@ READY_S: Final = 40.0
 GRACE_S: Final = 10.0
 BACKING: Final = ("nats", "mongo", "sandbox")
 SERVICES: Final = ("assistants", "webhooks", "worker", "gateway")
+
+
+class _WorkerPorts(NamedTuple):
+    """Of one call-worker more."""
+
+    media: int
+    health: int
 
 
 class LocalStack:
@@ -53,9 +60,7 @@ class LocalStack:
         self.keys = LocalKeys.load_or_make(self.folder / "keys.json")
         self._outside = outside
         self._extra = {name: dict(more) for name, more in (extra or {}).items()}
-        self._more_workers = dict(
-            zip([f"worker-{n}" for n in range(2, workers + 1)], free_ports(workers - 1), strict=True)
-        )
+        self._more_workers = {f"worker-{n}": _WorkerPorts(*free_ports(2)) for n in range(2, workers + 1)}
         self._processes: dict[str, Process] = {}
         self._open = ExitStack()
         self._guardian = Guardian()
@@ -103,7 +108,7 @@ class LocalStack:
 
     def add_worker(self, name: str) -> None:
         """One more call-worker, `worker-2` or so, ready when this returns."""
-        self._more_workers[name] = free_ports(1)[0]
+        self._more_workers[name] = _WorkerPorts(*free_ports(2))
         self._start_all(name)
 
     def kill(self, name: str) -> None:
@@ -148,6 +153,10 @@ class LocalStack:
         """`http://127.0.0.1:…` of a process."""
         return f"{scheme}://127.0.0.1:{self._port(name)}"
 
+    def health(self, name: str) -> str:
+        """`http://127.0.0.1:…` where a process answers `/readyz` and `/metrics`."""
+        return f"http://127.0.0.1:{self._health_port(name)}"
+
     def describe(self) -> dict[str, str]:
         """What `local.json` tells."""
         return {
@@ -172,7 +181,7 @@ class LocalStack:
         for name in names:
             self._launch(name)
         for name in names:
-            ready = programs.readiness(self._kind(name), self._port(name), self.ports)
+            ready = programs.readiness(self._kind(name), self._health_port(name), self.ports)
             self._processes[name].wait_ready(ready, within_s=READY_S)
 
     def _launch(self, name: str) -> Process:
@@ -181,6 +190,7 @@ class LocalStack:
         variables = made[kind] | self._extra.get(kind, {}) | self._extra.get(name, {})
         if name in self._more_workers:
             variables["CALLIOPE_HTTP__PORT"] = str(self._port(name))
+            variables["CALLIOPE_HEALTH__PORT"] = str(self._health_port(name))
         command = programs.command(kind, self.folder, self.ports)
         process = Process(name, command, variables, self.log_file(name), self._guardian)
         process.start()
@@ -191,4 +201,7 @@ class LocalStack:
         return "worker" if name in self._more_workers else name
 
     def _port(self, name: str) -> int:
-        return self._more_workers[name] if name in self._more_workers else self.ports.of(name)
+        return self._more_workers[name].media if name in self._more_workers else self.ports.of(name)
+
+    def _health_port(self, name: str) -> int:
+        return self._more_workers[name].health if name in self._more_workers else self.ports.health(name)

@@ -62,7 +62,7 @@ async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
         {"bus": lambda: ready(bus), "store": store.ping, "jobs": jobs.check}, notices={"outbox": relay.notice}
     )
     try:
-        async with serve(health, settings.http), jobs:
+        async with serve(health, settings.health), jobs:
             jobs.start("health.loop", health.watch_loop)
             jobs.start(
                 "assistants.begin", lambda: _begin(settings, store, bus, relay, jobs), ends_process=(CalliopeError,)

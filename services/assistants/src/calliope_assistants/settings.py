@@ -2,7 +2,7 @@
 
 from pydantic import Field, SecretStr
 
-from calliope.settings import EgressSettings, HttpSettings, MongoSettings, Part, ServiceSettings
+from calliope.settings import EgressSettings, HealthSettings, MongoSettings, Part, ServiceSettings
 
 
 class SealingSettings(Part):
@@ -23,7 +23,7 @@ class SealingSettings(Part):
 class AssistantsSettings(ServiceSettings):
     """Everything the assistants service reads from the environment."""
 
-    http: HttpSettings = HttpSettings(port=0)
+    health: HealthSettings = HealthSettings(port=9082)
     mongo: MongoSettings = MongoSettings()
     egress: EgressSettings = EgressSettings()
     sealing: SealingSettings = SealingSettings()

@@ -10,11 +10,12 @@ import structlog
 from aiohttp import web
 
 from calliope import egress, garbage
+from calliope.http_listener import ConnectionLimits, listening
 from calliope.ids import new_id
 from calliope.messaging.broker import Bus, BusLostError, Watchdog, build_broker, ready, start, stop
 from calliope.messaging.command_client import CommandClient
 from calliope.observability import metrics
-from calliope.observability.health import Health
+from calliope.observability.health import Health, serve
 from calliope.runtime.isolated_tasks import IsolatedTasks
 from calliope.runtime.supervise import Supervisor
 from calliope.secrets import Opener
@@ -61,7 +62,9 @@ from calliope_call_worker.worker import NewCall, RequestQueue, Worker
 
 log = structlog.get_logger(__name__)
 
+SPARE_CONNECTIONS = 64
 _CALLS = metrics.gauge("calliope_worker_calls", "Calls that hold a slot now.")
+_ACCEPTING = metrics.gauge("calliope_worker_accepting", "Whether this worker would take a call now: 1 or 0.")
 _TASKS = metrics.gauge("calliope_worker_tasks", "Tasks of the event loop now; back to where it was when calls end.")
 
 
@@ -116,6 +119,7 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
         describe_worker(bus, worker_id, worker.describe)
         analysis = _analysis(shared)
         _CALLS.set_function(lambda: len(worker.live))
+        _ACCEPTING.set_function(lambda: worker.describe().accepting)
         _TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
         async with Supervisor() as jobs, _serving(worker, jobs, bus, settings) as health:
             await start(bus)
@@ -129,6 +133,7 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
             jobs.start("recordings.write", shared.recordings.run)
             jobs.start("garbage.collect", lambda: garbage.collect(lambda: len(worker.live) == 0))
             garbage.freeze()
+            health.start()
             log.info("worker.ready", worker_id=worker_id, slots=settings.slots)
             yield worker
             analysis.stop_taking()
@@ -284,17 +289,20 @@ def _lost_calls(shared: Shared) -> LostCalls:
 
 @asynccontextmanager
 async def _serving(worker: Worker, jobs: Supervisor, bus: Bus, settings: WorkerSettings) -> AsyncIterator[Health]:
-    health = Health({"bus": lambda: ready(bus), "slot": worker.free_slot, "jobs": jobs.check})
+    """Media, and health beside it: ready is a worker that serves the calls it holds, whether it takes more or not."""
+    able = {"bus": lambda: ready(bus), "accepting": worker.can_accept, "jobs": jobs.check}
+    health = Health({}, able=able, started=False)
     media = MediaEndpoint(settings.media, worker.waiting, lambda: worker.media_url)
     app = web.Application()
-    health.add_to(app)
     app.router.add_routes(media.routes())
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, settings.http.host, settings.http.port).start()
-        host, port = runner.addresses[0][:2]
-        worker.listening_on(host, int(port))
+    # A call has one socket, and many come from one address of their carrier; twice that, for calls that come anew.
+    per_address = 2 * settings.slots + SPARE_CONNECTIONS
+    limits = ConnectionLimits(overall=2 * per_address, per_address=per_address)
+    async with (
+        serve(health, settings.health),
+        listening(
+            app, "media", host=settings.http.host, port=settings.http.port, limits=limits, shutdown_timeout_s=2.0
+        ) as (host, port),
+    ):
+        worker.listening_on(host, port)
         yield health
-    finally:
-        await runner.cleanup()

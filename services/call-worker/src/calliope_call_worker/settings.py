@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator
 
 from calliope.contracts.document.time_zones import TimeZone
-from calliope.settings import EgressSettings, HttpSettings, Part, ServiceSettings
+from calliope.settings import EgressSettings, HealthSettings, HttpSettings, Part, ServiceSettings
 from calliope_call_worker.providers.settings import ProvidersSettings
 
 
@@ -204,6 +204,7 @@ class WorkerSettings(ServiceSettings):
     """Everything the call-worker reads from the environment."""
 
     http: HttpSettings = HttpSettings(port=0)
+    health: HealthSettings = HealthSettings(port=9081)
     public_url: str = Field(
         default="http://127.0.0.1:8080",
         description="Public `https://` address of the gateway, as carriers reach it. Carriers sign it: it must be "

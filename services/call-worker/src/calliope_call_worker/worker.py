@@ -9,6 +9,7 @@ import structlog
 
 from calliope.contracts.calls import EndReason, Stage
 from calliope.contracts.workers import WorkerDescription
+from calliope.errors import NotReadyError
 from calliope.observability import logs
 from calliope.runtime.isolated_tasks import IsolatedTasks
 from calliope_call_worker.call import Call
@@ -87,10 +88,10 @@ class Worker:
             at=datetime.now(UTC),
         )
 
-    async def free_slot(self) -> None:
-        """Readiness. Raises: RuntimeError."""
+    async def can_accept(self) -> None:
+        """Whether it would take a call now; those that it holds are served either way. Raises: NotReadyError."""
         if self._draining or self.live.full:
-            raise RuntimeError("draining" if self._draining else "no free slot")
+            raise NotReadyError("draining" if self._draining else "no free slot")
 
     async def keep_slots(self, accepting: RequestQueue) -> None:
         """Leave the queue of accepting workers when full or draining, and come back; for ever."""

@@ -1,44 +1,65 @@
-"""Builds the gateway: the bus and the HTTP server, nothing else."""
+"""Builds the gateway: the bus, the HTTP server and its health, nothing else."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
-from aiohttp import web
 
+from calliope.http_listener import ConnectionLimits, listening
 from calliope.messaging.broker import BusLostError, Watchdog, build_broker, ready, start, stop
 from calliope.messaging.command_client import CommandClient
-from calliope.observability.health import Health
+from calliope.observability.health import Health, serve
 from calliope.runtime.supervise import Supervisor
 from calliope_gateway.adapters.nats import hear_of_revoked_keys
+from calliope_gateway.http.errors import malformed
 from calliope_gateway.http.server import build_http, build_keys
-from calliope_gateway.settings import GatewaySettings
+from calliope_gateway.settings import GatewaySettings, LimitSettings
 
 log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
 async def running(settings: GatewaySettings) -> AsyncIterator[int]:
-    """The gateway while the block lasts; gives its port."""
+    """The gateway while the block lasts; gives its port.
+
+    Leaving it: not ready at once, still serving for `lame_duck_s`, then no new connections, requests under way end,
+    the bus last.
+    """
     bus = build_broker(settings.nats, "gateway")
     commands = CommandClient(bus)
     keys = build_keys(settings, commands)
-    await start(bus)
-    await hear_of_revoked_keys(bus, keys)
+    # The bus is not needed to be ready: while it is away no other replica could do better, and carriers are still told
+    # to wait for a call that goes on.
     jobs = Supervisor()
-    health = Health({"bus": lambda: ready(bus), "jobs": jobs.check})
-    app = build_http(settings, commands, keys=keys)
-    health.add_to(app)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.shutdown_timeout_s)
-    await runner.setup()
+    health = Health({"jobs": jobs.check}, able={"bus": lambda: ready(bus)}, started=False)
+    app = build_http(settings, commands, keys=keys, stopping=lambda: health.is_stopping)
     try:
-        async with jobs:
+        async with serve(health, settings.health), jobs:
             jobs.start("health.loop", health.watch_loop)
+            await start(bus)
+            await hear_of_revoked_keys(bus, keys)
             jobs.start("bus.watchdog", Watchdog(bus).run, ends_process=(BusLostError,))
-            await web.TCPSite(runner, settings.http.host, settings.http.port).start()
-            port = int(runner.addresses[0][1])
-            log.info("gateway.serving", port=port)
-            yield port
+            async with listening(
+                app,
+                "public",
+                host=settings.http.host,
+                port=settings.http.port,
+                limits=_connections(settings.limits),
+                shutdown_timeout_s=settings.shutdown_timeout_s,
+                answer=malformed,
+            ) as (_, port):
+                health.start()
+                log.info("gateway.serving", port=port)
+                yield port
+                health.stop()
+                log.info("gateway.leaving", lame_duck_s=settings.lame_duck_s)
+                await asyncio.sleep(settings.lame_duck_s)
     finally:
-        await runner.cleanup()
         await stop(bus)
+
+
+def _connections(limits: LimitSettings) -> ConnectionLimits:
+    return ConnectionLimits(
+        overall=limits.connections, per_address=limits.connections_per_address, exempt=limits.trusted_proxies
+    )

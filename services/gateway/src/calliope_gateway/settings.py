@@ -2,9 +2,9 @@
 
 from ipaddress import IPv4Network, IPv6Network
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from calliope.settings import HttpSettings, Part, ServiceSettings
+from calliope.settings import HealthSettings, HttpSettings, Part, ServiceSettings
 
 
 class LimitSettings(Part):
@@ -34,6 +34,16 @@ class LimitSettings(Part):
         description="Networks of the proxies in front: from them a client's address is the last one in "
         '`X-Forwarded-For`. Such as `["10.0.0.0/8"]`.',
     )
+    connections: PositiveInt = Field(
+        default=4_096,
+        description="Connections that are held at once. Beyond it the one that waits longest without a request is "
+        "closed for the newest.",
+    )
+    connections_per_address: PositiveInt = Field(
+        default=256,
+        description="Connections from one address at once; more are refused. Proxies that are trusted have no such "
+        "limit. An IPv6 network of 64 bits counts as one address.",
+    )
     unknown_keys_burst: PositiveInt = Field(
         default=200, description="Such requests from one address at once, beyond the average."
     )
@@ -48,6 +58,7 @@ class GatewaySettings(ServiceSettings):
     """Everything the gateway reads from the environment."""
 
     http: HttpSettings = HttpSettings(port=8080)
+    health: HealthSettings = HealthSettings(port=9080)
     limits: LimitSettings = LimitSettings()
     command_timeout_s: PositiveFloat = Field(
         default=8.0,
@@ -70,4 +81,9 @@ class GatewaySettings(ServiceSettings):
         default=1.0,
         description="Seconds for which a key is believed before it is asked about again. A revoked key is refused "
         "as soon as that is heard on the bus, and at the latest after this time.",
+    )
+    lame_duck_s: NonNegativeFloat = Field(
+        default=5.0,
+        description="Seconds after SIGTERM for which requests are still served while `/readyz` says 503 already, so "
+        "that load balancers send new ones elsewhere first. 0 where nobody looks at `/readyz`.",
     )

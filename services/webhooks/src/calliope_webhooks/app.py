@@ -53,7 +53,7 @@ async def running(settings: WebhooksSettings) -> AsyncIterator[int]:
         await start(bus)
         try:
             await hear_of_changes(bus, endpoints)
-            async with serve(health, settings.http) as port, jobs:
+            async with serve(health, settings.health) as port, jobs:
                 jobs.start("bus.watchdog", Watchdog(bus).run, ends_process=(BusLostError,))
                 jobs.start("health.loop", health.watch_loop)
                 for name, helper in dispatcher.helpers.items():

@@ -2,7 +2,7 @@
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
 
-from calliope.settings import EgressSettings, MongoSettings, Part, ServiceSettings
+from calliope.settings import EgressSettings, HealthSettings, MongoSettings, Part, ServiceSettings
 from calliope_webhooks.retry import DEFAULT_STEPS_S
 
 
@@ -95,6 +95,7 @@ class BreakerSettings(Part):
 class WebhooksSettings(ServiceSettings):
     """Everything webhooks reads from the environment."""
 
+    health: HealthSettings = HealthSettings(port=9083)
     mongo: MongoSettings = MongoSettings(pool_size=160)
     egress: EgressSettings = EgressSettings()
     sealing: SealingSettings = SealingSettings()

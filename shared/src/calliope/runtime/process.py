@@ -9,7 +9,6 @@ entered they cancel that at once; a second one cancels the leaving, too.
 
 import argparse
 import asyncio
-import errno
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -26,7 +25,6 @@ from calliope.settings import ServiceSettings
 
 FAILED: Final = 1
 MISCONFIGURED: Final = 2
-_NO_LISTENING: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
@@ -205,8 +203,6 @@ def _tell(cause: BaseException) -> None:
     """One line for what was raised on purpose; a traceback for a bug."""
     if isinstance(cause, CalliopeError):
         log.error("service.failed", reason=str(cause))
-    elif isinstance(cause, OSError) and cause.errno in _NO_LISTENING:
-        log.error("service.failed", reason=f"cannot listen ({cause.strerror or cause}): set CALLIOPE_HTTP__PORT")
     else:
         log.error("service.failed", exc_info=cause)
 

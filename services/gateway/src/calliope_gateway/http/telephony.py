@@ -1,12 +1,13 @@
 """Carrier hooks: passed on raw to a call-worker with a free slot.
 
-When there is none, a new caller hears busy; a call that lost its worker is asked for again, for a bounded time.
+When none is found soon, any worker is asked to turn the call away in its own words; when there is no worker at all, the
+carrier is answered here. A call that lost its worker is asked for again, for a bounded time.
 """
 
 import asyncio
 from datetime import UTC, datetime
 from typing import Final, Literal, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
 
 import structlog
@@ -14,6 +15,7 @@ from aiohttp import web
 from aiohttp.hdrs import METH_GET, METH_POST
 
 from calliope.contracts.calls import CarrierRequest, CarrierResponse
+from calliope.contracts.carriers import LANGUAGE, busy, last_resort, twiml
 from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
@@ -27,18 +29,16 @@ log = structlog.get_logger(__name__)
 VOICE: Final = "/telephony/{carrier:twilio|telnyx}/voice"
 RESUME: Final = "/telephony/{carrier:twilio|telnyx}/resume/{call_id}"
 _NO_WORKER: Final = {ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT, ErrorCode.BUSY}
-_TWIML: Final = '<?xml version="1.0" encoding="UTF-8"?><Response>{}</Response>'
-# What each carrier understands; the worker, which knows carriers, is the one that is missing here.
-_BUSY: Final = {
-    "twilio": CarrierResponse(status=200, body=_TWIML.format('<Reject reason="busy"/>')),
-    "telnyx": CarrierResponse(status=503, content_type="text/plain", body="busy"),
-}
-_HANG_UP: Final = {**_BUSY, "twilio": CarrierResponse(status=200, body=_TWIML.format("<Hangup/>"))}
-# Relative to the address of the hook itself, as Twilio resolves it; what it then signs includes the query.
-_ASK_AGAIN: Final = '<Pause length="{pause}"/><Redirect method="POST">{call_id}?try={number}</Redirect>'
+_LOCALE: Final = 16
+LOOK_S: Final = 1.5
+"""So long a worker with a free slot is looked for: below the 2 s after which Telnyx sends a hook again."""
+LOOK_EVERY_S: Final = 0.1
+MOST_LOOKING: Final = 128
+"""Hooks that look for a worker at once; above it, all workers being full is believed at the first word."""
+DECLINE_S: Final = 2.0
 PAUSE_S: Final = 1
 _NOT_TAKEN: Final = metrics.counter(
-    "calliope_calls_not_taken_total", "Calls refused because no worker had a free slot, or none answered.", "carrier"
+    "calliope_calls_not_taken_total", "Calls that the gateway refused, as no worker at all answered.", "carrier"
 )
 
 
@@ -48,6 +48,7 @@ class CarrierHooks:
     def __init__(self, commands: Commands, settings: GatewaySettings) -> None:
         self._commands = commands
         self._settings = settings
+        self._looking = 0
 
     def routes(self) -> list[web.RouteDef]:
         """A call comes in; a call's media ended. Twilio asks by POST or by GET, as its number is configured."""
@@ -63,63 +64,92 @@ class CarrierHooks:
             body=await read_body(request, limit=limits.carrier_body_bytes, timeout_s=limits.body_timeout_s),
             asked_at=datetime.now(UTC),
         )
-        answer = await self._ask(hook) or self._without_worker(request)
+        answer = await self._answer(hook, request)
         return web.Response(status=answer.status, text=answer.body, content_type=answer.content_type)
 
-    def _without_worker(self, request: web.Request) -> CarrierResponse:
-        """A new call has no one to take it; one that runs waits for the worker that comes back, or for another.
-
-        Whose number it is only workers learn, so a call that none was there for is counted here and has no record.
+    async def _answer(self, hook: CarrierRequest, request: web.Request) -> CarrierResponse:
+        """A worker's answer. Without any worker: a new call of a carrier that waits for answers is asked about for as
+        long as it waits, and one that runs waits for the worker that comes back, or for another.
         """
-        carrier, call_id = request.match_info["carrier"], request.match_info.get("call_id")
-        if call_id is None:
-            _NOT_TAKEN.labels(carrier).inc()
-            return _BUSY[carrier]
-        number = _try(request) + 1
-        if carrier != "twilio" or number * PAUSE_S > self._settings.resume_wait_s:
-            return _HANG_UP[carrier]
-        again = _ASK_AGAIN.format(pause=PAUSE_S, call_id=escape(quote(call_id, safe="")), number=number)
-        return CarrierResponse(status=200, body=_TWIML.format(again))
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._settings.carrier_timeout_s
+        call_id, waits = request.match_info.get("call_id"), hook.carrier == "twilio"
+        if call_id is not None and waits:
+            number = _try(request) + 1
+            if (answer := await self._ask(hook, deadline)) is not None:
+                return answer
+            if number * PAUSE_S <= self._settings.resume_wait_s:
+                return _again(call_id, number, request.query.get(LANGUAGE))
+            return await self._decline(hook) or last_resort(hook.carrier, request.query.get(LANGUAGE, ""))
+        while True:
+            answer = await self._ask(hook, deadline, look_s=LOOK_S) or await self._decline(hook)
+            if answer is not None:
+                return answer
+            if not waits or now() >= deadline or self._looking >= MOST_LOOKING:
+                # Whose number it is only workers learn, so this call is counted here and has no record.
+                _NOT_TAKEN.labels(hook.carrier).inc()
+                log.warning("carrier_hook.no_worker", carrier=hook.carrier)
+                return busy(hook.carrier)
 
-    async def _ask(self, hook: CarrierRequest) -> CarrierResponse | None:
+    async def _decline(self, hook: CarrierRequest) -> CarrierResponse | None:
+        """How any worker, also a full one, turns the call away; None, when there is none."""
+        answer = await self._ask_one(Command.CALLS_DECLINE, hook, DECLINE_S)
+        if isinstance(answer, CarrierResponse):
+            return answer
+        if answer.code not in _NO_WORKER:
+            raise answer
+        return None
+
+    async def _ask(self, hook: CarrierRequest, deadline: float, *, look_s: float = 0.0) -> CarrierResponse | None:
         """A worker's answer; None, when none has a free slot. Raises: CommandError, when the hook itself is to blame.
 
         A worker that died took what it was just asked along, and a caller waits: while nobody answers, one is asked
         again, after twice as long each time. A worker that is only slow keeps the call, and its answer is waited for.
+        When all that were asked say that they cannot, others may have a slot, or soon: asked again for `look_s`.
         """
         now, again_s = asyncio.get_running_loop().time, self._settings.carrier_again_s
-        deadline = now() + self._settings.carrier_timeout_s
+        look_until = now() + (look_s if self._looking < MOST_LOOKING else 0.0)
         asked: set[asyncio.Task[CarrierResponse | CommandError]] = set()
         answer: CarrierResponse | CommandError | None = None
-        code = ErrorCode.TIMEOUT
-        async with asyncio.TaskGroup() as tasks:
-            while answer is None and (left_s := deadline - now()) > 0:
-                asked.add(tasks.create_task(self._ask_one(hook, left_s), name="carrier_hook.ask"))
-                again_at, again_s = min(deadline, now() + again_s), 2 * again_s
-                while answer is None and asked and (wait_s := again_at - now()) > 0:
-                    done, asked = await asyncio.wait(asked, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-                    for found in (task.result() for task in done):
-                        if isinstance(found, CommandError) and found.code in _NO_WORKER:
-                            code = found.code
-                        else:
-                            answer = found
-                if not asked:
-                    break
-            for task in asked:
-                task.cancel()
+        self._looking += 1
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while answer is None and (left_s := deadline - now()) > 0:
+                    asked.add(tasks.create_task(self._ask_one(Command.CALLS_ACCEPT, hook, left_s), name="hook.ask"))
+                    again_at = min(deadline, now() + again_s)
+                    while answer is None and asked and (wait_s := again_at - now()) > 0:
+                        done, asked = await asyncio.wait(asked, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+                        for found in (task.result() for task in done):
+                            if not isinstance(found, CommandError) or found.code not in _NO_WORKER:
+                                answer = found
+                    if asked:
+                        again_s *= 2
+                    elif answer is None:
+                        if now() + LOOK_EVERY_S >= min(look_until, deadline):
+                            break
+                        await asyncio.sleep(LOOK_EVERY_S)
+                for task in asked:
+                    task.cancel()
+        finally:
+            self._looking -= 1
         if isinstance(answer, CommandError):
             raise answer
-        if answer is None:
-            log.warning("carrier_hook.no_worker", carrier=hook.carrier, code=code)
         return answer
 
-    async def _ask_one(self, hook: CarrierRequest, timeout_s: float) -> CarrierResponse | CommandError:
+    async def _ask_one(
+        self, command: Command, hook: CarrierRequest, timeout_s: float
+    ) -> CarrierResponse | CommandError:
         try:
-            return await self._commands.call(
-                Command.CALLS_ACCEPT, hook, reply_type=CarrierResponse, timeout_s=timeout_s
-            )
+            return await self._commands.call(command, hook, reply_type=CarrierResponse, timeout_s=timeout_s)
         except CommandError as exc:
             return exc
+
+
+def _again(call_id: str, number: int, locale: str | None) -> CarrierResponse:
+    """Have Twilio ask once more, a moment later; it resolves the address against that of the hook."""
+    query = urlencode({"try": number} | ({} if locale is None else {LANGUAGE: locale[:_LOCALE]}))
+    at = escape(f"{quote(call_id, safe='')}?{query}")
+    return twiml(f'<Pause length="{PAUSE_S}"/><Redirect method="POST">{at}</Redirect>')
 
 
 def _try(request: web.Request) -> int:
