@@ -14,8 +14,8 @@ from calliope.ids import new_id
 from calliope_assistants.adapters import shapes
 from calliope_assistants.adapters.mongo import MongoStore
 from calliope_assistants.adapters.mongo_calls import MongoCallEvents
-from calliope_assistants.records import record_of
 from support.call_events import a_call, calls
+from support.calls_in_memory import record_of
 from support.mongo import MongoServer, mongo_settings
 
 __all__ = ["mongo_settings"]
@@ -30,7 +30,7 @@ async def store(mongo_server: MongoServer, mongo_settings: Any) -> AsyncIterator
 
 
 async def listed(rows: MongoCallEvents, organization: str, **filters: Any) -> list[CallSummary]:
-    return [call.summary for call in await rows.page(organization, ListCalls(**filters), before=None)]
+    return [call.summary for call in (await rows.page(organization, ListCalls(**filters), before=None)).calls]
 
 
 def told(events: list[Event]) -> list[dict[str, Any]]:
@@ -55,10 +55,12 @@ def test_a_list_is_the_projection_of_the_events_in_any_order_and_at_once(
         half = len(arrived) // 2
         async with asyncio.TaskGroup() as tasks:
             for event in arrived[:half]:
-                tasks.create_task(rows.add(event), name="at once")
-        for event in arrived[half:]:
-            await rows.add(event)
-        assert sorted(await rows.of_call(organization, events[0].entity_id), key=lambda e: e.sequence) == events
+                tasks.create_task(rows.add([event]), name="at once")
+        await rows.add(arrived[half:])
+        call = await rows.get(organization, events[0].entity_id)
+        assert call is not None
+        known = call.recorded.after(0, 100)
+        assert await rows.events(organization, events[0].entity_id, known) == events
         found = [summary.model_dump() for summary in await listed(rows, organization)]
         store.close()
         return found
@@ -66,35 +68,31 @@ def test_a_list_is_the_projection_of_the_events_in_any_order_and_at_once(
     assert asyncio.run(store_and_list()) == told(events)
 
 
+def of_the_first_version(events: list[Event], **more: Any) -> dict[str, Any]:
+    """A row as it was written when the events of a call stood in it."""
+    row_id = shapes.call_id(events[0].organization, events[0].entity_id)
+    kept = {str(event.sequence): event.model_dump_json() for event in events}
+    return {"_id": row_id, "org_id": events[0].organization, "events": kept, "summary_version": 1, **more}
+
+
 @pytest.mark.parametrize("known", [1, 9, len(a_call())])
-async def test_calls_of_an_earlier_version_are_listed_truly_at_once_and_go_on(store: MongoStore, known: int) -> None:
-    """Rows as they were written before there were summaries: events, and four of them once more."""
+async def test_a_call_of_the_first_version_goes_on(store: MongoStore, known: int) -> None:
     organization, rows = new_id("org"), MongoCallEvents(store)
     events = a_call(call_id=new_id("call"), organization=organization)
-    old = {
-        "_id": shapes.call_id(organization, events[0].entity_id),
-        "org_id": organization,
-        "order": "0001767355201000000|x",
-        "assistant_id": "asst_1",
-        "events": {str(event.sequence): event.model_dump_json() for event in events[:known]},
-        "listed": {"started": events[0].model_dump_json()},
-    }
-    await store.database.calls.insert_one(old)
+    await store.database.calls.insert_one(of_the_first_version(events[:known], failed={"groq": 1}))
+    call = await rows.get(organization, events[0].entity_id)
+    assert call is not None
+    assert call.recorded.contiguous == known
     assert [item.model_dump() for item in await listed(rows, organization)] == told(events[:known])
-    for event in events:
-        await rows.add(event)
+    await rows.add(events)
     assert [item.model_dump() for item in await listed(rows, organization, problem="any")] == told(events)
 
 
-async def test_calls_of_an_earlier_version_are_found_by_filters_once_they_are_summarized(store: MongoStore) -> None:
+async def test_calls_of_the_first_version_are_listed_once_they_are_summed_up_anew(store: MongoStore) -> None:
     organization, rows = new_id("org"), MongoCallEvents(store)
-    for _ in range(3):
-        events = a_call(call_id=new_id("call"), organization=organization)
-        row_id = shapes.call_id(organization, events[0].entity_id)
-        told_of = {str(event.sequence): event.model_dump_json() for event in events}
-        outdated = {"summary_version": 0, "failed": {"any": 1, "groq": 1}}
-        await store.database.calls.insert_one({"_id": row_id, "org_id": organization, "events": told_of, **outdated})
-    assert await listed(rows, organization, problem="openai") == []
+    made = [a_call(call_id=new_id("call"), organization=organization) for _ in range(3)]
+    for events in made:
+        await store.database.calls.insert_one(of_the_first_version(events, failed={"groq": 1}))
     async with asyncio.TaskGroup() as tasks:
         for _ in range(3):
             tasks.create_task(rows.summarize(2), name="several at once")
@@ -103,3 +101,5 @@ async def test_calls_of_an_earlier_version_are_found_by_filters_once_they_are_su
     assert len(await listed(rows, organization, problem="openai", ended_reason="caller_hung_up")) == 3
     assert await listed(rows, organization, problem="groq") == []
     assert await listed(rows, organization, problem="tool:openai") == []
+    for events in made:
+        assert await rows.events(organization, events[0].entity_id, range(100)) == events

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from calliope.contracts.base import Event
 from calliope.contracts.call_records import CallStatus
 from calliope.contracts.calls import EndReason
-from calliope_assistants.records import record_of
 from support.call_events import STARTED, an_event
+from support.calls_in_memory import record_of
 
 COMMITTED = {"turn": 1, "kind": "reply", "user_text": "Hello?", "assistant_text": "Good day.", "interrupted": True}
 

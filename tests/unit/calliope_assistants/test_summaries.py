@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from calliope.contracts.base import Event
 from calliope.contracts.call_records import CallSummary, ListCalls
-from calliope_assistants.records import record_of
 from calliope_assistants.summaries import change_of, row_of, summary_of
 from support.call_events import REFUSED, a_call, an_event, calls, told
+from support.calls_in_memory import record_of
 
 
 def listed(events: list[Event]) -> CallSummary:

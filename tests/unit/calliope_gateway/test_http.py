@@ -8,6 +8,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 
 from calliope import api_keys
+from calliope.contracts.call_records import CallEventPage, ListCallEvents, ListTranscript, TranscriptPage
 from calliope.contracts.calls import CarrierResponse, Stage
 from calliope.contracts.checks import AssistantCheck, CheckedPart, CheckOutcome, VendorCheck
 from calliope.contracts.errors import ErrorCode, FieldProblem
@@ -138,6 +139,39 @@ async def test_a_wrong_filter_of_calls_is_refused_in_words(client: Client, query
     (problem,) = (await answer.json())["errors"]
     assert problem["path"] == field
     assert words in problem["message"]
+
+
+@pytest.mark.parametrize("page", ["events", "transcript"])
+@pytest.mark.parametrize(
+    ("query", "field", "words"),
+    [
+        ("after=-1", "after", "must be a whole number"),
+        ("after=evt_1", "after", "must be a whole number"),
+        ("after=9007199254740993", "after", "must be a whole number"),
+        ("limit=0", "limit", "must be a whole number from 1"),
+        ("limit=1001", "limit", "must be a whole number from 1"),
+        ("after=1&after=2", "after", "send it once"),
+        ("cursor=abc", "cursor", "unknown parameter"),
+    ],
+)
+async def test_a_page_of_a_call_that_cannot_be_is_refused_in_words(
+    client: Client, page: str, query: str, field: str, words: str
+) -> None:
+    answer = await client.get(f"/api/v1/calls/call_1/{page}?{query}", headers=AUTH)
+    assert answer.status == 422
+    (problem,) = (await answer.json())["errors"]
+    assert problem["path"] == field
+    assert words in problem["message"]
+
+
+async def test_pages_of_a_call_are_asked_for_as_they_were_wanted(client: Client, bus: FakeBus) -> None:
+    bus.answers[Command.CALL_RECORDS_LIST_EVENTS] = CallEventPage(items=(), next_after=107)
+    bus.answers[Command.CALL_RECORDS_LIST_TRANSCRIPT] = TranscriptPage(items=())
+    answer = await client.get("/api/v1/calls/call_1/events?after=7", headers=AUTH)
+    assert (answer.status, (await answer.json())["next_after"]) == (200, 107)
+    assert bus.last(Command.CALL_RECORDS_LIST_EVENTS)[1] == ListCallEvents(call_id="call_1", after=7, limit=100)
+    assert (await client.get("/api/v1/calls/call_1/transcript?limit=9", headers=AUTH)).status == 200
+    assert bus.last(Command.CALL_RECORDS_LIST_TRANSCRIPT)[1] == ListTranscript(call_id="call_1", limit=9)
 
 
 async def test_an_owner_that_is_away_is_503_with_retry_after(client: Client, bus: FakeBus) -> None:

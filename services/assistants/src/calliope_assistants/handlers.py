@@ -27,7 +27,16 @@ from calliope.contracts.assistants import (
     UpdateAssistant,
 )
 from calliope.contracts.base import CommandMessage, Event
-from calliope.contracts.call_records import CallPage, CallRecord, CallRef, ListCalls
+from calliope.contracts.call_records import (
+    CallEventPage,
+    CallPage,
+    CallRecord,
+    CallRef,
+    ListCallEvents,
+    ListCalls,
+    ListTranscript,
+    TranscriptPage,
+)
 from calliope.contracts.subjects import Command
 from calliope.messaging import streams
 from calliope.messaging.broker import Bus, consumer
@@ -37,6 +46,7 @@ from calliope_assistants.commands import Once
 from calliope_assistants.edge import key_of, on_command, organization_of
 from calliope_assistants.numbers import NumberService
 from calliope_assistants.ports import Assistants, CallEvents, Numbers
+from calliope_assistants.projection import CallProjection
 from calliope_assistants.service import AssistantService, Parts, hide_webhook_secret
 
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
@@ -150,10 +160,20 @@ class Handlers:
         async def page(command: CommandMessage[ListCalls]) -> CallPage:
             return await CallRecords(organization_of(command), self._calls).page(command.payload)
 
-        @consumer(bus, streams.ASSISTANTS_PROJECTION)
+        @on(Command.CALL_RECORDS_LIST_EVENTS)
+        async def events(command: CommandMessage[ListCallEvents]) -> CallEventPage:
+            return await CallRecords(organization_of(command), self._calls).events(command.payload)
+
+        @on(Command.CALL_RECORDS_LIST_TRANSCRIPT)
+        async def transcript(command: CommandMessage[ListTranscript]) -> TranscriptPage:
+            return await CallRecords(organization_of(command), self._calls).transcript(command.payload)
+
+        projection = CallProjection(self._calls)
+
+        @consumer(bus, streams.ASSISTANTS_PROJECTION, batch=streams.ASSISTANTS_PROJECTION.max_ack_pending)
         async def project(event: Event) -> None:
             """Keep a call's event; running twice keeps it once."""
-            await self._calls.add(event)
+            await projection.add(event)
 
         @consumer(bus, streams.ASSISTANTS_OUTBOX)
         async def retry(event: Event) -> None:

@@ -46,13 +46,13 @@ def position_of(cursor: str | None, *, form: re.Pattern[str] = _POSITION) -> str
     return found
 
 
-def fitting(messages: Iterable[MessageT], budget_bytes: int) -> tuple[list[MessageT], int]:
-    """As many from the front as fit, at least one, and their size."""
+def fitting(messages: Iterable[MessageT], budget_bytes: int, *, at_least: int = 1) -> tuple[list[MessageT], int]:
+    """As many from the front as fit, but at least so many, and their size."""
     size = 0
     shown: list[MessageT] = []
     for message in messages:
         more = len(message.model_dump_json().encode()) + 1
-        if shown and size + more > budget_bytes:
+        if len(shown) >= at_least and size + more > budget_bytes:
             break
         size += more
         shown.append(message)

@@ -1,12 +1,13 @@
 """What the use cases need of the store: rows, guarded writes, commands that were done, and events waiting to go out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from calliope.contracts.base import Event
 from calliope.contracts.call_records import CallSummary, ListCalls
+from calliope_assistants.recorded import Recorded
 from calliope_assistants.webhook_keys import WebhookKeys
 
 COMMANDS_KNOWN: Final = timedelta(hours=24)
@@ -141,6 +142,14 @@ class CommandLog(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class CallRow:
+    """What is summed up of a call (see `summaries`), and of which of its events."""
+
+    summed: Mapping[str, Any]
+    recorded: Recorded
+
+
+@dataclass(frozen=True, slots=True)
 class ListedCall:
     """A call in a list, and its `pages.position`."""
 
@@ -148,20 +157,39 @@ class ListedCall:
     summary: CallSummary
 
 
+@dataclass(frozen=True, slots=True)
+class CallList:
+    """Calls, newest first. `next` is the position to go on below; None: there are no others."""
+
+    calls: Sequence[ListedCall]
+    next: str | None
+
+
 class CallEvents(Protocol):
-    """The events of calls, kept by sequence; storing one twice keeps one."""
+    """The events of calls, each kept once, whatever order they come in; and what lists show, made of them.
 
-    async def add(self, event: Event) -> None:
-        """Keep it, and in the same act what it adds to the call's summary. Raises: TransientError."""
+    Raises TransientError when the store is away or too slow; nothing is lost by doing it again.
+    """
 
-    async def of_call(self, organization_id: str, call_id: str) -> Sequence[Event]:
-        """Everything known of a call; empty for another organization's. Raises: TransientError."""
+    async def add(self, events: Sequence[Event]) -> None:
+        """Keep events of any calls. When it returns, all are stored and summed up."""
 
-    async def page(self, organization_id: str, wanted: ListCalls, *, before: str | None) -> Sequence[ListedCall]:
-        """Newest calls first, those whose `pages.position` is below `before`. Raises: TransientError."""
+    async def get(self, organization_id: str, call_id: str) -> CallRow | None:
+        """A call; None when there is none of this organization."""
+
+    async def events(
+        self, organization_id: str, call_id: str, sequences: Iterable[int], *, names: Sequence[str] | None = None
+    ) -> Sequence[Event]:
+        """Events of a call in order: those of these sequences that are there, or only kinds of them, by name."""
+
+    async def page(self, organization_id: str, wanted: ListCalls, *, before: str | None) -> CallList:
+        """At most `wanted.limit` calls, newest first, whose position is below `before`.
+
+        There may be fewer although more follow: a list that no index covers looks at a bounded number of calls.
+        """
 
     async def summarize(self, limit: int) -> int:
-        """Make the summaries of calls that have none of the present kind; how many. Raises: TransientError."""
+        """Make rows of another version anew, at most so many; how many there were."""
 
 
 @dataclass(frozen=True, slots=True)

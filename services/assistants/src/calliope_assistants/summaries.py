@@ -28,8 +28,10 @@ from calliope.contracts.calls import (
 )
 from calliope_assistants.pages import position
 
-SUMMARY_VERSION: Final = 1
+SUMMARY_VERSION: Final = 2
 """Counts changes of what summaries hold; rows of another version are built anew from their events."""
+ANALYZED_IN: Final = "analyzed_in"
+"""Sequence of the event that has the structured data: too large for a row that lists read."""
 MAX_PROBLEMS: Final = 20
 """Ways to fail, not failures: each is told once, with its count."""
 STATUSES: Final = (CallStatus.RINGING, CallStatus.IN_PROGRESS, CallStatus.ENDED)
@@ -64,16 +66,21 @@ def row_of(events: Iterable[Event]) -> dict[str, Any]:
     """The row that a store has after these events, each taken once."""
     row: dict[str, Any] = {}
     for event in {event.sequence: event for event in events}.values():
-        change = change_of(event)
-        for path, value in change.put.items():
-            _put(row, path, lambda _, value=value: value)
-        for path, value in change.add.items():
-            _put(row, path, lambda known, value=value: (known or 0) + value)
-        for path, value in change.greatest.items():
-            _put(row, path, lambda known, value=value: value if known is None else max(known, value))
-        for path, value in change.least.items():
-            _put(row, path, lambda known, value=value: value if known is None else min(known, value))
+        add_to(row, event)
     return row
+
+
+def add_to(row: dict[str, Any], event: Event) -> None:
+    """Change a row by an event that it does not hold yet."""
+    change = change_of(event)
+    for path, value in change.put.items():
+        _put(row, path, lambda _, value=value: value)
+    for path, value in change.add.items():
+        _put(row, path, lambda known, value=value: (known or 0) + value)
+    for path, value in change.greatest.items():
+        _put(row, path, lambda known, value=value: value if known is None else max(known, value))
+    for path, value in change.least.items():
+        _put(row, path, lambda known, value=value: value if known is None else min(known, value))
 
 
 def summary_of(call_id: str, organization_id: str, row: Row) -> CallSummary:
@@ -132,7 +139,7 @@ def _change_of(event: Event) -> Change:
             return Change(put={"ended_reason": ended.reason.value}, greatest={"status": 2, "told.ended": told})
         case "analyzed" if analyzed := read(event, CallAnalyzed):
             says = {"analysis_status": analyzed.status, "analysis_error": analyzed.error, "summary": analyzed.summary}
-            return Change(greatest={"told.analyzed": _sequenced(event, says)})
+            return Change(greatest={"told.analyzed": _sequenced(event, says), ANALYZED_IN: event.sequence})
         case _:
             return Change()
 

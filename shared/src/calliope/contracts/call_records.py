@@ -36,11 +36,43 @@ _SLIP: Final = 0.8
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{1,14}|[A-Za-z][!-~]{0,127}", re.ASCII)
 
 
-class CallRef(Message):
+class EventsAfter(Message):
+    """Where in a call to begin."""
+
+    after: NonNegativeInt = Field(default=0, le=2**53 - 1, description="Events after this sequence.", examples=[7])
+
+
+class EventPageQuery(EventsAfter):
+    """Which of a call's events to show."""
+
+    limit: int = Field(default=100, ge=1, le=500, description="How many to show at most.")
+
+
+class TranscriptPageQuery(EventsAfter):
+    """Which lines of a call's transcript to show."""
+
+    after: NonNegativeInt = Field(
+        default=0, le=2**53 - 1, description="What was said after the event of this sequence.", examples=[7]
+    )
+    limit: int = Field(default=200, ge=1, le=1_000, description="How many lines to show at most.")
+
+
+class CallRef(EventsAfter):
     """One call by id; of its events those after a sequence."""
 
     call_id: str = Field(max_length=128)
-    after: NonNegativeInt = 0
+
+
+class ListCallEvents(EventPageQuery):
+    """A page of a call's events, in their order."""
+
+    call_id: str = Field(max_length=128)
+
+
+class ListTranscript(TranscriptPageQuery):
+    """A page of what both sides said during a call, in its order."""
+
+    call_id: str = Field(max_length=128)
 
 
 class CallStatus(StrEnum):
@@ -62,6 +94,9 @@ class TranscriptLine(Message):
     turn: NonNegativeInt = Field(description="Which turn of the call; 0 is the welcome.")
     at: Moment = Field(description="When it was committed, in UTC.", examples=["2026-01-31T12:00:00.000Z"])
     interrupted: bool = Field(default=False, description="Whether the caller cut these words short.")
+    sequence: PositiveInt | None = Field(
+        default=None, description="The event that says so; a page can begin after it.", examples=[7]
+    )
 
 
 class CallProblem(Message):
@@ -147,15 +182,40 @@ class CallRecord(CallSummary):
         default=None,
         description="What `custom_settings` of the assistant ask for, valid against its `structured_data_schema`.",
     )
-    transcript: tuple[TranscriptLine, ...] = Field(default=(), description="What both sides said, as it was heard.")
+    transcript: tuple[TranscriptLine, ...] = Field(
+        default=(), description="What both sides said, as it was heard; of a very long call the first hours."
+    )
+    more_transcript_after: int | None = Field(
+        default=None,
+        description="There is more: ask `/transcript?after=` this sequence. Absent when all of it stands here.",
+    )
     events: tuple[Event, ...] = Field(
         default=(), description="Its events after `?after=`, in order, as many as fit one answer."
     )
-    more_events_after: int | None = Field(default=None, description="Ask again with `?after=` this sequence.")
+    more_events_after: int | None = Field(
+        default=None, description="There are more: ask `/events?after=` this sequence. Absent when these are the last."
+    )
     last_sequence: NonNegativeInt = Field(
         default=0,
         description="Events 1 to this one are all recorded. Below `event_count`: one in between is still on its way.",
     )
+
+
+class CallEventPage(Message):
+    """`next_after` is absent on the last page; of a call under way, go on after the last event that you have."""
+
+    items: tuple[Event, ...] = Field(description="Events of the call, in their order.")
+    next_after: int | None = Field(default=None, description="What to send as `after` for the next page.")
+    last_sequence: NonNegativeInt = Field(
+        default=0, description="Events 1 to this one are all recorded; one that is missing beyond is still on its way."
+    )
+
+
+class TranscriptPage(Message):
+    """`next_after` is absent on the last page."""
+
+    items: tuple[TranscriptLine, ...] = Field(description="What both sides said, in its order.")
+    next_after: int | None = Field(default=None, description="What to send as `after` for the next page.")
 
 
 def _moment(value: Any) -> Any:

@@ -140,6 +140,18 @@ COMMANDS: Final = (
         "Show a call with its transcript and events.",
     ),
     _assistants(Command.CALL_RECORDS_LIST, call_records.ListCalls, call_records.CallPage, "List calls, newest first."),
+    _assistants(
+        Command.CALL_RECORDS_LIST_EVENTS,
+        call_records.ListCallEvents,
+        call_records.CallEventPage,
+        "List the events of a call, in their order.",
+    ),
+    _assistants(
+        Command.CALL_RECORDS_LIST_TRANSCRIPT,
+        call_records.ListTranscript,
+        call_records.TranscriptPage,
+        "List what both sides said during a call.",
+    ),
     CommandShape(
         Command.CALLS_ACCEPT,
         "call-worker",

@@ -60,6 +60,8 @@ class Command(StrEnum):
     API_KEYS_REVOKE = "calliope.cmd.api_keys.revoke.v1"
     CALL_RECORDS_GET = "calliope.cmd.call_records.get.v1"
     CALL_RECORDS_LIST = "calliope.cmd.call_records.list.v1"
+    CALL_RECORDS_LIST_EVENTS = "calliope.cmd.call_records.list_events.v1"
+    CALL_RECORDS_LIST_TRANSCRIPT = "calliope.cmd.call_records.list_transcript.v1"
     CALLS_ACCEPT = "calliope.cmd.calls.accept.v1"
     CALLS_DECLINE = "calliope.cmd.calls.decline.v1"
     WORKERS_DESCRIBE = "calliope.cmd.workers.describe.v1"

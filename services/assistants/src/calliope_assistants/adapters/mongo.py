@@ -14,13 +14,12 @@ from calliope.settings import MongoSettings
 from calliope.storage import StoreCalls, refusal
 from calliope_assistants.adapters.mongo_errors import fault_of, refused
 from calliope_assistants.adapters.shapes import Doc
+from calliope_assistants.call_listing import KEYS
 from calliope_assistants.ports import COMMANDS_KNOWN
 
 OUTBOX_COLLECTIONS: Final = ("organizations", "api_keys", "assistants", "phone_numbers")
 _NAME: Final = "assistants"
 SENT_DAYS: Final = 7
-CALL_FILTERS: Final = ("assistant_id", "status", "ended_reason", "from_number", "to_number", "failed.any")
-"""What lists of calls are narrowed by; problems of one kind are looked for among calls with any."""
 _SELECTION_S: Final = 1.0
 """A store that is known to be away is not hoped for: callers have 2 s, and what they remember."""
 
@@ -56,9 +55,8 @@ class MongoStore:
             (db.api_keys, [("org_id", 1), ("order", -1)], {}),
             (db.commands, [("at", 1)], {"expireAfterSeconds": day_s}),
             (db.events_log, [("sent_at", 1)], {"expireAfterSeconds": SENT_DAYS * 86_400}),
-            (db.calls, [("org_id", 1), ("order", -1)], {}),
             (db.calls, [("summary_version", 1)], {}),
-            *((db.calls, [("org_id", 1), (name, 1), ("order", -1)], {}) for name in CALL_FILTERS),
+            *((db.calls, [(f"listed.{key}", -1)], {}) for key in KEYS),
             *((db[name], [("outbox_n", 1), ("updated_at", 1)], {}) for name in OUTBOX_COLLECTIONS),
         ]
         for collection, keys, options in indexes:

@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from calliope.contracts.base import Event
+from calliope_assistants.call_listing import keys_of
 from calliope_assistants.ports import AssistantRow, Commands, NumberRow
+from calliope_assistants.recorded import Recorded
+from calliope_assistants.summaries import SUMMARY_VERSION
 from calliope_assistants.webhook_keys import WebhookKey, WebhookKeys
 
 Doc = dict[str, Any]
@@ -113,6 +116,22 @@ def _moment(text: str | None) -> datetime | None:
 def call_id(organization_id: str, call_id: str) -> str:
     """An organization cannot write to another's record, even if it knew the id; no token holds a `/`."""
     return f"{organization_id}/{call_id}"
+
+
+def call_event_id(event: Event) -> str:
+    """A call has one event of each sequence."""
+    return f"{call_id(event.organization, event.entity_id)}/{event.sequence}"
+
+
+def call_event(event: Event) -> Doc:
+    """The row of an event. Its name stands beside it, to read some kinds only."""
+    return {"_id": call_event_id(event), "name": event.name, "body": event.model_dump_json()}
+
+
+def call_row(row: Doc, recorded: Recorded) -> Doc:
+    """The next revision of the row of a call, with the keys that lists find it by."""
+    written = {"summary_version": SUMMARY_VERSION, "revision": row["revision"] + 1, "recorded": str(recorded)}
+    return {**row, **written, "listed": keys_of(row["org_id"], row)}
 
 
 def _commands_text(commands: Commands) -> str:

@@ -1,10 +1,20 @@
 """`/api/v1/calls` and `/api/v1/webhook-deliveries`."""
 
 from aiohttp import web
-from pydantic import Field, NonNegativeInt
 
-from calliope.contracts.base import Message
-from calliope.contracts.call_records import CallPage, CallRecord, CallRef, ListCalls
+from calliope.contracts.call_records import (
+    CallEventPage,
+    CallPage,
+    CallRecord,
+    CallRef,
+    EventPageQuery,
+    EventsAfter,
+    ListCallEvents,
+    ListCalls,
+    ListTranscript,
+    TranscriptPage,
+    TranscriptPageQuery,
+)
 from calliope.contracts.identity import Scope
 from calliope.contracts.subjects import Command
 from calliope.contracts.webhooks import Delivery, DeliveryPage, ListDeliveries, ReplayDelivery
@@ -15,12 +25,6 @@ _CALLS = "/api/v1/calls"
 _DELIVERIES = "/api/v1/webhook-deliveries"
 
 
-class EventsAfter(Message):
-    """Which of the call's events to show."""
-
-    after: NonNegativeInt = Field(default=0, le=2**53 - 1, description="Events after this sequence.")
-
-
 async def _get(asked: Asked) -> web.StreamResponse:
     record = await asked.commands.call(
         Command.CALL_RECORDS_GET,
@@ -29,6 +33,28 @@ async def _get(asked: Asked) -> web.StreamResponse:
         organization=asked.organization,
     )
     return model_response(record)
+
+
+async def _events(asked: Asked) -> web.StreamResponse:
+    wanted = read_query(asked.request, EventPageQuery)
+    page = await asked.commands.call(
+        Command.CALL_RECORDS_LIST_EVENTS,
+        build(ListCallEvents, call_id=asked.part("call_id"), after=wanted.after, limit=wanted.limit),
+        reply_type=CallEventPage,
+        organization=asked.organization,
+    )
+    return model_response(page)
+
+
+async def _transcript(asked: Asked) -> web.StreamResponse:
+    wanted = read_query(asked.request, TranscriptPageQuery)
+    page = await asked.commands.call(
+        Command.CALL_RECORDS_LIST_TRANSCRIPT,
+        build(ListTranscript, call_id=asked.part("call_id"), after=wanted.after, limit=wanted.limit),
+        reply_type=TranscriptPage,
+        organization=asked.organization,
+    )
+    return model_response(page)
 
 
 async def _list(asked: Asked) -> web.StreamResponse:
@@ -66,6 +92,11 @@ ROUTES = (
     Route("GET", _CALLS, _list, "listCalls", "List calls, newest first", Scope.CALLS_READ, CallPage, query=ListCalls),
     Route("GET", _CALLS + "/{call_id}", _get, "getCall", "Get a call with its transcript and events", Scope.CALLS_READ,
           CallRecord, query=EventsAfter),
+    Route("GET", _CALLS + "/{call_id}/events", _events, "listCallEvents", "List the events of a call, in their order",
+          Scope.CALLS_READ, CallEventPage, query=EventPageQuery),
+    Route("GET", _CALLS + "/{call_id}/transcript", _transcript, "listCallTranscript",
+          "List what both sides said during a call, as it was heard", Scope.CALLS_READ, TranscriptPage,
+          query=TranscriptPageQuery),
     Route("GET", _DELIVERIES, _deliveries, "listWebhookDeliveries", "List webhook deliveries, newest first",
           Scope.WEBHOOKS_READ, DeliveryPage, query=ListDeliveries),
     Route("POST", _DELIVERIES + "/{delivery_id}/replay", _replay, "replayWebhookDelivery",

@@ -5,7 +5,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from calliope.contracts.assistants import Assistant, AssistantPage
-from calliope.contracts.call_records import CallPage, CallRecord
+from calliope.contracts.call_records import CallEventPage, CallPage, CallRecord, TranscriptPage
 from calliope.contracts.webhooks import Delivery, DeliveryPage
 from calliope.validation.expectations import whole_example
 
@@ -78,18 +78,26 @@ EVENT: Final[dict[str, Any]] = {
     "data": {"reason": "assistant_ended", "duration_ms": 17200.0, "detail": "", "turns": 4},
 }
 """A webhook's body."""
+_TRANSCRIPT: Final[list[dict[str, Any]]] = [
+    {
+        "role": "assistant",
+        "text": "Hello, this is the practice of Dr. Bell. How can I help you?",
+        "turn": 0,
+        "at": "2026-01-31T12:00:04.000Z",
+        "sequence": 3,
+    },
+    {
+        "role": "user",
+        "text": "I need an appointment on Tuesday.",
+        "turn": 1,
+        "at": "2026-01-31T12:00:07.000Z",
+        "sequence": 4,
+    },
+]
 _RECORD: Final[dict[str, Any]] = {
     **_CALL,
     "structured_data": {"day": "Tuesday"},
-    "transcript": [
-        {
-            "role": "assistant",
-            "text": "Hello, this is the practice of Dr. Bell. How can I help you?",
-            "turn": 0,
-            "at": "2026-01-31T12:00:04.000Z",
-        },
-        {"role": "user", "text": "I need an appointment on Tuesday.", "turn": 1, "at": "2026-01-31T12:00:07.000Z"},
-    ],
+    "transcript": _TRANSCRIPT,
     "events": [EVENT],
     "last_sequence": 13,
 }
@@ -109,10 +117,12 @@ _DELIVERY: Final[dict[str, Any]] = {
 _RESPONSES: Final[dict[type[BaseModel], dict[str, Any]]] = {
     Assistant: _ASSISTANT,
     AssistantPage: {"items": [_ASSISTANT]},
+    CallEventPage: {"items": [EVENT], "next_after": 12, "last_sequence": 13},
     CallPage: {"items": [_CALL]},
     CallRecord: _RECORD,
     Delivery: _DELIVERY,
     DeliveryPage: {"items": [_DELIVERY]},
+    TranscriptPage: {"items": _TRANSCRIPT},
 }
 
 
