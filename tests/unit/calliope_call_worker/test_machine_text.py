@@ -75,6 +75,10 @@ SOURCES = [
     ("We close at six [3](https://example.com/a).", "We close at six."),
     ("We close at six¹². It is 20 m² and 10³ x².", "We close at six. It is 20 m² and 10³ x²."),
     ("We close at six<sup>4</sup>, H<sup>2</sup>.", "We close at six, H2."),
+    (
+        "Is it so<sup>1</sup>? We do³. Look in² there: 5 km², 9 ft<sup>2</sup>.",
+        "Is it so? We do. Look in² there: 5 km², 9 ft2.",
+    ),
     ("We close at six [doc3][Source: menu.pdf].", "We close at six."),
     ("We close at six\ue200cite\ue202turn0search1\ue201.", "We close at six."),
     ("Six.[1]\n\n[1]: https://example.com\nBye.", "Six.\nBye."),

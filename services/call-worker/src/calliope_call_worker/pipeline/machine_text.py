@@ -66,8 +66,11 @@ _ARGUMENTS: Final = re.compile(rf"{_KEYWORD}|:?\s?\{{\s*[\"'}}]")
 _ARGUMENTS_BEGUN: Final = re.compile(r"\((?:[A-Za-z_]\w{0,40}\s?)?|:?\s?(?:\{\s{0,8})?")
 
 _RAISED: Final = frozenset("⁰¹²³⁴⁵⁶⁷⁸⁹")
-_WORD_OR_END: Final = re.compile(rf"(?:{LETTER}{{3,}}|[.,;:!?\"'”’»])$")
-"""What the number of a source stands behind; "m²" and "10³" are spoken."""
+_MEASURES: Final = "[cdkmnµμ]m|ft|in|mi|yd"
+_WORD_OR_END: Final = re.compile(
+    rf"(?:{LETTER}{{3,}}|(?<!{LETTER})(?!(?:{_MEASURES})$){LETTER}{{2}}|[.,;:!?\"'”’»])$", re.IGNORECASE
+)
+"""What the number of a source stands behind; "m²", "km²" and "10³" are spoken."""
 
 _Verdict = Hidden | str | None
 """Of what is held: hidden from here on; "" taken away, else a part to read again; None: more must be seen first."""
