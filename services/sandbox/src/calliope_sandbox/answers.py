@@ -20,7 +20,7 @@ class Fail:
     """A refusal. With `after_tokens` the stream opens, says that many tokens, and breaks with an error object.
 
     `param` is the parameter that it names, where its vendor has a place for one. `shape`: how the body of the error is
-    built, one of `SHAPES`; unsaid, as its vendor does.
+    built, one of `SHAPES`; unsaid, as its vendor does. `packed`: as `Content-Encoding: gzip`, asked for or not.
     """
 
     status: int = 500
@@ -31,6 +31,7 @@ class Fail:
     retry_after_s: float | None = None
     param: str | None = None
     shape: str | None = None
+    packed: bool = False
 
     def body(self) -> Any:
         """The body in its own shape. Raises: KeyError, when it has none."""
@@ -52,7 +53,8 @@ SHAPES = frozenset(_BODIES)
 class Answer:
     """One answer.
 
-    `stall_after`: this many tokens, then nothing more on an open stream. `variants`: in which ways of other
+    `stall_after`: this many tokens, then nothing more on an open stream; `drop_after`: this many, then the connection
+    is reset. `variants`: in which ways of other
     servers the stream is sloppy; `vendors/openai_wire.py` lists them.
     """
 
@@ -63,6 +65,7 @@ class Answer:
     first_token_ms: float | None = None
     per_token_ms: float | None = None
     stall_after: int | None = None
+    drop_after: int | None = None
     finish: str | None = None
     variants: frozenset[str] = frozenset()
 

@@ -13,6 +13,7 @@ from calliope_sandbox.json_http import as_json, json_object
 from calliope_sandbox.knobs import KnobError, Knobs
 from calliope_sandbox.llm_scripts import ScriptError, ScriptStore
 from calliope_sandbox.records import Records
+from calliope_sandbox.sloppiness import Sloppiness
 from calliope_sandbox.vendors import (
     anthropic,
     deepgram,
@@ -63,6 +64,10 @@ class Sandbox:
     records: Records = field(default_factory=Records)
     accounts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By carrier; see `Host.account`."""
+    sloppiness: Sloppiness = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sloppiness = Sloppiness(self.knobs)
 
     def record(self, kind: str, entry: dict[str, Any]) -> None:
         """See `Host`."""
@@ -144,6 +149,7 @@ def _switches(sandbox: Sandbox) -> list[Endpoint]:
         sandbox.knobs.reset()
         sandbox.scripts.clear()
         sandbox.records.clear()
+        sandbox.sloppiness.clear()
         return as_json({})
 
     async def ready(_: web.Request) -> web.Response:
@@ -157,6 +163,9 @@ def _switches(sandbox: Sandbox) -> list[Endpoint]:
         Endpoint("Faults", "DELETE", "/sandbox/faults", "Disarm everything.", disarm),
         Endpoint("Knobs", "PATCH", "/sandbox/knobs", "OpenAI takes 800 ms to its first token.", turn,
                  body={"openai": {"first_token_ms": 800}}),
+        Endpoint("Knobs", "PATCH", "/sandbox/knobs",
+                 "Models, tools and carriers misbehave as real ones do, at every tenth request; the records say how.",
+                 body={"sloppy": {"everybody": True, "share": 0.1, "seed": 7}}),
         Endpoint("Knobs", "GET", "/sandbox/knobs", "Every knob as it is now.", knobs),
         Endpoint(models, "POST", "/sandbox/llm/scripts",
                  "Rules, tried in order before the built-in receptionist; `match` is looked for in the caller's words.",

@@ -107,6 +107,21 @@ class ResembleKnobs(VoiceKnobs):
     answers_close: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SloppyKnobs:
+    """Misbehaviour as real vendors show it (`sloppiness.py`), of models, tools and carriers.
+
+    Of the requests whose key begins with one of `keys`, or of `everybody`, this `share` misbehaves, in one of `kinds`
+    (none: in any). A tool's key is its name, a carrier's is its account.
+    """
+
+    share: float = 0.1
+    keys: tuple[str, ...] = ("sloppy",)
+    everybody: bool = False
+    seed: int = 1
+    kinds: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Knobs:
     """The knobs of all twins, changeable while they run; streams that are open keep theirs."""
@@ -121,6 +136,7 @@ class Knobs:
     deepgram_speak: DeepgramSpeakKnobs = field(default_factory=DeepgramSpeakKnobs)
     inworld: InworldKnobs = field(default_factory=InworldKnobs)
     resemble: ResembleKnobs = field(default_factory=ResembleKnobs)
+    sloppy: SloppyKnobs = field(default_factory=SloppyKnobs)
 
     def turn(self, changes: Mapping[str, Any]) -> None:
         """Change some: {vendor: {knob: value}}. All or nothing. Raises: KnobError."""

@@ -22,7 +22,7 @@ from calliope_sandbox.vendors.anthropic_checks import (
     refuse_options,
     refuse_version,
 )
-from calliope_sandbox.vendors.anthropic_wire import Stream, failed_body, whole
+from calliope_sandbox.vendors.anthropic_wire import VARIANTS, Stream, failed_body, whole
 from calliope_sandbox.vendors.host import Host
 from calliope_sandbox.vendors.model_twin import ModelTwin, Wire, described, error
 from calliope_sandbox.vendors.replies import Limits, Refusal, Reply
@@ -39,6 +39,11 @@ class Messages:
     """See `Dialect`."""
 
     vendor: str = "anthropic"
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """See `Dialect`."""
+        return tuple(VARIANTS)
 
     def key(self, request: web.Request) -> str:
         """See `Dialect`."""

@@ -13,7 +13,7 @@ from calliope_sandbox.endpoints import ASK, QUESTION, Endpoint, serve
 from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import LlmKnobs
 from calliope_sandbox.vendors.gemini_checks import no_such_model, refuse_body, refuse_key, refuse_options, signs
-from calliope_sandbox.vendors.gemini_wire import Stream, failed_body, whole
+from calliope_sandbox.vendors.gemini_wire import VARIANTS, Stream, failed_body, whole
 from calliope_sandbox.vendors.host import Host
 from calliope_sandbox.vendors.model_twin import ModelTwin, Wire, described, error
 from calliope_sandbox.vendors.replies import Limits, Refusal, Reply
@@ -30,6 +30,11 @@ class GenerateContent:
     """See `Dialect`."""
 
     vendor: str = "gemini"
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """See `Dialect`."""
+        return tuple(VARIANTS)
 
     def key(self, request: web.Request) -> str:
         """See `Dialect`."""

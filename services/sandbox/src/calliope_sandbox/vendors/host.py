@@ -10,6 +10,7 @@ from aiohttp import web
 
 from calliope_sandbox.knobs import Knobs
 from calliope_sandbox.llm_scripts import ScriptStore
+from calliope_sandbox.sloppiness import Sloppiness
 
 DRIP_PIECES = 20
 GARBAGE = "\u0000{not json"
@@ -43,6 +44,10 @@ class Host(Protocol):
     @property
     def scripts(self) -> ScriptStore:
         """What the models answer."""
+
+    @property
+    def sloppiness(self) -> Sloppiness:
+        """Which requests are answered as sloppy vendors do."""
 
     def record(self, kind: str, entry: dict[str, Any]) -> None:
         """Keep an entry that is still being filled; it is shown as it stands."""

@@ -1,11 +1,13 @@
 """What the twins of language models share: scripted answers, streamed word by word at a set pace, under faults."""
 
 import asyncio
+import gzip
 import json
-import random
+import random as chance
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any, Protocol
 
 import orjson
@@ -15,12 +17,16 @@ from calliope_sandbox.answers import Answer, Fail
 from calliope_sandbox.conversations import Conversation
 from calliope_sandbox.json_http import as_json
 from calliope_sandbox.knobs import LlmKnobs
-from calliope_sandbox.vendors.host import DroppedError, Host, Trouble, TroubledStream, refused
+from calliope_sandbox.sloppiness import Request as Misbehaving
+from calliope_sandbox.sloppiness import is_owed, misbehaviours
+from calliope_sandbox.vendors.host import DroppedError, Host, Trouble, TroubledStream, refused, reset
 from calliope_sandbox.vendors.replies import Limits, Refusal, Reply, reply_to
 from calliope_sandbox.vendors.rest import answered
 
 _Json = dict[str, Any]
 _MAX_KEPT = 65_536  # bytes of a request body kept in its record; of a longer one the beginning
+OPTIONS = ("temperature", "top_p", "max_tokens", "stop", "stream_options", "stop_sequences", "topP", "thinkingConfig")
+"""Parameters that a sloppy server refuses by name, where they were sent."""
 _STALL_S = 3_600.0  # a stalled stream stays open until its client gives up
 
 
@@ -49,6 +55,10 @@ class Dialect(Protocol):
     @property
     def vendor(self) -> str:
         """Its name in knobs, faults and records."""
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The ways in which servers that speak it write a stream."""
 
     def key(self, request: web.Request) -> str:
         """The API key, or nothing."""
@@ -96,7 +106,7 @@ class Pace:
 def pace(answer: Answer, knobs: LlmKnobs, received_at_s: float) -> Pace:
     """The pace the answer asks for, else that of the knobs."""
     first_ms = knobs.first_token_ms if answer.first_token_ms is None else answer.first_token_ms
-    jitter_ms = random.uniform(0, knobs.first_token_jitter_ms)  # noqa: S311 - a pace, not a secret
+    jitter_ms = chance.uniform(0, knobs.first_token_jitter_ms)  # noqa: S311 - a pace, not a secret
     per_token_ms = knobs.per_token_ms if answer.per_token_ms is None else answer.per_token_ms
     return Pace(received_at_s + (first_ms + jitter_ms + answer.wait_ms) / 1_000, per_token_ms / 1_000)
 
@@ -122,13 +132,19 @@ class ModelTwin:
         if (refusal := dialect.refuse(request, body, knobs)) is not None:
             return error(refusal, headers)
         talk = dialect.conversation(request, body)
+        random = self._host.sloppiness.draw(dialect.vendor, talk.key)
         entry = self._entry(talk, body, dialect.streams(request, body), received_at_s)
         trouble = await refused(self._host, dialect.vendor, request, call=talk.call, key=talk.key)
         if trouble is not None and trouble.action in ("refuse", "error"):
             entry["status"] = trouble.status
             fail = Fail(trouble.status, trouble.code or None, trouble.reason)
             return error(dialect.failure(fail), headers | dict(trouble.headers))
-        answer = dialect.fit(body, self._host.scripts.answer(talk))
+        answer = dialect.fit(body, self._answer_to(talk))
+        if random is not None:
+            chosen = self._misbehave(request, body, talk, answer, random, entry)
+            if isinstance(chosen, Refusal):
+                return error(chosen, headers)
+            answer = chosen
         reply = reply_to(talk, answer, dialect.limits(body))
         entry |= {"said": "".join(reply.pieces), "tools": [call.name for call in reply.answer.tool_calls]}
         when = pace(answer, knobs, received_at_s)
@@ -136,12 +152,44 @@ class ModelTwin:
             await _until(when.first_at_s)
             entry["status"] = answer.fail.status
             refusal = dialect.failure(answer.fail)
-            return error(refusal if answer.fail.shape is None else replace(refusal, body=answer.fail.body()), headers)
+            refusal = refusal if answer.fail.shape is None else replace(refusal, body=answer.fail.body())
+            return error(refusal, headers, packed=answer.fail.packed)
         if dialect.streams(request, body):
             return await self._stream(request, body, reply, when, knobs, entry)
         await _until(when.of(len(reply.pieces)))
+        if answer.drop_after is not None:
+            reset(request)
+            raise DroppedError
         entry |= {"first_token_at_s": time.monotonic(), "last_token_at_s": time.monotonic(), "status": 200}
         return web.Response(body=dialect.whole(request, reply), content_type="application/json", headers=headers)
+
+    def _answer_to(self, talk: Conversation) -> Answer:
+        """What a script says, unless the model was told that its last call could not be run, and owes it again."""
+        if owed := self._host.sloppiness.owed(talk):
+            return Answer(tool_calls=owed)
+        return self._host.scripts.answer(talk)
+
+    def _misbehave(
+        self, request: web.Request, body: _Json, talk: Conversation, answer: Answer, random: Random, entry: _Json
+    ) -> Answer | Refusal:
+        """The answer as a sloppy vendor gives it."""
+        dialect, sloppiness = self._dialect, self._host.sloppiness
+        knobs: LlmKnobs = getattr(self._host.knobs, dialect.vendor)
+        variants = dialect.variants if dialect.streams(request, body) else ()
+        asked = Misbehaving(dialect.vendor, talk, answer, variants)
+        ways = misbehaviours(asked)
+        refusals = (dialect.refuse(request, body, replace(knobs, refused_options=(name,))) for name in OPTIONS)
+        options = [refusal for refusal in refusals if refusal is not None]
+        kind = sloppiness.wanted([*ways, *(["refused_option"] if options else [])], random)
+        if kind is None:
+            return answer
+        entry["sloppy"] = kind
+        if kind == "refused_option":
+            entry["status"] = options[0].status
+            return random.choice(options)
+        if is_owed(kind):
+            sloppiness.owe(talk, answer.tool_calls)
+        return ways[kind](asked, random)
 
     async def _stream(
         self, request: web.Request, body: _Json, reply: Reply, when: Pace, knobs: LlmKnobs, entry: _Json
@@ -160,6 +208,9 @@ class ModelTwin:
                     data = _halved(data)
                 for piece in _pieces(data, split="split_utf8" in variants):
                     await out.write(piece)
+            if reply.answer.drop_after is not None:
+                reset(request)
+                raise DroppedError
             await response.write_eof()
         except ConnectionResetError:
             entry["aborted"] = True  # the client left, as it does after a barge-in, or a fault did it
@@ -205,9 +256,13 @@ def described(
     return describe
 
 
-def error(refusal: Refusal, headers: dict[str, str]) -> web.Response:
-    """An HTTP error."""
-    return as_json(refusal.body, refusal.status, headers | refusal.headers)
+def error(refusal: Refusal, headers: dict[str, str], *, packed: bool = False) -> web.Response:
+    """An HTTP error, packed with gzip if it is to be."""
+    response = as_json(refusal.body, refusal.status, headers | refusal.headers)
+    if packed and isinstance(response.body, bytes):
+        response.body = gzip.compress(response.body)
+        response.headers["Content-Encoding"] = "gzip"
+    return response
 
 
 async def _written(wire: Wire, reply: Reply, when: Pace, entry: _Json) -> AsyncIterator[bytes]:
@@ -225,6 +280,8 @@ async def _written(wire: Wire, reply: Reply, when: Pace, entry: _Json) -> AsyncI
             await _until(due_at_s)
         if answer.stall_after is not None and number >= answer.stall_after:
             break
+        if answer.drop_after is not None and number >= answer.drop_after:
+            break
         if answer.fail is not None and number >= (answer.fail.after_tokens or 0):
             break
         pending += wire.token(piece)
@@ -233,6 +290,8 @@ async def _written(wire: Wire, reply: Reply, when: Pace, entry: _Json) -> AsyncI
         yield pending
     if answer.stall_after is not None:
         await asyncio.sleep(_STALL_S)
+    if answer.drop_after is not None:
+        return
     if answer.fail is not None:
         yield wire.failed(answer.fail)
         return

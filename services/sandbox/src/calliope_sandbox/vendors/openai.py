@@ -22,7 +22,7 @@ from calliope_sandbox.vendors.openai_checks import (
     refuse_old_calls,
     refuse_options,
 )
-from calliope_sandbox.vendors.openai_wire import Stream, failed_body, whole
+from calliope_sandbox.vendors.openai_wire import VARIANTS, Stream, failed_body, whole
 from calliope_sandbox.vendors.replies import Limits, Refusal, Reply
 from calliope_sandbox.vendors.rest import MISSING
 
@@ -42,6 +42,11 @@ class ChatCompletions:
     """See `Dialect`."""
 
     vendor: str
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """See `Dialect`."""
+        return tuple(VARIANTS)
 
     def key(self, request: web.Request) -> str:
         """See `Dialect`."""

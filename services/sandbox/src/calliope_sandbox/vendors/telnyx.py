@@ -3,6 +3,7 @@
 import base64
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from aiohttp import web
@@ -27,6 +28,11 @@ _NEEDED: Final = {
     "speak": ("payload", "voice"),
     "transfer": ("to",),
 }
+_SLOPPY: Final[Mapping[str, Mapping[str, Any]]] = {
+    "early_frames": {"early_frames": 3},
+    "hooks_twice": {"restless": True},
+}
+"""What a sloppy call does otherwise than its number says."""
 _LANGUAGES: Final = frozenset((
     "arb", "cmn-CN", "cy-GB", "da-DK", "de-DE", "en-AU", "en-GB", "en-GB-WLS", "en-IN", "en-US", "es-ES", "es-MX",
     "es-US", "fr-CA", "fr-FR", "hi-IN", "is-IS", "it-IT", "ja-JP", "ko-KR", "nb-NO", "nl-NL", "pl-PL", "pt-BR",
@@ -63,6 +69,9 @@ class Exchanges(Switchboard[TelnyxCall, Number]):
         number = self.numbers.of(called)
         if number is None:
             return None
+        if (sloppy := self.host.sloppiness.draw(self.vendor, number.account)) is not None:
+            kind = self.host.sloppiness.wanted(_SLOPPY, sloppy)
+            number = number if kind is None else replace(number, **_SLOPPY[kind])
         return TelnyxCall(
             host=self.host,
             caller_number=caller,

@@ -6,7 +6,8 @@ import gzip
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any, Final
 
 import orjson
@@ -92,9 +93,28 @@ class Tools:
         }
         self._host.record("tools", entry)
         answer = self._answers.get(name, ToolAnswer())
+        random = self._host.sloppiness.draw("tools", name)
+        if random is not None and (kind := self._host.sloppiness.wanted(_SLOPPY, random)) is not None:
+            entry["sloppy"] = kind
+            answer = _SLOPPY[kind](answer, random)
         await asyncio.sleep(answer.delay_ms / 1_000)
         entry["answered"] = True
         return answer.response()
+
+
+def _not_json(answer: ToolAnswer, random: Random) -> ToolAnswer:
+    """Text that is called JSON, or JSON that was cut."""
+    text = answer.body if isinstance(answer.body, str) else orjson.dumps(answer.body).decode()
+    written = random.choice((text + "\n-- \nok", text[: max(1, len(text) - 1)], f"<html><body>{text}</body></html>"))
+    return replace(answer, body=written, headers={"Content-Type": "application/json", **answer.headers})
+
+
+_SLOPPY: Final[Mapping[str, Callable[[ToolAnswer, Random], ToolAnswer]]] = {
+    "packed_answer": lambda answer, random: replace(answer, pack=random.choice(("gzip", "deflate", "raw deflate"))),
+    "odd_charset": lambda answer, random: replace(answer, charset=random.choice(("utf-16", "utf-8-sig"))),
+    "not_json": _not_json,
+}
+"""How the answers of real tools are sloppy; all of them tell that the tool did its work."""
 
 
 def _answer(document: Any) -> ToolAnswer:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from aiohttp import web
@@ -17,6 +18,11 @@ from calliope_sandbox.vendors.switchboard import Switchboard
 from calliope_sandbox.vendors.twilio_call import VENDOR, Number, PhoneCall
 
 _ACCOUNT: Final = ("account_sid", "auth_token", "voice_url")
+_SLOPPY: Final[Mapping[str, Mapping[str, Any]]] = {
+    "early_frames": {"early_frames": 3},
+    "hook_by_get": {"voice_method": "GET"},
+}
+"""What a sloppy call does otherwise than its number says."""
 _OPTIONS: Final = ("voice_application_sid", "status", "voice_method", "status_callback")
 
 
@@ -41,6 +47,9 @@ class Exchanges(Switchboard[PhoneCall, Number]):
         number = self.numbers.of(called)
         if number is None:
             return None
+        if (sloppy := self.host.sloppiness.draw(self.vendor, number.account)) is not None:
+            kind = self.host.sloppiness.wanted(_SLOPPY, sloppy)
+            number = number if kind is None else replace(number, **_SLOPPY[kind])
         return PhoneCall(
             host=self.host,
             caller_number=caller,
