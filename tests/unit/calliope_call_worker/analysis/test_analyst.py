@@ -1,5 +1,6 @@
 """Two questions, one repair, and what becomes of failures."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -123,3 +124,21 @@ async def test_a_schema_that_cannot_be_used_is_a_failure_in_words() -> None:
     found, _ = await analyzed(says("Short."), says("{}"), spec=spec)
     assert (found.status, found.summary) == (AnalysisStatus.FAILED, "Short.")
     assert "which is not in it" in str(found.error)
+
+
+async def test_a_summary_without_a_word_is_asked_for_again() -> None:
+    found, model = await analyzed(says('{"name": "book", "arguments": {}}'), says("Ada wants a table."), spec=a_spec())
+    assert (found.status, found.summary, len(model.requests)) == (AnalysisStatus.DONE, "Ada wants a table.", 2)
+    found, _ = await analyzed(says("***"), says("***"), spec=a_spec())
+    assert (found.status, found.error) == (
+        AnalysisStatus.FAILED,
+        "summary: still without a word after it was asked again",
+    )
+
+
+async def test_data_written_as_a_text_of_json_is_what_it_says() -> None:
+    packed = json.dumps(GOOD)
+    found, model = await analyzed(says("Ada."), says(packed))
+    assert (found.structured_data, len(model.requests)) == ({"people": 2, "name": "Ada"}, 2)
+    found, _ = await analyzed(says("Ada."), says('"{}"'), spec=a_spec(structured_data_schema={"type": "string"}))
+    assert found.structured_data == "{}"

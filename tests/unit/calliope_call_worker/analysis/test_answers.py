@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from calliope_call_worker.analysis.answers import NotJsonError, read
+from calliope_call_worker.analysis.answers import NotJsonError, inner, read, words
 from calliope_call_worker.analysis.schema_check import MAX_PROBLEMS, check
 from support.aftermath import SCHEMA
 
@@ -13,6 +13,43 @@ from support.aftermath import SCHEMA
 @pytest.mark.parametrize("text", ['{"a": 1}', ' {"a":1}\n', '```json\n{"a": 1}\n```', '```\n{"a": 1}```'])
 def test_json_is_read_also_from_a_code_fence(text: str) -> None:
     assert read(text) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1}<|im_end|>',
+        '{"a": 1}</s>',
+        '```json\n{"a": 1}\n```<end_of_turn>\n',
+        '<|channel|>analysis<|message|>One {"a": 2}?<|end|><|start|>assistant<|channel|>final<|message|>{"a": 1}',
+    ],
+)
+def test_json_is_read_also_between_the_marks_of_a_model(text: str) -> None:
+    assert read(text) == {"a": 1}
+
+
+def test_marks_inside_of_a_value_stay() -> None:
+    assert read('{"a": "<|im_end|>"}') == {"a": "<|im_end|>"}
+
+
+@pytest.mark.parametrize(
+    ("value", "found"), [('{"a": 1}', {"a": 1}), ("[1]", [1]), ("1", None), ("Hi", None), (1, None)]
+)
+def test_an_object_written_as_a_text_is_found(value: Any, found: Any) -> None:
+    assert inner(value) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Ada booked.<|im_end|>", "Ada booked."),
+        ("Ada [1] booked **a table**【2†source】.", "Ada  booked **a table**."),
+        ('<tool_call>{"name": "book", "arguments": {}}</tool_call>', ""),
+        ("***", ""),
+    ],
+)
+def test_a_summary_holds_what_is_meant_for_people(text: str, kept: str) -> None:
+    assert words(text) == kept
 
 
 @pytest.mark.parametrize("text", ["", "Sure!", '{"a": NaN}', '{"a": 1} Done.', '{"a": 1', "```"])

@@ -95,7 +95,12 @@ class Analyst:
 
     async def _summary(self, spec: AssistantSpec, text: str, began: datetime) -> str:
         question = questions.summary_question(text, began, max_tokens=self._settings.answer_tokens)
-        return (await _ask(self._chains(spec), question)).text[:MAX_SUMMARY]
+        for _ in range(2):
+            answer = await _ask(self._chains(spec), question)
+            if text := answers.words(answer.text):
+                return text[:MAX_SUMMARY]
+            question = questions.again_in_words(question)
+        raise WrongAnswerError("still without a word after it was asked again")
 
     async def _data(self, spec: AssistantSpec, text: str, began: datetime, summary: str | None) -> JsonValue:
         """Raises: ProviderError, WrongAnswerError, UnusableSchemaError."""
@@ -134,7 +139,10 @@ class Analyst:
         except answers.NotJsonError as exc:
             cut = ["it was too long and was cut off; write less"] if answer.cut else []
             return None, [str(exc), *cut]
-        return value, await self._check(schema, value)
+        problems = await self._check(schema, value)
+        if (packed := answers.inner(value)) is not None and not await self._check(schema, packed):
+            return packed, []
+        return value, problems
 
 
 async def _ask(chain: LlmChain, question: LlmRequest) -> Answer:

@@ -69,6 +69,11 @@ def repair_question(question: LlmRequest, answer: str, problems: Sequence[str]) 
     )
 
 
+def again_in_words(question: LlmRequest) -> LlmRequest:
+    """The same question again, after an answer without a word in it."""
+    return replace(question, system=f"{question.system}\n\nAnswer in words.")
+
+
 def _question(parts: Sequence[str], transcript: str, max_tokens: int) -> LlmRequest:
     return LlmRequest(
         system="\n\n".join(parts),

@@ -78,6 +78,13 @@ _TEXT: Final = "\x00"
 """The verdict that it is text after all."""
 
 
+def without_machine_text(text: str) -> str:
+    """What is meant for people of a whole text, markdown and pictures as they are."""
+    machine = MachineText()
+    kept = "".join(map(machine.feed, text)) + machine.settle()
+    return kept.replace(GAP, "")
+
+
 class MachineText:
     """Feed characters; get those that are meant for people. `tools` are the names of tools that the model may call."""
 
