@@ -66,6 +66,18 @@ async def test_half_a_character_a_piece_costs_nothing(bench: Bench, vendor: Vend
 REFUSED_OPTIONS = {"anthropic": ["stop_sequences", "thinking"], "gemini": ["temperature", "thinkingConfig"]}
 
 
+async def test_what_was_refused_once_and_is_asked_for_later_is_sent_again(bench: Bench) -> None:
+    """One odd refusal must not spoil a model for all requests to come."""
+    claude = next(vendor for vendor in VENDORS if vendor.name == "anthropic")
+    model = bench.model(claude)
+    bench.script({"say": "Hello."})
+    bench.sandbox.knobs.turn({"anthropic": {"refused_options": ["max_tokens"]}})
+    with pytest.raises(ProviderError):
+        await answer_of(model, ASKED)
+    bench.sandbox.knobs.turn({"anthropic": {"refused_options": []}})
+    assert text_of(await answer_of(model, ASKED)) == "Hello."
+
+
 @every_vendor
 async def test_what_is_refused_by_name_is_left_out_and_remembered(bench: Bench, vendor: Vendor) -> None:
     names = REFUSED_OPTIONS.get(vendor.twin, ["max_tokens", "temperature", "stream_options", "reasoning_effort"])

@@ -8,6 +8,7 @@ from calliope_call_worker.providers.llm import anthropic_answer, chat_answer, ge
 from calliope_call_worker.providers.llm.omissions import (
     MAX_REMEMBERED,
     Omissions,
+    demanded_option,
     is_lasting,
     refused_option,
     without_options,
@@ -58,6 +59,24 @@ GEMINI = {
 def test_a_chat_server_names_what_it_refuses(body: dict[str, Any], said: Any, path: Any) -> None:
     told = read_refusal(said)
     assert refused_option(chat_answer.refusal("x", 400, said, None), told.parameter, told.words, body) == path
+
+
+@pytest.mark.parametrize(
+    ("said", "path"),
+    [
+        ({"error": {"message": "max_tokens: Field required"}}, ("max_tokens",)),
+        ({"error": {"message": "Missing required parameter.", "param": "max_tokens"}}, ("max_tokens",)),
+        ({"error": {"message": "messages: Field required"}}, None),
+        ({"error": {"message": "max_tokens: is not supported on this model"}}, None),
+    ],
+)
+def test_what_a_server_misses_was_left_out_wrongly(said: Any, path: Any) -> None:
+    told = read_refusal(said)
+    assert demanded_option(told.parameter, told.words, frozenset({("max_tokens",), ("temperature",)})) == path
+    omissions = Omissions()
+    omissions.learn("u", "m", ("max_tokens",))
+    omissions.unlearn("u", "m", ("max_tokens",))
+    assert omissions.known("u", "m") == frozenset()
 
 
 @pytest.mark.parametrize(

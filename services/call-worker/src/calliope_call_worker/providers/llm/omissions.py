@@ -20,6 +20,11 @@ _LASTING: Final = re.compile(
 """Whatever its value is: the parameter is refused. Otherwise only this value was."""
 
 
+_MISSED: Final = re.compile(
+    r"\b(required|missing|missed)\b|must (be (set|given|specified)|provide|specify)", re.IGNORECASE
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Option:
     """A parameter that a request can do without: where it stands, how it is named, what it may be called instead."""
@@ -84,6 +89,18 @@ class Omissions:
         self._left_out.move_to_end((url, model))
         while len(self._left_out) > MAX_REMEMBERED:
             self._left_out.popitem(last=False)
+
+    def unlearn(self, url: str, model: str, path: Path) -> None:
+        """It asks for this."""
+        self._left_out[url, model] = self.known(url, model) - {path}
+
+
+def demanded_option(parameter: str, words: str, left_out: frozenset[Path]) -> Path | None:
+    """The parameter that a refusal misses, of those that were left out: what was learnt of it was wrong."""
+    if not _MISSED.search(words):
+        return None
+    named = (path for path in sorted(left_out) for text in (parameter, words) if _BY_PATH[path].named.search(text))
+    return next(named, None)
 
 
 def refused_option(error: ProviderError, parameter: str, words: str, body: Mapping[str, Any]) -> Path | None:

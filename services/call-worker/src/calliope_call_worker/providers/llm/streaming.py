@@ -16,7 +16,14 @@ from calliope.bodies import BodyError, BodyReader, read_body
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import LlmEvent, TextDelta, ToolCall
 from calliope_call_worker.providers.llm.lenient import Characters, read_json, whole_characters
-from calliope_call_worker.providers.llm.omissions import Omissions, is_lasting, refused_option, without_options
+from calliope_call_worker.providers.llm.omissions import (
+    Omissions,
+    Path,
+    demanded_option,
+    is_lasting,
+    refused_option,
+    without_options,
+)
 from calliope_call_worker.providers.llm.refusals import read_refusal
 from calliope_call_worker.providers.llm.sse import SseError, SseReader
 from calliope_call_worker.providers.wire import fail, retry_after_s
@@ -115,7 +122,7 @@ class HttpModel:
         Raises: ProviderError.
         """
         url, model = self._endpoint.url, self._model
-        left_out = self._omissions.known(url, model)
+        left_out, demanded = self._omissions.known(url, model), frozenset[Path]()
         for _ in range(MAX_OMISSIONS):
             sent = orjson.dumps(without_options(orjson.loads(body), left_out)) if left_out else body
             response = await self._post(sent)
@@ -127,8 +134,13 @@ class HttpModel:
                 _leave(response)
             error = self._endpoint.refusal(self.name, response.status, said, wait_s)
             told = read_refusal(said)
+            missed = demanded_option(told.parameter, told.words, left_out)
+            if missed is not None:
+                left_out, demanded = left_out - {missed}, demanded | {missed}
+                self._omissions.unlearn(url, model, missed)
+                continue
             option = refused_option(error, told.parameter, told.words, orjson.loads(sent))
-            if option is None:
+            if option is None or option in demanded:
                 raise error
             left_out |= {option}
             if is_lasting(told.codes, told.words):
