@@ -45,6 +45,11 @@ class Messages:
         """See `Dialect`."""
         return tuple(VARIANTS)
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """See `Dialect`."""
+        return ("temperature", "top_p", "stop_sequences", "thinking")
+
     def key(self, request: web.Request) -> str:
         """See `Dialect`."""
         return key_of(request.headers)

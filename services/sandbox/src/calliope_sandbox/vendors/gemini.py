@@ -36,6 +36,11 @@ class GenerateContent:
         """See `Dialect`."""
         return tuple(VARIANTS)
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """See `Dialect`."""
+        return ("temperature", "topP", "stopSequences", "thinkingConfig")
+
     def key(self, request: web.Request) -> str:
         """See `Dialect`."""
         return request.headers.get("x-goog-api-key") or request.query.get("key", "")

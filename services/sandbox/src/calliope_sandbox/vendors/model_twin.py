@@ -25,8 +25,6 @@ from calliope_sandbox.vendors.rest import answered
 
 _Json = dict[str, Any]
 _MAX_KEPT = 65_536  # bytes of a request body kept in its record; of a longer one the beginning
-OPTIONS = ("temperature", "top_p", "max_tokens", "stop", "stream_options", "stop_sequences", "topP", "thinkingConfig")
-"""Parameters that a sloppy server refuses by name, where they were sent."""
 _STALL_S = 3_600.0  # a stalled stream stays open until its client gives up
 
 
@@ -59,6 +57,10 @@ class Dialect(Protocol):
     @property
     def variants(self) -> tuple[str, ...]:
         """The ways in which servers that speak it write a stream."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Parameters that servers which speak it are known to refuse by name."""
 
     def key(self, request: web.Request) -> str:
         """The API key, or nothing."""
@@ -178,7 +180,7 @@ class ModelTwin:
         variants = dialect.variants if dialect.streams(request, body) else ()
         asked = Misbehaving(dialect.vendor, talk, answer, variants)
         ways = misbehaviours(asked)
-        refusals = (dialect.refuse(request, body, replace(knobs, refused_options=(name,))) for name in OPTIONS)
+        refusals = (dialect.refuse(request, body, replace(knobs, refused_options=(name,))) for name in dialect.options)
         options = [refusal for refusal in refusals if refusal is not None]
         kind = sloppiness.wanted([*ways, *(["refused_option"] if options else [])], random)
         if kind is None:

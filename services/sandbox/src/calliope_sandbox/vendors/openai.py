@@ -48,6 +48,11 @@ class ChatCompletions:
         """See `Dialect`."""
         return tuple(VARIANTS)
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """See `Dialect`."""
+        return ("max_tokens", "temperature", "top_p", "stop", "stream_options")
+
     def key(self, request: web.Request) -> str:
         """See `Dialect`."""
         return request.headers.get("Authorization", "").removeprefix("Bearer ")
