@@ -28,13 +28,15 @@ $(READY): requirements.lock $(PACKAGES:%=%/pyproject.toml)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(PACKAGES:%=-e %)
 	@touch $@
 
-demo: $(READY) ## one whole phone call on a local stack, no key, no account
-	$(call reads,ASSISTANT VOICE)
-	@$(BIN)/python -m calliope_local demo $(if $(ASSISTANT),--assistant $(ASSISTANT)) $(if $(VOICE),--voice)
+demo: $(READY) ## one whole phone call on a local stack, no key, no account; MODEL=anthropic SLOPPY=7 for odd vendors
+	$(call reads,ASSISTANT VOICE MODEL SLOPPY)
+	@$(BIN)/python -m calliope_local demo $(if $(ASSISTANT),--assistant $(ASSISTANT)) $(if $(VOICE),--voice) \
+		$(call given,MODEL,--model) $(call given,SLOPPY,--sloppy)
 
 try: $(READY) ## play assistants with their calls, ASSISTANT='mine/*.json': a line each, JUnit in JUNIT=.calliope/try.xml
-	$(call reads,ASSISTANT JUNIT AT_ONCE)
-	@$(BIN)/python -m calliope_local try $(if $(ASSISTANT),'$(ASSISTANT)') $(call given,JUNIT,--junit) $(call given,AT_ONCE,--at-once)
+	$(call reads,ASSISTANT JUNIT AT_ONCE MODEL SLOPPY)
+	@$(BIN)/python -m calliope_local try $(if $(ASSISTANT),'$(ASSISTANT)') $(call given,JUNIT,--junit) \
+		$(call given,AT_ONCE,--at-once) $(call given,MODEL,--model) $(call given,SLOPPY,--sloppy)
 
 up: $(READY) ## the local stack in the foreground; ENV=.env PUBLIC_URL=https://… LLM=http://…/v1 make parts of it real
 	$(call reads,ENV PUBLIC_URL LLM LLM_MODEL LLM_API_KEY)
@@ -85,7 +87,7 @@ demo-soak: $(READY) ## 100 demonstrations (COUNT=…) beside a busy core: how ma
 	$(call reads,COUNT)
 	@$(BIN)/python -m calliope_local demo-soak $(call given,COUNT,--count)
 
-soak: $(READY) ## a thousand clean calls without one false alarm; minutes
+soak: $(READY) ## a thousand clean calls without one false alarm, 200 with sloppy vendors; minutes
 	$(call reads,ARGS)
 	$(BIN)/python -m pytest -q tests/e2e -m soak $(ARGS)
 

@@ -1,6 +1,7 @@
 """The emulators' sloppy mode: drawn from a seed, of what real vendors show, and nothing else than was to be said."""
 
 import re
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -11,7 +12,9 @@ from calliope_sandbox.conversations import Conversation, Said, ToolAnswer
 from calliope_sandbox.knobs import Knobs
 from calliope_sandbox.sloppiness import Request, Sloppiness, is_owed, misbehaviours
 from calliope_sandbox.sloppy_text import SPOKEN, WRITTEN, call_as_text, nothing_to_say
+from calliope_sandbox.vendors import telnyx, tools, twilio
 
+PAGE = Path(__file__).parents[3] / "docs" / "testing.md"
 SAID = "A table for two, tomorrow at seven. That costs 3.50, is it well so?"
 BOOK = CallTool("book_table", '{"people": 2, "when": "at \\"seven\\""}')
 
@@ -87,3 +90,16 @@ def test_a_call_that_could_not_be_run_is_made_again_once_the_model_was_told() ->
     assert sloppiness.owed(talk) == ()
     assert sloppiness.owed(told) == (BOOK,)
     assert sloppiness.owed(told) == ()
+
+
+def test_the_page_names_every_kind() -> None:
+    talk, written = Conversation(), Conversation(schema={"type": "object"})
+    asked = (Request("openai", talk, Answer(SAID, (BOOK,)), ("no_id",)), Request("openai", talk, Answer(SAID), ()))
+    kinds = {kind for one in (*asked, Request("openai", written, Answer("{}"), ())) for kind in misbehaviours(one)}
+    section = PAGE.read_text(encoding="utf-8").partition("## With sloppy vendors")[2].partition("## In CI")[0]
+    missing = [
+        kind
+        for kind in (*kinds, "refused_option", *tools.SLOPPY, *twilio.SLOPPY, *telnyx.SLOPPY)
+        if f"`{kind}`" not in section
+    ]
+    assert missing == []

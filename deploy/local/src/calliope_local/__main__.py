@@ -24,6 +24,7 @@ from calliope_local.local_models import ModelServerError
 from calliope_local.outside import PublicUrlError
 from calliope_local.ports import PortError, choose_ports
 from calliope_local.processes import ProcessError
+from calliope_local.rehearsal import Rehearsal
 from calliope_local.running import NotUpError
 from calliope_local.scenario import EXAMPLE, SANDBOX, ScenarioError, load
 from calliope_local.stack import LocalStack
@@ -59,6 +60,7 @@ def main(arguments: list[str]) -> int:
     commands.add_parser("down", help="stop a stack that `up` started")
     demo = commands.add_parser("demo", help="one whole phone call on a stack of its own")
     demo.add_argument("--assistant", type=Path, default=None, help="JSON of the assistant")
+    Rehearsal.add_to(demo)
     demo.add_argument("--voice", action="store_true", help="write the call as a WAV with espeak voices")
     commands.add_parser("assistant", help="the assistant of a file on the running stack", add_help=False)
     commands.add_parser("call", help="call an assistant of the running stack", add_help=False)
@@ -75,7 +77,7 @@ def main(arguments: list[str]) -> int:
             return down()
         if chosen.command in OWN_ARGUMENTS:
             return OWN_ARGUMENTS[chosen.command](rest)
-        return run_demo(chosen.assistant, WAV if chosen.voice else None)
+        return run_demo(chosen.assistant, WAV if chosen.voice else None, Rehearsal.of(chosen))
     except (ProcessError, HttpError, *_WRONG_INPUT, *_WRONG_CALL) as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
@@ -143,14 +145,14 @@ def down() -> int:
     return 0
 
 
-def run_demo(assistant: Path | None, wav: Path | None) -> int:
+def run_demo(assistant: Path | None, wav: Path | None, rehearsal: Rehearsal) -> int:
     """A stack in a temporary folder, one call, its story, and the call to listen to if wanted."""
     file = assistant or EXAMPLE
     load(file, SANDBOX)  # what cannot be read is said before anything is started
     with tempfile.TemporaryDirectory(prefix="calliope-demo-") as folder:
         _say("Starting Calliope: bus, store, sandbox and four services …")
         with LocalStack(Path(folder)) as stack:
-            return play(stack, file, wav)
+            return play(stack, file, wav, rehearsal=rehearsal)
 
 
 def _ports() -> dict[str, int]:

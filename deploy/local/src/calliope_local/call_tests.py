@@ -15,6 +15,7 @@ from calliope_local import checks, junit
 from calliope_local.call_report import live_line, say
 from calliope_local.http import HttpError
 from calliope_local.played_call import PlayedCall
+from calliope_local.rehearsal import USUAL, Rehearsal
 from calliope_local.scenario import SANDBOX, Scenario, ScenarioError, load
 from calliope_local.stack import LocalStack
 
@@ -43,12 +44,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("files", nargs="*", default=[EXAMPLES], help=f"files or patterns, {EXAMPLES} unless given")
     parser.add_argument("--at-once", type=_at_once, default=AT_ONCE, help=f"calls at a time, {AT_ONCE} unless given")
     parser.add_argument("--junit", type=Path, default=JUNIT, help=f"the report for CI systems, {JUNIT} unless given")
+    Rehearsal.add_to(parser)
     chosen = parser.parse_args(arguments)
     files = list(assistants(chosen.files))
     if not files:
         say(f"No assistant matches {' '.join(chosen.files)}; name files such as {EXAMPLES}.")
         return 1
-    results = run(files, at_once=chosen.at_once, tell=lambda result: _tell(result, files))
+    rehearsal = Rehearsal.of(chosen)
+    results = run(files, at_once=chosen.at_once, tell=lambda result: _tell(result, files), rehearsal=rehearsal)
     write_report(results, chosen.junit)
     return _summary(results, chosen.junit)
 
@@ -66,7 +69,9 @@ def assistants(patterns: Sequence[str]) -> Iterator[Path]:
             yield file
 
 
-def run(files: Sequence[Path], *, at_once: int, tell: Callable[[Result], None]) -> list[Result]:
+def run(
+    files: Sequence[Path], *, at_once: int, tell: Callable[[Result], None], rehearsal: Rehearsal = USUAL
+) -> list[Result]:
     """Play every file on one stack of its own; files that cannot be read are told before it is started."""
     unreadable = [result for file in files if (result := _unreadable(file)) is not None]
     for result in unreadable:
@@ -76,20 +81,27 @@ def run(files: Sequence[Path], *, at_once: int, tell: Callable[[Result], None]) 
     if left:
         say(f"Playing {len(left)} {'call' if len(left) == 1 else 'calls'} on a stack of their own …")
         with tempfile.TemporaryDirectory(prefix="calliope-try-") as folder, LocalStack(Path(folder)) as stack:
-            played = play_all(stack, left, at_once=at_once, tell=tell)
+            played = play_all(stack, left, at_once=at_once, tell=tell, rehearsal=rehearsal)
+            if (told := rehearsal.told(stack.address("sandbox"))) is not None:
+                say(told)
     found = {result.file: result for result in (*unreadable, *played)}
     return [found[file] for file in files]
 
 
 def play_all(
-    stack: LocalStack, files: Sequence[Path], *, at_once: int, tell: Callable[[Result], None] = lambda _: None
+    stack: LocalStack,
+    files: Sequence[Path],
+    *,
+    at_once: int,
+    tell: Callable[[Result], None] = lambda _: None,
+    rehearsal: Rehearsal = USUAL,
 ) -> list[Result]:
     """Play readable files on a running stack; those that break things are played alone, after all others."""
+    sandbox = stack.address("sandbox")
+    rehearsal.set_up(sandbox)
     calls = [
-        (file, PlayedCall(stack, scenario, f"+{number}"))
-        for number, (file, scenario) in zip(
-            itertools.count(FIRST_NUMBER), _named_apart(files, stack.address("sandbox")), strict=False
-        )
+        (file, PlayedCall(stack, rehearsal.applied(scenario, sandbox), f"+{number}"))
+        for number, (file, scenario) in zip(itertools.count(FIRST_NUMBER), _named_apart(files, sandbox), strict=False)
     ]
     together = [call for call in calls if not call[1].scenario.breaks_things]
     alone = [call for call in calls if call[1].scenario.breaks_things]

@@ -8,6 +8,7 @@ from typing import Any, Final
 from calliope_local import checks, voice_over
 from calliope_local.call_report import heading, print_events, print_live, print_turns, print_webhooks, say
 from calliope_local.played_call import CALLER, PlayedCall
+from calliope_local.rehearsal import USUAL, Rehearsal
 from calliope_local.scenario import load
 from calliope_local.stack import LocalStack
 from calliope_local.welcome import SCRIPTED_BRIEFLY
@@ -18,9 +19,17 @@ LIVE_S: Final = 5.0
 """How long the last live lines may come after the call's end."""
 
 
-def play(stack: LocalStack, file: Path, wav: Path | None = None, *, number: str = LINE) -> int:
+def play(
+    stack: LocalStack, file: Path, wav: Path | None = None, *, number: str = LINE, rehearsal: Rehearsal = USUAL
+) -> int:
     """Exit status 0, when nothing was wrong. Several may play on one stack, each with a number of its own."""
-    return play_and_tell(PlayedCall(stack, load(file, stack.address("sandbox")), number), file, wav)
+    sandbox = stack.address("sandbox")
+    rehearsal.set_up(sandbox)
+    scenario = rehearsal.applied(load(file, sandbox), sandbox)
+    status = play_and_tell(PlayedCall(stack, scenario, number), file, wav)
+    if (told := rehearsal.told(sandbox)) is not None:
+        say(told)
+    return status
 
 
 def play_and_tell(played: PlayedCall, file: Path, wav: Path | None = None) -> int:

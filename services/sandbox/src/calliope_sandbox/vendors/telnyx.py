@@ -28,7 +28,7 @@ _NEEDED: Final = {
     "speak": ("payload", "voice"),
     "transfer": ("to",),
 }
-_SLOPPY: Final[Mapping[str, Mapping[str, Any]]] = {
+SLOPPY: Final[Mapping[str, Mapping[str, Any]]] = {
     "early_frames": {"early_frames": 3},
     "hooks_twice": {"restless": True},
 }
@@ -70,8 +70,8 @@ class Exchanges(Switchboard[TelnyxCall, Number]):
         if number is None:
             return None
         if (sloppy := self.host.sloppiness.draw(self.vendor, number.account)) is not None:
-            kind = self.host.sloppiness.wanted(_SLOPPY, sloppy)
-            number = number if kind is None else replace(number, **_SLOPPY[kind])
+            kind = self.host.sloppiness.wanted(SLOPPY, sloppy)
+            number = number if kind is None else replace(number, **SLOPPY[kind])
         return TelnyxCall(
             host=self.host,
             caller_number=caller,

@@ -94,9 +94,9 @@ class Tools:
         self._host.record("tools", entry)
         answer = self._answers.get(name, ToolAnswer())
         random = self._host.sloppiness.draw("tools", name)
-        if random is not None and (kind := self._host.sloppiness.wanted(_SLOPPY, random)) is not None:
+        if random is not None and (kind := self._host.sloppiness.wanted(SLOPPY, random)) is not None:
             entry["sloppy"] = kind
-            answer = _SLOPPY[kind](answer, random)
+            answer = SLOPPY[kind](answer, random)
         await asyncio.sleep(answer.delay_ms / 1_000)
         entry["answered"] = True
         return answer.response()
@@ -109,7 +109,7 @@ def _not_json(answer: ToolAnswer, random: Random) -> ToolAnswer:
     return replace(answer, body=written, headers={"Content-Type": "application/json", **answer.headers})
 
 
-_SLOPPY: Final[Mapping[str, Callable[[ToolAnswer, Random], ToolAnswer]]] = {
+SLOPPY: Final[Mapping[str, Callable[[ToolAnswer, Random], ToolAnswer]]] = {
     "packed_answer": lambda answer, random: replace(answer, pack=random.choice(("gzip", "deflate", "raw deflate"))),
     "odd_charset": lambda answer, random: replace(answer, charset=random.choice(("utf-16", "utf-8-sig"))),
     "not_json": _not_json,

@@ -18,7 +18,7 @@ from calliope_sandbox.vendors.switchboard import Switchboard
 from calliope_sandbox.vendors.twilio_call import VENDOR, Number, PhoneCall
 
 _ACCOUNT: Final = ("account_sid", "auth_token", "voice_url")
-_SLOPPY: Final[Mapping[str, Mapping[str, Any]]] = {
+SLOPPY: Final[Mapping[str, Mapping[str, Any]]] = {
     "early_frames": {"early_frames": 3},
     "hook_by_get": {"voice_method": "GET"},
 }
@@ -48,8 +48,8 @@ class Exchanges(Switchboard[PhoneCall, Number]):
         if number is None:
             return None
         if (sloppy := self.host.sloppiness.draw(self.vendor, number.account)) is not None:
-            kind = self.host.sloppiness.wanted(_SLOPPY, sloppy)
-            number = number if kind is None else replace(number, **_SLOPPY[kind])
+            kind = self.host.sloppiness.wanted(SLOPPY, sloppy)
+            number = number if kind is None else replace(number, **SLOPPY[kind])
         return PhoneCall(
             host=self.host,
             caller_number=caller,
