@@ -31,6 +31,8 @@ EXCUSES: Final = (
 )
 MOST_SILENCE_S: Final = 2.0
 ANALYZED_S: Final = 30.0
+ASKED_AGAIN: Final = "answered nothing"
+"""A hook that a connection lost; the carrier asks again, and says so when it gave up."""
 _PLAIN: Final = re.compile(r"[\W_]+")
 
 
@@ -147,7 +149,8 @@ class Played:
         """For whoever reads the report."""
         asked = self.asked
         what = "; ".join(self.problems)
-        return f"{asked.tag} ({asked.vendor}, {asked.carrier}): {what} | drawn: {self.kinds} | heard: {self.heard}"
+        late = f"latest tick {self.call['latest_tick_ms']} ms"
+        return f"{asked.tag} ({asked.vendor}, {asked.carrier}): {what} | drawn: {self.kinds} | {late} | {self.heard}"
 
 
 async def play(house: House, sloppy: SloppyCall) -> Played:
@@ -190,8 +193,9 @@ def problems(played: Played) -> Iterator[str]:
         yield f"ended by {record['ended_reason']}"
     if call["failed"] and "the line dropped at step" not in call["failed"]:
         yield str(call["failed"])
-    if call["problems"]:
-        yield f"the carrier saw {call['problems']}"
+    seen = [problem for problem in call["problems"] if not problem.endswith(ASKED_AGAIN)]
+    if seen:
+        yield f"the carrier saw {seen}"
     yield from _silences(call)
     yield from _unspeakable(call)
     yield from _effects(played)
@@ -207,12 +211,13 @@ def _silences(call: Json) -> Iterator[str]:
 
 
 def _unspeakable(call: Json) -> Iterator[str]:
-    """Words that no line has; half of one is where a voice or a model broke off."""
+    """Words that no line has; half of one is where a voice or a model broke off, or where the line stuttered."""
     known = {_plain(word) for line in (*LINES, *EXCUSES) for word in line.split()}
-    for word in call["heard_words"]:
-        heard = _plain(word["text"])
-        if not any(one.startswith(heard) for one in known):
-            yield f"spoken: {word['text']!r}"
+    heard, before = [_plain(word["text"]) for word in call["heard_words"]], ""
+    for word in heard:
+        if not any(one.startswith((word, before + word)) for one in known):
+            yield f"spoken: {word!r} in {' '.join(heard)!r}"
+        before = word
 
 
 def _effects(played: Played) -> Iterator[str]:
