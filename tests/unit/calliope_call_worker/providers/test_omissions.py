@@ -6,7 +6,7 @@ import pytest
 
 from calliope_call_worker.providers.llm import anthropic_answer, chat_answer, gemini_answer
 from calliope_call_worker.providers.llm.omissions import (
-    MAX_REMEMBERED,
+    CACHE_BYTES,
     Omissions,
     demanded_option,
     is_lasting,
@@ -128,6 +128,6 @@ def test_it_is_remembered_by_server_and_model_and_not_without_end() -> None:
     omissions.learn("u", "m", ("top_p",))
     assert omissions.known("u", "m") == {("stop",), ("top_p",)}
     assert omissions.known("u", "other") == omissions.known("other", "m") == frozenset()
-    for number in range(MAX_REMEMBERED):
-        omissions.learn("u", str(number), ("stop",))
+    for number in range(CACHE_BYTES // 100_000 + 1):
+        omissions.learn("u" * 100_000, str(number), ("stop",))
     assert omissions.known("u", "m") == frozenset()

@@ -4,14 +4,14 @@ Names of models decide what is sent first (`quirks`); deployments are named free
 """
 
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from calliope.caches import BoundedCache
 from calliope_call_worker.providers.errors import Failure, ProviderError
 
-MAX_REMEMBERED: Final = 10_000
+CACHE_BYTES: Final = 4 * 1024 * 1024
 _LASTING: Final = re.compile(
     r"unsupported|(not|n.t|only.{1,40}) (be )?support|unrecogni[sz]ed|unknown|unexpected|extra (inputs?|fields?)"
     r"|not (permitted|allowed|enabled|available)|deprecated|cannot find field|only works",
@@ -73,26 +73,23 @@ class Omissions:
     """What was learnt, by server and model; of too many the ones not needed for the longest time are forgotten."""
 
     def __init__(self) -> None:
-        self._left_out: OrderedDict[tuple[str, str], frozenset[Path]] = OrderedDict()
+        self._left_out: BoundedCache[tuple[str, str], frozenset[Path]] = BoundedCache(CACHE_BYTES)
 
     def known(self, url: str, model: str) -> frozenset[Path]:
         """What this model at this address takes not."""
-        known = self._left_out.get((url, model))
-        if known is None:
-            return frozenset()
-        self._left_out.move_to_end((url, model))
-        return known
+        return self._left_out.get((url, model)) or frozenset()
 
     def learn(self, url: str, model: str, path: Path) -> None:
         """It refused this."""
-        self._left_out[url, model] = self.known(url, model) | {path}
-        self._left_out.move_to_end((url, model))
-        while len(self._left_out) > MAX_REMEMBERED:
-            self._left_out.popitem(last=False)
+        self._keep(url, model, self.known(url, model) | {path})
 
     def unlearn(self, url: str, model: str, path: Path) -> None:
         """It asks for this."""
-        self._left_out[url, model] = self.known(url, model) - {path}
+        self._keep(url, model, self.known(url, model) - {path})
+
+    def _keep(self, url: str, model: str, left_out: frozenset[Path]) -> None:
+        size = len(url) + len(model) + sum(len(step) for each in left_out for step in each)
+        self._left_out.put((url, model), left_out, size)
 
 
 def demanded_option(parameter: str, words: str, left_out: frozenset[Path]) -> Path | None:
