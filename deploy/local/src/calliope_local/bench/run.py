@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -82,6 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each call talks")
     parser.add_argument("--real", action="store_true", help="first token 300 ms, 15 ms a token, voice 100 ms")
     parser.add_argument("--workers", type=int, default=1, choices=(1, 2), help="two workers share both cores")
+    parser.add_argument("--strangers", type=int, default=0, help="hooks a second that nobody signed, beside the calls")
     chosen = parser.parse_args(arguments)
     waits = load.REAL if chosen.real else load.FIXED
     cores = sorted(os.sched_getaffinity(0))  # before this process keeps to one of them: what it starts inherits that
@@ -93,22 +96,22 @@ def main(arguments: Sequence[str]) -> int:
             extra = {"worker": {"CALLIOPE_SLOTS": str(SLOTS), "CALLIOPE_LOG__LEVEL": "WARNING"}}
             with LocalStack(Path(folder), extra=extra, workers=chosen.workers) as stack:
                 _place(stack, chosen.workers, cores)
-                row = measure(stack, count, chosen.seconds, waits)
+                row = measure(stack, count, chosen.seconds, waits, strangers_per_s=chosen.strangers)
         _say(table_row(row.cells()))
         for why in sorted(set(row.seen.failed))[:3]:
             _say(f"    failed: {why}")
     return 0
 
 
-def measure(stack: LocalStack, count: int, seconds: float, waits: load.Waits) -> Row:
-    """One load: so many callers, each for so long."""
+def measure(stack: LocalStack, count: int, seconds: float, waits: load.Waits, *, strangers_per_s: int = 0) -> Row:
+    """One load: so many callers, each for so long, and strangers who ask the workers meanwhile."""
     sandbox = stack.address("sandbox")
     _prepare(stack, waits)
     run_calls(stack, 1, load.TURN_S * 2, first=9_000)  # a warm-up: imports, caches, connections
     request("PATCH", f"{sandbox}/sandbox/knobs", waits.knobs())
     idle_mb, _ = _memory_and_cpu(stack)
     before_s, began = _memory_and_cpu(stack)[1], time.monotonic()
-    with ThreadPoolExecutor(1) as watcher:
+    with ThreadPoolExecutor(1) as watcher, _strangers(stack, strangers_per_s, seconds):
         peak = watcher.submit(_peak_mb, stack, ARRIVE_S + seconds * 0.7)
         calls = run_calls(stack, count, seconds, first=0)
         peak_mb = peak.result()
@@ -123,6 +126,18 @@ def measure(stack: LocalStack, count: int, seconds: float, waits: load.Waits) ->
     if time.monotonic() - began < seconds / 2:
         _say("    the calls ended early")
     return Row(seen, cpu_s / minutes if minutes else float("nan"), (peak_mb - idle_mb) / count)
+
+
+@contextmanager
+def _strangers(stack: LocalStack, per_s: int, seconds: float) -> Iterator[None]:
+    if not per_s:
+        yield
+        return
+    asking = [stack.address("nats", "nats"), LINE, stack.keys.twilio_account_sid, str(per_s), str(seconds)]
+    command = [sys.executable, "-m", "calliope_local.bench.strangers", *asking]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own module
+        yield
+        _say(f"    strangers: {process.communicate()[0].strip()}")
 
 
 def run_calls(stack: LocalStack, count: int, seconds: float, *, first: int) -> list[dict[str, Any]]:
