@@ -11,6 +11,7 @@ from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.calls.hooks import CarrierHooks, carrier_hooks
 from calliope_call_worker.opened_documents import OpenedDocuments
 from calliope_call_worker.orders import CarrierOrders
+from calliope_call_worker.ports import KnownRoute
 from calliope_call_worker.providers.telephony.base import Carrier
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
@@ -23,11 +24,13 @@ class FakeAssistants:
     def __init__(self, numbers: Mapping[str, PinnedAssistant], *, carrier: str = "twilio") -> None:
         self.numbers = dict(numbers)
         self.carrier = carrier
-        self.revisions: dict[tuple[str, str, int], PinnedAssistant] = {}
+        self.known_now: dict[str, KnownRoute] = {}
+        self.routes_asked_for = 0
         self.asked_for: list[str] = []
         """Documents that were asked for, by assistant."""
 
     async def route(self, number: str) -> NumberRoute | None:
+        self.routes_asked_for += 1
         pinned = self.numbers.get(number)
         if pinned is None:
             return None
@@ -40,6 +43,9 @@ class FakeAssistants:
             is_active=pinned.document.get("is_active", True),
             account=pinned.document.get(CONFIGS[self.carrier]),
         )
+
+    def known(self, number: str) -> KnownRoute | None:
+        return self.known_now.get(number)
 
     def keep(self, _: NumberRoute) -> None:
         """See `NumberResolver`."""

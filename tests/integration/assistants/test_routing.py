@@ -142,8 +142,11 @@ async def test_many_hooks_about_one_number_are_few_questions(
         monkeypatch.setattr(commands, "call", counted)
         async with asyncio.TaskGroup() as tasks:
             hooks = [tasks.create_task(worker.numbers.route(number), name=f"hook.{n}") for n in range(200)]
+        known = worker.numbers.known(number)
     assert asked <= 3
     assert all(hook.result() is not None for hook in hooks)
+    assert known is not None
+    assert known.route == hooks[0].result()
 
 
 async def test_who_does_not_ask_for_assistants_that_are_switched_off_gets_none(asking: Asking) -> None:

@@ -15,6 +15,7 @@ from calliope.errors import TransientError
 from calliope.observability.metrics import REGISTRY
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.orders import CarrierOrders
+from calliope_call_worker.ports import KnownRoute
 from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.refusals import MAX_AT_ONCE, Refusals
 from calliope_call_worker.registry import LiveCalls
@@ -144,6 +145,27 @@ async def test_a_hook_that_the_account_did_not_sign_never_opens_the_document() -
         assert (await world.rings(f"CA{number}", token="f" * 32)).startswith("403")
     assert (world.assistants.asked_for, world.pins.read) == ([], [])
     assert {refused.code for refused in world.refused} == {"signature"}
+
+
+async def test_strangers_are_refused_without_a_question_for_each_and_what_is_signed_is_asked_about() -> None:
+    world = World()
+    route = await world.assistants.route(NUMBER)
+    world.assistants.known_now = {NUMBER: KnownRoute(route), UNKNOWN: KnownRoute(None)}
+    for number in range(20):
+        assert (await world.rings(f"CA{number}", token="f" * 32)).startswith("403")
+        assert "<Reject" in await world.rings(f"CA{number}", to=UNKNOWN)
+    assert world.assistants.routes_asked_for == 1
+    assert "<Connect>" in await world.rings("CA99")
+    assert world.assistants.routes_asked_for == 2
+
+
+async def test_a_token_that_was_changed_a_moment_ago_takes_no_call_with_the_old_one() -> None:
+    world = World()
+    world.assistants.known_now = {NUMBER: KnownRoute(await world.assistants.route(NUMBER))}
+    (pinned,) = world.assistants.numbers.values()
+    rotated = a_document(twilio_config=ACCOUNT | {"auth_token": "9" * 32})
+    world.assistants.numbers[NUMBER] = pinned.model_copy(update={"revision": 8, "document": rotated})
+    assert (await world.rings("CA1", token=TOKEN)).startswith("403")
 
 
 async def test_a_hook_that_is_repeated_is_one_refused_call() -> None:

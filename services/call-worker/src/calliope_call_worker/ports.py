@@ -1,6 +1,7 @@
 """What calls need of the rest of the house."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from calliope.contracts.assistants import NumberRoute, PhoneNumber, PinnedAssistant
@@ -9,8 +10,18 @@ from calliope.contracts.document.spec import AssistantSpec
 from calliope_call_worker.providers.probe import Probe
 
 
+@dataclass(frozen=True, slots=True)
+class KnownRoute:
+    """A route as it was a moment ago; `route` is None for a number that was nobody's."""
+
+    route: NumberRoute | None
+
+
 class NumberResolver(Protocol):
     """Knows which assistant answers a number."""
+
+    def known(self, number: str) -> KnownRoute | None:
+        """What was asked for within the last second: enough to say no to a stranger without asking for each."""
 
     async def route(self, number: str) -> NumberRoute | None:
         """Where calls to the number go, as of now, also to an assistant that is not active; None: it is nobody's.

@@ -1,8 +1,8 @@
 """Asks the assistants service where calls to a number go; remembers the answer for when it is away.
 
-Every answer was asked for after the question came, so a change counts at once; but a number is asked about at most once
-in `PACE_S`, and who comes meanwhile shares the next answer. What calls were taken with is also kept in the key-value
-bucket `routes`, for workers that start while the service is away.
+Every answer was asked for after the question came, so a change counts at once; who comes while a question about the
+same number is under way shares the next one. What calls were taken with is also kept in the key-value bucket `routes`,
+for workers that start while the service is away.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from calliope.errors import CommandError
 from calliope.messaging.broker import Bus
 from calliope.messaging.command_client import CommandClient
 from calliope.messaging.streams import ROUTES_BUCKET
+from calliope_call_worker.ports import KnownRoute
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +32,7 @@ ASK_REMEMBERED_S: Final = 0.5
 """A service that is slow keeps no caller waiting for what is remembered."""
 AWAY_S: Final = 2.0
 """So long a service that did not answer is not asked again about what is remembered."""
-PACE_S: Final = 0.05
+BELIEVED_S: Final = 1.0
 CACHE_BYTES: Final = 16 * 1024 * 1024
 BUCKET_S: Final = 2.0
 MAX_WAITING: Final = 1_000
@@ -73,6 +74,13 @@ class BusNumberResolver:
         self.written = 0
         """Routes that the bus took."""
 
+    def known(self, number: str) -> KnownRoute | None:
+        """See `ports.NumberResolver`."""
+        known = self._known.get(number[:MAX_NUMBER])
+        if known is None or time.monotonic() - known.asked_at > BELIEVED_S:
+            return None
+        return KnownRoute(known.route)
+
     async def route(self, number: str) -> NumberRoute | None:
         """See `ports.NumberResolver`. Raises: CommandError."""
         number = number[:MAX_NUMBER]
@@ -94,8 +102,6 @@ class BusNumberResolver:
 
     async def _answer(self, number: str, questions: _Questions) -> None:
         known = self._known.get(number)
-        if known is not None and (early_s := known.asked_at + PACE_S - time.monotonic()) > 0:
-            await asyncio.sleep(early_s)
         questions.begun += 1
         this = questions.begun
         try:

@@ -81,11 +81,31 @@ class CallAcceptance:
     async def _verified(
         self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest
     ) -> tuple[NumberRoute, CarrierAccount, str] | CarrierResponse:
-        """Where the call goes, by whose account, and its id; or the refusal of a call that cannot be taken."""
+        """Where the call goes, by whose account, and its id; or the refusal of a call that cannot be taken.
+
+        Strangers are refused by what was known a second ago, so that however many they are, few are asked about.
+        """
+        known = self._numbers.known(hook.our_number)
+        if known is not None:
+            if known.route is None:
+                return self._nobodys(carrier, hook, request)
+            account = self._account(carrier, hook, request, known.route)
+            if isinstance(account, CarrierResponse):
+                return account
         route = await self._numbers.route(hook.our_number)
         if route is None:
-            self._refusals.count(carrier.name, Refusal.UNKNOWN_NUMBER)
-            return self._turn_away(carrier, hook, request)
+            return self._nobodys(carrier, hook, request)
+        account = self._account(carrier, hook, request, route)
+        if isinstance(account, CarrierResponse):
+            return account
+        if not route.is_active:
+            return self._refuse(carrier, hook, route, account, INACTIVE)
+        return route, account, call_id_of(route.organization_id, carrier, hook)
+
+    def _account(
+        self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest, route: NumberRoute
+    ) -> CarrierAccount | CarrierResponse:
+        """The account that signed a hook about this number, or the refusal."""
         account = self._authenticator.account_of(carrier, route)
         if isinstance(account, Refused):
             self._refusals.note(carrier.name, hook, route, account)
@@ -95,9 +115,7 @@ class CallAcceptance:
             self._refusals.distrusted(carrier.name, distrust.code, told=False)
             self._refusals.note(carrier.name, hook, route, distrust)
             return FORBIDDEN
-        if not route.is_active:
-            return self._refuse(carrier, hook, route, account, INACTIVE)
-        return route, account, call_id_of(route.organization_id, carrier, hook)
+        return account
 
     async def _take(
         self, carrier: Carrier, hook: VoiceHook, route: NumberRoute, account: CarrierAccount, call_id: str
@@ -139,6 +157,10 @@ class CallAcceptance:
     ) -> CarrierResponse:
         self._refusals.note(carrier.name, hook, route, why)
         return self._orders.give(carrier.name, account, hook.carrier_call_id, carrier.refuse("rejected"))
+
+    def _nobodys(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
+        self._refusals.count(carrier.name, Refusal.UNKNOWN_NUMBER)
+        return self._turn_away(carrier, hook, request)
 
     def _turn_away(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
         """Refuse; a carrier that is told by REST can be told only with an account, here the installation's."""

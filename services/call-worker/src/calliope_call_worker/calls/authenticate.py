@@ -125,7 +125,8 @@ class HookAuthenticator:
     async def _newest(self, call: BegunCall) -> CarrierAccount | None:
         """That of its number now, if it still leads to the assistant."""
         try:
-            route = await self._numbers.route(call.our_number)
+            known = self._numbers.known(call.our_number)
+            route = await self._numbers.route(call.our_number) if known is None else known.route
         except (CommandError, TransientError):
             return None
         owner = (call.organization_id, call.assistant_id, call.carrier)

@@ -127,8 +127,10 @@ class CallResumption:
     async def _begun(self, carrier: Carrier, hook: VoiceHook) -> BegunCall | None:
         """The call that a hook is about: as we had told the carrier, else as it must be of this number."""
         call_id = hook.call_id
-        if not call_id and (route := await self._numbers.route(hook.our_number)) is not None:
-            call_id = call_id_of(route.organization_id, carrier, hook)
+        if not call_id:
+            known = self._numbers.known(hook.our_number)
+            route = await self._numbers.route(hook.our_number) if known is None else known.route
+            call_id = "" if route is None else call_id_of(route.organization_id, carrier, hook)
         if not call_id:
             return None
         if (own := self._live.get(call_id)) is not None:
