@@ -16,7 +16,7 @@ from calliope_call_worker.providers.llm.base import LlmEvent, LlmRequest, ToolSp
 from calliope_call_worker.providers.llm.breaker import Breaker
 from calliope_call_worker.providers.llm.chain import Link, LlmChain
 from calliope_call_worker.providers.settings import ThinkingSettings
-from calliope_call_worker.tools.arguments import parse
+from calliope_call_worker.tools.arguments import read_object
 from calliope_sandbox.answers import Answer, CallTool
 from calliope_sandbox.conversations import Conversation
 from calliope_sandbox.sloppiness import NO_SUCH_TOOL, Request, is_owed, misbehaviours
@@ -63,7 +63,7 @@ async def test_what_was_meant_is_said_and_called(bench: Bench, vendor: Vendor, k
         if is_owed(kind) and vendor.twin in struck(bench, kind):
             assert call.name == NO_SUCH_TOOL or not call.arguments.endswith("}")
         else:
-            assert (call.name, parse(call.arguments, PARAMETERS)) == (BOOK.name, {"people": 2})
+            assert (call.name, read_object(call.arguments)) == (BOOK.name, {"people": 2})
 
 
 @every_vendor
