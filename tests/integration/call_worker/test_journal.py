@@ -77,6 +77,21 @@ async def test_the_owner_before_is_told_at_its_next_word_and_writes_nothing_more
         assert facts[-1].data["digit"] == "2"
 
 
+async def test_a_worker_that_looks_after_its_calls_finds_out_which_are_anothers_now(worker: OpenJournals) -> None:
+    async with worker() as first, worker() as second:
+        kept, lost = await first.create("org_1", "call_kept", started("worker_1")), asyncio.Event()
+        taken = await first.create("org_1", "call_taken", started("worker_1"))
+        taken.on_lost = lost.set
+        facts, position = await second.read("call_taken")
+        await second.reopen(facts, position, resumed("worker_2"))
+
+        await first.verify()
+
+        assert lost.is_set()
+        kept.append(DtmfReceived(digit="1", at_ms=1.0))
+        assert await kept.flush(5)
+
+
 async def test_a_call_is_begun_by_one_worker_only(worker: OpenJournals) -> None:
     async with worker() as first, worker() as second:
         await first.create("org_1", "call_2", started("worker_1"))

@@ -24,13 +24,14 @@ from calliope.secrets import Opener
 from calliope.settings import NatsSettings
 from calliope_call_worker.accounts import CarrierAccounts
 from calliope_call_worker.adapters.journal import NatsJournals
-from calliope_call_worker.adapters.lease import NatsLeases
+from calliope_call_worker.adapters.lease import NatsLeaseStore
 from calliope_call_worker.adapters.open_calls import NatsOpenCalls
 from calliope_call_worker.calls.authenticate import HookAuthenticator
 from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.lost_calls import LostCalls
 from calliope_call_worker.opened_documents import OpenedDocuments
 from calliope_call_worker.ownership.journal import CallJournal
+from calliope_call_worker.ownership.lease import LeaseKeeper
 from calliope_call_worker.providers.telephony.base import CarrierAccount, CarrierApi
 from calliope_call_worker.settings import CallSettings, CarriersSettings, TwilioSettings, WorkerSettings
 from support.acceptance import FakeAssistants, FakePins
@@ -72,7 +73,7 @@ class Worker:
 
     journals: NatsJournals
     open_calls: NatsOpenCalls
-    leases: NatsLeases
+    leases: LeaseKeeper
     outside: Outside
     lost_calls: LostCalls
 
@@ -111,7 +112,7 @@ async def _a_worker(settings: NatsSettings) -> AsyncIterator[Worker]:
     outside, open_calls = Outside(), NatsOpenCalls(bus)
     try:
         async with NatsJournals(bus) as journals, asyncio.TaskGroup() as tasks:
-            leases = NatsLeases(bus, "worker_1")
+            leases = LeaseKeeper(NatsLeaseStore(bus), "worker_1")
             documents = CallDocuments(outside, FakePins(), OpenedDocuments(Opener([])))
             accounts = CarrierAccounts(SETTINGS.carriers, Opener([]))
             authenticator = HookAuthenticator(SETTINGS, accounts, FakeAssistants({}), documents)

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from itertools import pairwise
 
 import pytest
 
@@ -53,7 +54,7 @@ async def test_pauses_between_starts_grow_up_to_a_bound() -> None:
         jobs.start("test.broken", broken.run)
         await asyncio.sleep(600)
 
-    pauses = [later - earlier for earlier, later in zip(broken.starts, broken.starts[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(broken.starts)]
     assert pauses[:4] == [0.5, 1.0, 2.0, 4.0]
     assert max(pauses) == LONGEST_PAUSE_S
     assert len(broken.starts) < 40

@@ -23,7 +23,7 @@ from calliope_call_worker.accounts import CarrierAccounts, own_account
 from calliope_call_worker.adapters.analysis_work import AnalysisWork
 from calliope_call_worker.adapters.directory import BusDirectory
 from calliope_call_worker.adapters.journal import NatsJournals
-from calliope_call_worker.adapters.lease import NatsLeases
+from calliope_call_worker.adapters.lease import NatsLeaseStore
 from calliope_call_worker.adapters.number_resolver import BusNumberResolver
 from calliope_call_worker.adapters.numbers import BusNumbers
 from calliope_call_worker.adapters.open_calls import NatsOpenCalls
@@ -44,6 +44,7 @@ from calliope_call_worker.lost_calls import LostCalls
 from calliope_call_worker.media import MediaEndpoint
 from calliope_call_worker.opened_documents import OpenedDocuments
 from calliope_call_worker.orders import CarrierOrders
+from calliope_call_worker.ownership.lease import LeaseKeeper
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal
 from calliope_call_worker.providers.probes import VendorProbes
@@ -95,7 +96,7 @@ class Shared:
     documents: CallDocuments
     authenticator: HookAuthenticator
     journals: NatsJournals
-    leases: NatsLeases
+    leases: LeaseKeeper
     open_calls: NatsOpenCalls
     recordings: FileRecordings
 
@@ -170,7 +171,7 @@ def _shared(settings: WorkerSettings, bus: Bus, outside: Outside, journals: Nats
         documents=documents,
         authenticator=HookAuthenticator(settings, CarrierAccounts(settings.carriers, opener), numbers, documents),
         journals=journals,
-        leases=NatsLeases(bus, worker_id),
+        leases=LeaseKeeper(NatsLeaseStore(bus), worker_id, on_renewed_again=journals.verify),
         open_calls=NatsOpenCalls(bus),
         recordings=FileRecordings(settings.recordings),
     )

@@ -1,71 +1,50 @@
-"""Leases in the key-value bucket `calls`: who holds a live call, renewed every second, gone soon after a worker dies.
+"""Leases in the key-value bucket `calls`: key call_id, gone soon after its worker died."""
 
-A lease tells; it does not decide. Two workers are kept apart by the journal's sequence check.
-"""
-
-import asyncio
 from typing import Final
 
-import orjson
-import structlog
 from nats.errors import Error as NatsError
-from nats.js.kv import KeyValue
 
+from calliope.errors import TransientError
 from calliope.messaging.broker import Bus
-from calliope.messaging.streams import CALLS_BUCKET
+from calliope.messaging.streams import CALLS, CALLS_BUCKET
 
-log = structlog.get_logger(__name__)
+CONFIRM_S: Final = 5.0
+_PURGE: Final = {"KV-Operation": "PURGE", "Nats-Rollup": "sub"}
+"""What a client of NATS puts to remove a key with its history."""
 
-RENEW_S: Final = 1.0
-WRITE_S: Final = 2.0
 
+class NatsLeaseStore:
+    """See `ownership.lease.LeaseStore`. A put into a bucket is a message to its subject."""
 
-class NatsLeases:
-    """See `ports.Leases`."""
-
-    def __init__(self, bus: Bus, worker_id: str) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._worker_id = worker_id
-        self._held: dict[str, bytes] = {}
-        self._bucket: KeyValue | None = None
 
-    async def take(self, call_id: str, organization_id: str) -> None:
-        """See `ports.Leases`."""
-        self._held[call_id] = orjson.dumps({"worker_id": self._worker_id, "organization": organization_id})
-        await self._write(call_id)
+    @property
+    def connected(self) -> bool:
+        """See `LeaseStore`."""
+        return self._bus.up.is_set()
 
-    async def release(self, call_id: str) -> None:
-        """See `ports.Leases`."""
-        if self._held.pop(call_id, None) is None:
-            return
+    async def send(self, call_id: str, lease: bytes) -> None:
+        """See `LeaseStore`."""
+        await self._send(call_id, lease)
+
+    async def confirm(self, call_id: str, lease: bytes) -> None:
+        """See `LeaseStore`."""
         try:
-            async with asyncio.timeout(WRITE_S):
-                await (await self._open()).purge(call_id)
-        except (NatsError, OSError, TimeoutError) as exc:
-            log.info("lease.not_released", call_id=call_id, error=type(exc).__name__)
+            await self._bus.jetstream.publish(_subject(call_id), lease, timeout=CONFIRM_S, stream=CALLS.name)
+        except (NatsError, OSError) as exc:
+            raise TransientError(f"the bus does not confirm: {type(exc).__name__}") from exc
 
-    def drop(self, call_id: str) -> None:
-        """See `ports.Leases`."""
-        self._held.pop(call_id, None)
+    async def remove(self, call_id: str) -> None:
+        """See `LeaseStore`."""
+        await self._send(call_id, b"", _PURGE)
 
-    async def renew(self) -> None:
-        """Renew all leases every second, for as long as the worker lives."""
-        while True:
-            await asyncio.sleep(RENEW_S)
-            for call_id in list(self._held):
-                await self._write(call_id)
-
-    async def _write(self, call_id: str) -> None:
-        value = self._held.get(call_id)
-        if value is None:
-            return
+    async def _send(self, call_id: str, lease: bytes, headers: dict[str, str] | None = None) -> None:
         try:
-            async with asyncio.timeout(WRITE_S):
-                await (await self._open()).put(call_id, value)
-        except (NatsError, OSError, TimeoutError) as exc:
-            log.warning("lease.not_renewed", call_id=call_id, error=type(exc).__name__)
+            await self._bus.connection.publish(_subject(call_id), lease, headers=headers)
+        except (NatsError, OSError) as exc:
+            raise TransientError(f"the bus takes nothing: {type(exc).__name__}") from exc
 
-    async def _open(self) -> KeyValue:
-        if self._bucket is None:
-            self._bucket = await self._bus.jetstream.key_value(CALLS_BUCKET)
-        return self._bucket
+
+def _subject(call_id: str) -> str:
+    return f"$KV.{CALLS_BUCKET}.{call_id}"
