@@ -4,10 +4,15 @@ import asyncio
 from dataclasses import dataclass, field
 
 from calliope.contracts.base import Event
+from calliope.contracts.calls import CallStarted, Direction
 from calliope.errors import TransientError
 from calliope.messaging.publish import NotStoredError, SequenceConflict
 
 ANSWER_S = 5.0
+STARTED = CallStarted(
+    direction=Direction.INBOUND, from_number="+15550001", to_number="+15550002", assistant_id="asst_1",
+    assistant_revision=1, carrier="twilio", carrier_call_id="CA1", worker_id="worker_1",
+)  # fmt: skip
 
 
 @dataclass

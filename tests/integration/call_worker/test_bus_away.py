@@ -9,21 +9,18 @@ import nats
 import pytest
 from nats.js.api import DiscardPolicy
 
-from calliope.contracts.calls import CallStarted, Direction, DtmfReceived, Resumed
+from calliope.contracts.calls import DtmfReceived, Resumed
 from calliope.errors import TransientError
-from calliope.messaging.broker import build_broker, start, stop
+from calliope.messaging.broker import Bus, build_broker, start, stop
 from calliope.messaging.streams import EVENTS
 from calliope.settings import NatsSettings
 from calliope_call_worker.adapters import journal as adapter
 from calliope_call_worker.adapters.journal import NatsJournals
 from calliope_call_worker.ownership import journal as journals
+from support.event_log import STARTED
 from support.nats import NatsServer, provisioned
 from support.waiting import until
 
-STARTED = CallStarted(
-    direction=Direction.INBOUND, from_number="+15550001", to_number="+15550002", assistant_id="asst_1",
-    assistant_revision=1, carrier="twilio", carrier_call_id="CA1", worker_id="worker_1",
-)  # fmt: skip
 RESUMED = Resumed(worker_id="worker_2", previous_worker_id="worker_1", reason="media ended")
 
 
@@ -43,12 +40,20 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "MAX_RETRY_S", 0.5)
 
 
+class Worker(NatsJournals):
+    """As far as journals go."""
+
+    def __init__(self, bus: Bus) -> None:
+        super().__init__(bus)
+        self.bus = bus
+
+
 @asynccontextmanager
-async def worker(server: NatsServer) -> AsyncIterator[NatsJournals]:
+async def worker(server: NatsServer) -> AsyncIterator[Worker]:
     bus = build_broker(NatsSettings(url=server.url), "call-worker", graceful_timeout_s=2.0)
     await start(bus, within_s=10)
     try:
-        async with NatsJournals(bus) as opened:
+        async with Worker(bus) as opened:
             yield opened
     finally:
         await stop(bus)
@@ -131,11 +136,11 @@ async def test_a_call_that_was_begun_without_a_word_of_the_bus_is_begun_by_the_n
 async def test_a_call_that_the_bus_was_never_told_of_leaves_no_record(server: NatsServer) -> None:
     async with worker(server) as at:
         server.kill()
-        await until(lambda: not at._bus.up.is_set())
+        await until(lambda: not at.bus.up.is_set())
         with pytest.raises(TransientError):
             await at.create("org_1", "call_1", STARTED)
         server.start()
-        await until(at._bus.up.is_set)
+        await until(at.bus.up.is_set)
         last = await at.create("org_1", "call_2", STARTED)
         assert await last.flush(5)
 

@@ -12,7 +12,6 @@ from calliope.contracts.calls import (
     CallAnalyzed,
     CallEnded,
     CallStarted,
-    Direction,
     DtmfReceived,
     EndReason,
     Resumed,
@@ -23,13 +22,9 @@ from calliope.runtime.isolated_tasks import IsolatedTasks
 from calliope_call_worker.errors import JournalFullError, OwnershipError
 from calliope_call_worker.ownership.journal import CARRIER_WAITS_S, FIRST_S, GIVE_UP_S, CallJournal
 from calliope_call_worker.ownership.waiting import MAX_BYTES, MAX_BYTES_OVERALL, Waiting
-from support.event_log import MemoryLog
+from support.event_log import STARTED, MemoryLog
 from support.virtual_time import in_virtual_time
 
-STARTED = CallStarted(
-    direction=Direction.INBOUND, from_number="+15550001", to_number="+15550002", assistant_id="asst_1",
-    assistant_revision=1, carrier="twilio", carrier_call_id="CA1", worker_id="worker_1",
-)  # fmt: skip
 RESUMED = Resumed(worker_id="worker_2", previous_worker_id="worker_1", reason="media ended")
 KEY = DtmfReceived(digit="1", at_ms=0)
 ENDED = CallEnded(reason=EndReason.CALLER_HUNG_UP, duration_ms=1)

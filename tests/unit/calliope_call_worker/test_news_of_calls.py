@@ -124,6 +124,10 @@ class World:
         )
         return (fact,), 1
 
+    async def recent(self, call_id: str) -> tuple[tuple[Event, ...], int]:
+        """See `Journals`."""
+        return await self.read(call_id)
+
     async def note(self, _: str) -> None:
         """See `OpenCalls`."""
 

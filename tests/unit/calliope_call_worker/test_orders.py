@@ -165,6 +165,10 @@ class Bench:
         """See `Journals`."""
         return self.facts, len(self.facts)
 
+    async def recent(self, call_id: str) -> tuple[tuple[Event, ...], int]:
+        """See `Journals`."""
+        return await self.read(call_id)
+
     async def reopen(self, facts: Sequence[Event], last: int, first: Message) -> Journal:
         """See `Journals`."""
         if isinstance(first, CallEnded):

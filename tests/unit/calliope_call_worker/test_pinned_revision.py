@@ -120,6 +120,9 @@ class World:
         self.journals_read += 1
         return tuple(self.facts), len(self.facts)
 
+    async def recent(self, call_id: str) -> tuple[tuple[Event, ...], int]:
+        return await self.read(call_id)
+
     async def reopen(self, _: tuple[Event, ...], __: int, fact: Message) -> Journal:
         self.happened(fact)
         return cast("Journal", TwinJournal())

@@ -1,14 +1,15 @@
 """Rebuilding a call from its journal: what the next worker needs to go on as if nothing had happened. Pure."""
 
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, cast
 
 import orjson
 
 from calliope.contracts.base import Event
-from calliope.contracts.calls import ToolFinished, ToolStarted, TurnCommitted, TurnStarted
-from calliope_call_worker.conversation import Turn, from_json
+from calliope.contracts.calls import ToolFinished, ToolStarted, TurnStarted
+from calliope_call_worker.conversation import Turn, from_json, size_of
 from calliope_call_worker.plan import Continuation
 from calliope_call_worker.providers.llm.base import ToolCall, ToolResult
 
@@ -19,43 +20,58 @@ MAX_TRIES: Final = 3
 _TRIES: Final = {"resumed": 1, "abandoned": -1}
 
 
-def continuation(facts: Sequence[Event], now: float) -> Continuation:
+def continuation(facts: Sequence[Event], now: float, *, history_characters: int | None = None) -> Continuation:
     """History of committed turns, the words nobody answered, and what their turn's tools had done.
+
+    Of the history the latest turns are kept, whole, up to so many characters and at least one; without a bound, all.
+    Facts in the middle of a long call may be missing: what they would add lies beyond that bound.
 
     `now` is Unix time. A turn that was started and not committed was not (wholly) heard: its words are answered anew,
     under its number, behind the results of its tools.
     """
-    history: list[Turn] = []
-    open_turn: TurnStarted | None = None
+    committed: list[Event] = []
+    opened: Event | None = None
     turns = 0
-    started: dict[str, ToolStarted] = {}
-    finished: dict[str, ToolFinished] = {}
+    started: list[Event] = []
+    finished: dict[str, Event] = {}
     for fact in facts:
         match fact.name:
             case "turn_started":
-                open_turn = TurnStarted.model_validate(fact.data)
-                turns = open_turn.turn
+                opened, turns = fact, int(str(fact.data["turn"]))
             case "turn_committed":
-                committed = TurnCommitted.model_validate(fact.data)
-                if committed.messages:
-                    history.append(tuple(from_json(message) for message in committed.messages))
-                if open_turn is not None and committed.turn == open_turn.turn:
-                    open_turn = None
+                if fact.data.get("messages"):
+                    committed.append(fact)
+                if opened is not None and fact.data["turn"] == opened.data["turn"]:
+                    opened = None
             case "tool_started":
-                tool = ToolStarted.model_validate(fact.data)
-                started[tool.tool_call_id] = tool
+                started.append(fact)
             case "tool_finished":
-                done = ToolFinished.model_validate(fact.data)
-                finished[done.tool_call_id] = done
-    begun = [one for one in started.values() if open_turn is not None and one.turn == open_turn.turn]
+                finished[str(fact.data["tool_call_id"])] = fact
+    open_turn = None if opened is None else TurnStarted.model_validate(opened.data)
+    of_turn = [fact for fact in started if opened is not None and fact.data["turn"] == opened.data["turn"]]
+    begun = {one.tool_call_id: one for one in (ToolStarted.model_validate(fact.data) for fact in of_turn)}
+    done = {id_: ToolFinished.model_validate(finished[id_].data) for id_ in begun if id_ in finished}
     return Continuation(
-        history=tuple(history),
+        history=_latest(committed, history_characters),
         turns=turns if open_turn is None else open_turn.turn - 1,
         unanswered="" if open_turn is None else open_turn.text,
         elapsed_s=max(0.0, now - facts[0].time.timestamp()) if facts else 0.0,
-        tools_done=tuple(_done(one, finished[one.tool_call_id]) for one in begun if one.tool_call_id in finished),
-        tools_unknown={one.name: one.idempotency_key for one in begun if one.tool_call_id not in finished},
+        tools_done=tuple(_done(one, done[id_]) for id_, one in begun.items() if id_ in done),
+        tools_unknown={one.name: one.idempotency_key for id_, one in begun.items() if id_ not in done},
     )
+
+
+def _latest(committed: Sequence[Event], characters: int | None) -> tuple[Turn, ...]:
+    """Read from the end, so that a long call costs no more than a short one; as written, which `to_json` did."""
+    turns: deque[Turn] = deque()
+    kept = 0
+    for fact in reversed(committed):
+        turn = tuple(from_json(message) for message in cast("list[dict[str, Any]]", fact.data["messages"]))
+        kept += size_of(turn)
+        if turns and characters is not None and kept > characters:
+            break
+        turns.appendleft(turn)
+    return tuple(turns)
 
 
 def _done(started: ToolStarted, finished: ToolFinished) -> tuple[ToolCall, ToolResult]:

@@ -25,16 +25,17 @@ class Conversation:
         if not messages:
             return
         self._turns.append(messages)
-        self._characters += _size(messages)
+        self._characters += size_of(messages)
         while self._characters > self._max_characters and len(self._turns) > 1:
-            self._characters -= _size(self._turns.popleft())
+            self._characters -= size_of(self._turns.popleft())
 
     def messages(self) -> Turn:
         """The history for a request, oldest first."""
         return tuple(message for turn in self._turns for message in turn)
 
 
-def _size(messages: Iterable[Message]) -> int:
+def size_of(messages: Iterable[Message]) -> int:
+    """Characters that count towards the bound of a history."""
     return sum(
         len(message.text) + sum(len(call.arguments) for call in message.tool_calls)
         if isinstance(message, AssistantMessage)

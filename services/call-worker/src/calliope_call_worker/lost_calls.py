@@ -92,7 +92,7 @@ class LostCalls:
 
     async def _close(self, call_id: str) -> None:
         """The end of a call, unless it has one or somebody goes on with it. Raises: TransientError."""
-        facts, position = await self._journals.read(call_id)
+        facts, position = await self._journals.recent(call_id)
         if facts and facts[0].name == "started" and not ended(facts):
             if (datetime.now(UTC) - facts[-1].time).total_seconds() < self._settings.call.lost_after_s:
                 return  # somebody went on with it after all
@@ -100,7 +100,7 @@ class LostCalls:
                 await self._journals.reopen(facts, position, lost(facts, _WHY))
             except OwnershipError:
                 return
-            log.warning("call.lost", call_id=call_id, facts=len(facts))
+            log.warning("call.lost", call_id=call_id, facts=facts[-1].sequence)
             await self._hang_up(facts)
         await self._open_calls.forget(call_id)
 

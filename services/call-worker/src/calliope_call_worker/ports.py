@@ -93,7 +93,13 @@ class Journals(Protocol):
         """The first fact of a call of any organization; None, when it has none. Raises: TransientError."""
 
     async def read(self, call_id: str) -> tuple[tuple[Event, ...], int]:
-        """The facts of a call of any organization, and the position of the last."""
+        """All facts of a call of any organization, and the position of the last. Raises: TransientError."""
+
+    async def recent(self, call_id: str) -> tuple[tuple[Event, ...], int]:
+        """As `read`, of a long call only the first facts and the latest: what going on with it needs.
+
+        Of two facts side by side the later `sequence` may be higher by more than one. Raises: TransientError.
+        """
 
     async def reopen(self, facts: tuple[Event, ...], last: int, first: Message) -> Journal:
         """Go on after these facts with `first`. Raises: OwnershipError, when somebody wrote since."""

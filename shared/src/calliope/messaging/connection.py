@@ -5,6 +5,7 @@ a server error (`-ERR`) closes the connection for good; a pull on a closed conne
 once, so that the loop around it never yields; a message above the server's limit closes the connection of everybody.
 And a ping overtakes what waits to be sent, so that `flush` and `drain` prove nothing about a subscription just made.
 A cancellation that comes together with an answer is lost by the client's waits; here it is obeyed.
+What came in one burst is worked through in one go, some 70 µs a message; here others have their turn in between.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ from calliope.runtime.cancellation import cancellable
 
 _RECONNECT_WAIT_S: Final = 0.5
 _PULL_PAUSE_S: Final = 1.0
+_AT_ONCE: Final = 8
+"""Messages taken from the socket before the loop has its turn."""
 _DEAD_PREFIX: Final = subjects.DEAD_LETTERS.removesuffix(">")
 _RECOVERABLE_BY_CLIENT: Final = ("stale connection", "permissions violation")
 
@@ -53,6 +56,14 @@ def pick_server(pool: list[Server], _info: dict[str, Any]) -> tuple[Server, floa
 
 class Connection(Client):
     """A NATS client that is closed only by ourselves."""
+
+    _burst = 0
+
+    async def _process_msg(self, *message: Any) -> None:
+        self._burst = (self._burst + 1) % _AT_ONCE
+        if not self._burst:
+            await asyncio.sleep(0)
+        await super()._process_msg(*message)
 
     async def connect(self, *args: Any, **options: Any) -> None:
         """As the client's."""

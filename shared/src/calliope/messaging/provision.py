@@ -30,7 +30,7 @@ CHECK_EVERY_S: Final = 60.0
 _TIMEOUT_S: Final = 5.0
 _STREAM_FIELDS: Final = (
     "subjects", "retention", "storage", "discard", "max_age", "duplicate_window", "max_msg_size",
-    "max_msgs_per_subject", "allow_msg_schedules",
+    "max_msgs_per_subject", "allow_msg_schedules", "allow_direct",
 )  # fmt: skip
 _DURABLE_FIELDS: Final = (
     "ack_policy", "ack_wait", "max_deliver", "max_ack_pending", "filter_subject", "filter_subjects",

@@ -41,6 +41,8 @@ class Stream:
     max_per_subject: int = -1
     schedules: bool = False
     bucket: bool = False
+    direct: bool = False
+    """Any replica answers reads of it, many messages at once; see `direct_get.py`."""
 
     def config(self, replicas: int = 1) -> StreamConfig:
         """What the server is told."""
@@ -55,6 +57,7 @@ class Stream:
             max_msg_size=self.max_message_bytes,
             max_msgs_per_subject=self.max_per_subject,
             num_replicas=replicas,
+            allow_direct=self.direct,
             allow_rollup_hdrs=self.bucket or self.schedules,
             deny_delete=self.bucket,
             allow_msg_schedules=self.schedules,
@@ -112,6 +115,7 @@ EVENTS: Final = Stream(
     (subjects.ALL_EVENTS, subjects.replays("EVENTS")),
     max_age_s=14 * _DAY_S,
     duplicate_window_s=600,
+    direct=True,
 )
 
 DEAD: Final = Stream(

@@ -9,8 +9,6 @@ from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
 import structlog
-from nats.errors import Error as NatsError
-from nats.js.errors import NotFoundError
 
 from calliope.contracts import subjects
 from calliope.contracts.base import Event, Message
@@ -18,9 +16,9 @@ from calliope.contracts.calls import CallStarted, Resumed
 from calliope.errors import TransientError
 from calliope.messaging.broker import Bus
 from calliope.messaging.publish import EventPublisher, Last
-from calliope.messaging.streams import EVENTS
 from calliope.observability.traces import current_traceparent
 from calliope.runtime.isolated_tasks import IsolatedTasks
+from calliope_call_worker.adapters.journal_reader import JournalReader
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.ownership.journal import CallJournal
 from calliope_call_worker.ownership.waiting import Waiting
@@ -28,7 +26,6 @@ from calliope_call_worker.ownership.waiting import Waiting
 log = structlog.get_logger(__name__)
 
 READ_S: Final = 5.0
-MAX_FACTS: Final = 20_000
 LAST_FACTS_S: Final = 5.0
 
 
@@ -56,8 +53,8 @@ class NatsJournals:
     """See `ports.Journals`. Leaving the block gives facts that still wait for the bus a moment."""
 
     def __init__(self, bus: Bus) -> None:
-        self._bus = bus
         self._log = NatsEventLog(bus)
+        self._reader = JournalReader(bus)
         self._waiting = Waiting()
         self._tasks = IsolatedTasks()
         self._writing: set[asyncio.Task[Any]] = set()
@@ -98,40 +95,16 @@ class NatsJournals:
         return journal
 
     async def first(self, call_id: str) -> Event | None:
-        """See `ports.Journals`. Raises: TransientError."""
-        try:
-            journal = subjects.events_of(subjects.Entity.CALL, entity_id=call_id)
-        except ValueError:
-            return None  # it comes from a path that anybody can ask for
-        try:
-            async with asyncio.timeout(READ_S):
-                found = await self._bus.jetstream.get_msg(EVENTS.name, seq=1, subject=journal, next=True)
-        except NotFoundError:
-            return None
-        except (NatsError, OSError, TimeoutError) as exc:
-            raise TransientError("the call's journal cannot be read now", retry_after_s=1.0) from exc
-        return Event.model_validate_json(found.data or b"")
+        """See `ports.Journals`."""
+        return await self._reader.first(call_id)
 
     async def read(self, call_id: str) -> tuple[tuple[Event, ...], int]:
-        """See `ports.Journals`. Raises: TransientError."""
-        try:
-            journal = subjects.events_of(subjects.Entity.CALL, entity_id=call_id)
-        except ValueError:
-            return (), 0  # it comes from a path that anybody can ask for
-        facts: list[Event] = []
-        position = 0
-        try:
-            async with asyncio.timeout(READ_S):
-                while len(facts) < MAX_FACTS:
-                    # Asked of the stream's leader: a replica may not know the last facts yet.
-                    found = await self._bus.jetstream.get_msg(EVENTS.name, seq=position + 1, subject=journal, next=True)
-                    facts.append(Event.model_validate_json(found.data or b""))
-                    position = int(found.seq or 0)
-        except NotFoundError:
-            return tuple(facts), position
-        except (NatsError, OSError, TimeoutError) as exc:
-            raise TransientError("the call's journal cannot be read now", retry_after_s=1.0) from exc
-        raise TransientError(f"the call's journal has more than {MAX_FACTS} facts")
+        """See `ports.Journals`."""
+        return await self._reader.whole(call_id)
+
+    async def recent(self, call_id: str) -> tuple[tuple[Event, ...], int]:
+        """See `ports.Journals`."""
+        return await self._reader.recent(call_id)
 
     async def reopen(self, facts: tuple[Event, ...], last: int, first: Message) -> CallJournal:
         """See `ports.Journals`."""
@@ -153,7 +126,7 @@ class NatsJournals:
 
     async def _after_abandoned(self, call_id: str, started: CallStarted) -> CallJournal:
         """Go on with a call that another worker had given up at its beginning. Raises: OwnershipError."""
-        facts, position = await self.read(call_id)
+        facts, position = await self.recent(call_id)
         if not facts or facts[-1].name != "abandoned":
             raise OwnershipError("another worker writes this call")
         previous = str(facts[-1].data.get("worker_id", ""))

@@ -54,7 +54,7 @@ OnLost = Callable[[CallPlan, tuple[Event, ...], int], Awaitable[CarrierResponse]
 
 
 class CallResumption:
-    """Verify, then act; the whole journal is read only for a call that may go on here."""
+    """Verify, then act; the journal is read only for a call that may go on here."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class CallResumption:
 
         `since`: when that came to be known. Several workers may be asked, or one of them twice; the first wins.
         """
-        facts, position = await self._journals.read(call.call_id)
+        facts, position = await self._journals.recent(call.call_id)
         own = self._live.get(call.call_id)
         plan = await self._plan(carrier, call, account, facts, own)
         if plan is None:
@@ -166,7 +166,7 @@ class CallResumption:
             return self._starter.answer(own.plan) if carrier.reads_answers else carrier.leave().response
         if own is not None:
             await own.abandon()
-            facts, position = await self._journals.read(call.call_id)  # with what it had still to write
+            facts, position = await self._journals.recent(call.call_id)  # with what it had still to write
         return await on_lost(plan, facts, position)
 
     async def _plan(
@@ -190,8 +190,9 @@ class CallResumption:
         try:
             with self._claims.slot(plan.call_id):
                 journal = await self._claims.go_on(plan, facts, position)
-                log.info("call.resumed", call_id=plan.call_id, facts=len(facts))
-                return await self._starter.start(replace(plan, continuation=continuation(facts, time.time())), journal)
+                log.info("call.resumed", call_id=plan.call_id, facts=facts[-1].sequence)
+                past = continuation(facts, time.time(), history_characters=self._settings.history_characters)
+                return await self._starter.start(replace(plan, continuation=past), journal)
         except OwnershipError as exc:
             raise TransientError("another worker goes on with the call", retry_after_s=1.0) from exc
 
@@ -221,7 +222,7 @@ class CallResumption:
             await self._claims.close(facts, position, NO_SLOT)
         except OwnershipError as exc:
             raise TransientError("another worker goes on with the call", retry_after_s=1.0) from exc
-        log.warning("call.lost", call_id=plan.call_id, facts=len(facts), reason=NO_SLOT)
+        log.warning("call.lost", call_id=plan.call_id, facts=facts[-1].sequence, reason=NO_SLOT)
         line = phrases.last_resort(plan.spec, self._settings.last_resort)
         return self._orders.follow(plan, plan.carrier.say_and_end(line, call_id=plan.call_id, answered=True))
 
