@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 from calliope.contracts.document.stt import SttSettings
+from calliope_call_worker.providers.llm.connections import ModelConnections
 from calliope_call_worker.providers.registry import Providers, stt_options
 from calliope_call_worker.providers.settings import DeepgramSettings, ProvidersSettings
 from calliope_call_worker.providers.stt.base import SpeechToText, SttOptions, SttStream, Transcript
@@ -39,7 +40,7 @@ class HearingSandbox:
     ) -> SpeechToText:
         """As the worker makes it from a document, without what makes it outlive a connection."""
         vendor = DeepgramSettings(url=url or self.url, handshake_deadline_s=handshake_deadline_s)
-        providers = Providers(ProvidersSettings(deepgram=vendor), self.session, self.session)
+        providers = Providers(ProvidersSettings(deepgram=vendor), self.session, self.session, ModelConnections())
         return providers.stt(SttSettings.model_validate({"model": model, "api_key": key}))
 
     def fault(self, kind: str, **details: Any) -> None:

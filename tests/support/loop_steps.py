@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +21,12 @@ class Steps:
 
 @contextmanager
 def watched_steps() -> Iterator[Steps]:
-    """Every step that the loop makes in this block. Garbage is collected before, not in between."""
-    seen, run = Steps(), asyncio.Handle._run
+    """Every step that this thread's loop makes in this block. Garbage is collected before, not in between."""
+    seen, run, here = Steps(), asyncio.Handle._run, threading.get_ident()
 
     def measured(handle: asyncio.Handle) -> Any:
+        if threading.get_ident() != here:
+            return run(handle)
         began = time.thread_time()
         try:
             return run(handle)

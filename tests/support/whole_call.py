@@ -32,6 +32,7 @@ from calliope_call_worker.providers.telephony.base import (
     CarrierAccount,
     CarrierApi,
     MediaEvent,
+    MediaFrame,
     MediaMark,
     MediaStarted,
     MediaStopped,
@@ -101,6 +102,10 @@ class TwinMedia(MediaSocket):
     def clear(self) -> None:
         """See `MediaSocket`."""
         self.play()
+
+    def speaks(self) -> None:
+        """The caller's audio gets loud."""
+        self._in.put_nowait(MediaFrame(b"\x00" * 640))
 
     def hang_up(self) -> None:
         """The caller hangs up."""

@@ -6,6 +6,7 @@ decides.
 """
 
 import socket
+import ssl
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
@@ -71,7 +72,17 @@ def check_url(url: str, settings: EgressSettings) -> str | None:
     return None if literal else f"{host} is not a public address"
 
 
-def connector(settings: EgressSettings, *, limit: int = 200, limit_per_host: int = 0) -> aiohttp.TCPConnector:
+def tls_context(settings: EgressSettings) -> ssl.SSLContext:
+    """Whom TLS trusts: the authorities of the system, and those of the installation's own."""
+    context = ssl.create_default_context()
+    if settings.ca_file is not None:
+        context.load_verify_locations(settings.ca_file)
+    return context
+
+
+def connector(
+    settings: EgressSettings, *, limit: int = 200, limit_per_host: int = 0, keepalive_s: float = 15.0
+) -> aiohttp.TCPConnector:
     """A connector that refuses every address which is not public or allowed, literal ones included."""
 
     def guard(info: aiohttp.AddrInfoType) -> socket.socket:
@@ -80,16 +91,30 @@ def connector(settings: EgressSettings, *, limit: int = 200, limit_per_host: int
             raise PermissionError(f"blocked address {address}")
         return socket.socket(*info[:3])
 
-    return aiohttp.TCPConnector(socket_factory=guard, limit=limit, limit_per_host=limit_per_host)
+    return aiohttp.TCPConnector(
+        socket_factory=guard,
+        limit=limit,
+        limit_per_host=limit_per_host,
+        keepalive_timeout=keepalive_s,
+        ssl=tls_context(settings),
+    )
 
 
-def session(settings: EgressSettings, *, total_s: float, limit: int = 200) -> aiohttp.ClientSession:
+def session(
+    settings: EgressSettings,
+    *,
+    total_s: float,
+    limit: int = 200,
+    keepalive_s: float = 15.0,
+    trace_configs: Sequence[aiohttp.TraceConfig] = (),
+) -> aiohttp.ClientSession:
     """A client for those URLs. Every request must pass `allow_redirects=False` and read with `calliope.bodies`.
 
     It does not unpack by itself: that has no bound.
     """
     return aiohttp.ClientSession(
-        connector=connector(settings, limit=limit),
+        connector=connector(settings, limit=limit, keepalive_s=keepalive_s),
+        trace_configs=list(trace_configs),
         timeout=aiohttp.ClientTimeout(total=total_s, connect=min(5.0, total_s)),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,

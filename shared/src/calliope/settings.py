@@ -4,11 +4,13 @@ Everything is read from environment variables: prefix `CALLIOPE_`, parts separat
 (`CALLIOPE_NATS__URL`). Defaults work against the local stack; production mode refuses what is only fit for a laptop.
 """
 
+import ssl
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -124,7 +126,7 @@ class TraceSettings(Part):
 
 
 class EgressSettings(Part):
-    """Networks that URLs of assistants may reach although they are not public. Empty in production."""
+    """Networks that URLs of assistants may reach although they are not public, and whom TLS trusts."""
 
     allow: tuple[IPv4Network | IPv6Network, ...] = Field(
         default=(),
@@ -136,6 +138,22 @@ class EgressSettings(Part):
         default=False,
         description="Whether URLs in assistants may be plain `http://`; otherwise only `https://` is taken.",
     )
+    ca_file: Path | None = Field(
+        default=None,
+        description="File of certificate authorities (PEM) that are trusted beside the system's, such as your "
+        "company's own: for URLs in assistants and, in the call-worker, for vendors.",
+    )
+
+    @field_validator("ca_file")
+    @classmethod
+    def _readable(cls, ca_file: Path | None) -> Path | None:
+        if ca_file is None:
+            return None
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca_file)
+        except OSError as exc:  # ssl's own errors, too
+            raise ValueError(f"{ca_file} cannot be read as a file of certificates in PEM") from exc
+        return ca_file
 
 
 class ServiceSettings(BaseSettings):

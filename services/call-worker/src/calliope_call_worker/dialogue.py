@@ -1,7 +1,7 @@
 """The talk of one call: every event passes the turn machine here, and what it decides is done. Nothing in it waits."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from calliope.contracts.calls import EndReason, Interrupted, TurnKind, TurnStarted
@@ -131,6 +131,8 @@ class Dialogue:
                 self._replies[reply_id][0].moments.stamp("first_audio_sent", now)
             case ev.ReplyDone(reply_id) | ev.ReplyFailed(reply_id):
                 self._commit(reply_id, interrupted=False)
+            case ev.VoiceStarted() if self._spawn is not None:  # an answer may follow; servers close what is idle
+                self._spawn(self._providers.llm.warm(), "call.warm")
             case _:
                 pass
         try:
@@ -139,7 +141,6 @@ class Dialogue:
                 self._recorder.record(record(event, now, decisions))
             for decision in decisions:
                 self._do(decision, now)
-            self._warm_again(decisions)
         except JournalFullError as exc:
             self._end(EndReason.FAILED, str(exc))
         self._arm()
@@ -194,13 +195,6 @@ class Dialogue:
                     reply.backchannel.append(text)
             case ev.Note():
                 pass
-
-    def _warm_again(self, decisions: Sequence[ev.Decision]) -> None:
-        """An answer that was thrown away took its connection along; who asks at once would only have to share it."""
-        dropped = any(isinstance(decision, ev.Discard | ev.Withdraw) for decision in decisions)
-        asks = any(isinstance(decision, ev.Prepare | ev.Commit | ev.EndCall) for decision in decisions)
-        if dropped and not asks and self._spawn is not None:
-            self._spawn(self._providers.llm.warm(), "call.warm")
 
     def _commit_turn(self, commit: ev.Commit, now: float) -> None:
         self.turns = commit.turn

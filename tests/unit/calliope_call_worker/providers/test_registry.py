@@ -14,7 +14,6 @@ from calliope.contracts.document.tts import TtsProvider
 from calliope.settings import EgressSettings
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import CallFacts
-from calliope_call_worker.providers.llm.omissions import Omissions
 from calliope_call_worker.providers.probe import ProbedModel
 from calliope_call_worker.providers.registry import LLM_VENDORS, LlmVendor, Providers, open_providers
 from calliope_call_worker.providers.settings import (
@@ -125,11 +124,9 @@ async def test_a_key_that_was_made_for_an_emulator_is_not_sent_to_a_real_vendor(
     seen: list[str] = []
     made = LLM_VENDORS[LlmProvider.OPENAI]
 
-    def make(
-        session: aiohttp.ClientSession, /, *, url: str, model: str, api_key: str, omissions: Omissions
-    ) -> ProbedModel:
+    def make(session: aiohttp.ClientSession, /, *, api_key: str, **kept: Any) -> ProbedModel:
         seen.append(api_key)
-        return made.make(session, url=url, model=model, api_key=api_key, omissions=omissions)
+        return made.make(session, api_key=api_key, **kept)
 
     monkeypatch.setitem(LLM_VENDORS, LlmProvider.OPENAI, LlmVendor(make, made.settings))
     settings = ProvidersSettings.model_validate({"openai": {"api_key": installation}})

@@ -13,7 +13,6 @@ from calliope_call_worker.providers.llm.chain import Link, LlmChain
 from calliope_call_worker.providers.llm.openai import OpenAiChat
 from calliope_call_worker.providers.llm.quirks import OPENAI
 from calliope_call_worker.providers.settings import ThinkingSettings
-from calliope_call_worker.providers.stt.base import Transcript
 from support.models import ScriptedModel
 from support.waiting import until
 from support.whole_call import a_call
@@ -70,11 +69,10 @@ async def test_the_model_that_will_be_asked_first_is_warmed() -> None:
     assert (broken.warmed, sound.warmed) == (0, 1)
 
 
-async def test_a_call_warms_its_model_while_it_rings_and_after_an_answer_that_was_thrown_away() -> None:
+async def test_a_call_warms_its_model_while_it_rings_and_whenever_the_caller_begins_to_speak() -> None:
     async with a_call(answers=[None], answered=False) as call:
         await until(lambda: call.model.warmed == 1)
         call.answer()
-        await call.hears(Transcript("A table", False, False, 0, 500))
-        await until(lambda: call.model.requests)
-        await call.hears(Transcript("A table for two", False, False, 0, 900))
+        await call.conversing()
+        call.media.speaks()
         await until(lambda: call.model.warmed == 2)

@@ -55,6 +55,13 @@ class ProviderError(CalliopeError):
         return _REASONS.get(self.failure, self.failure).value
 
 
+class EndlessAnswerError(ProviderError):
+    """A model wrote more than an answer can be: what came of it stands, and it is not asked to go on."""
+
+    def __init__(self, provider: str, detail: str) -> None:
+        super().__init__(provider, Failure.MALFORMED, detail)
+
+
 def failure_of_status(status: int) -> Failure:
     """HTTP status of a refusal -> class; 400 and 404 are our or the document's mistake, never worth a retry."""
     if status in {401, 403}:

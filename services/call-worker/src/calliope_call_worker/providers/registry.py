@@ -19,6 +19,7 @@ from calliope.contracts.document.llm import LlmFallback, LlmProvider, LlmProvide
 from calliope.contracts.document.spec import AssistantSpec
 from calliope.contracts.document.stt import SttSettings
 from calliope.contracts.document.tts import TtsProvider, Voice
+from calliope.runtime.isolated_tasks import IsolatedTasks
 from calliope.settings import EgressSettings
 from calliope_call_worker.lines import VoiceKey
 from calliope_call_worker.providers.errors import Failure, ProviderError
@@ -29,6 +30,7 @@ from calliope_call_worker.providers.llm.base import CallFacts
 from calliope_call_worker.providers.llm.breaker import Breakers
 from calliope_call_worker.providers.llm.call_shaped import CallShapedChat
 from calliope_call_worker.providers.llm.chain import Link, LlmChain
+from calliope_call_worker.providers.llm.connections import ModelConnections, tracing
 from calliope_call_worker.providers.llm.gemini import Gemini
 from calliope_call_worker.providers.llm.omissions import Omissions
 from calliope_call_worker.providers.llm.openai import OpenAiChat
@@ -83,7 +85,15 @@ class MakeModel(Protocol):
     """An adapter's constructor."""
 
     def __call__(
-        self, session: aiohttp.ClientSession, /, *, url: str, model: str, api_key: str, omissions: Omissions
+        self,
+        session: aiohttp.ClientSession,
+        /,
+        *,
+        url: str,
+        model: str,
+        api_key: str,
+        omissions: Omissions,
+        connections: ModelConnections,
     ) -> ProbedModel:
         """The model at this address; nothing is connected yet."""
 
@@ -106,6 +116,8 @@ LLM_VENDORS: Final[Mapping[LlmProvider, LlmVendor]] = {
 }
 
 
+KEPT_S: Final = 60.0
+"""How long a connection may be idle on our side."""
 _MADE_UP: Final = "sandbox-"
 _PLAIN_CHAT: Final[MakeModel] = partial(OpenAiChat, quirks=quirks.CUSTOM)
 
@@ -126,12 +138,17 @@ class Providers:
     """The worker's connections to its providers. `guarded` is for addresses that a developer gave."""
 
     def __init__(
-        self, settings: ProvidersSettings, session: aiohttp.ClientSession, guarded: aiohttp.ClientSession
+        self,
+        settings: ProvidersSettings,
+        session: aiohttp.ClientSession,
+        guarded: aiohttp.ClientSession,
+        connections: ModelConnections,
     ) -> None:
         self._settings = settings
         self._session = session
         self._guarded = guarded
         self._omissions = Omissions()
+        self._connections = connections
         thinking = settings.thinking
         self._breakers = Breakers(failures_to_open=thinking.breaker_failures, cool_down_s=thinking.breaker_cool_down_s)
 
@@ -217,7 +234,10 @@ class Providers:
                 model = settings.model_for(config.model)
             # the installation's key goes to no address that a developer gave
             key = _key(provider, config.api_key, settings.api_key if config.base_url is None else None)
-        return make(session, url=url, model=model, api_key=key, omissions=self._omissions), (key, url)
+        asked = make(
+            session, url=url, model=model, api_key=key, omissions=self._omissions, connections=self._connections
+        )
+        return asked, (key, url)
 
     def voice(self, spec: Voice) -> ProbedVoice:
         """One voice. Raises: ProviderError."""
@@ -234,13 +254,17 @@ async def open_providers(settings: ProvidersSettings, guard: EgressSettings) -> 
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
     async with (
         aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ttl_dns_cache=300),
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=KEPT_S, ttl_dns_cache=300, ssl=egress.tls_context(guard)
+            ),
             timeout=timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[tracing()],
         ) as session,
-        egress.session(guard, total_s=120, limit=0) as guarded,
+        egress.session(guard, total_s=120, limit=0, keepalive_s=KEPT_S, trace_configs=[tracing()]) as guarded,
+        IsolatedTasks() as tasks,
     ):
-        yield Providers(settings, session, guarded)
+        yield Providers(settings, session, guarded, ModelConnections(tasks.spawn))
 
 
 def stt_options(spec: SttSettings, call_id: str) -> SttOptions:

@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 from calliope_call_worker.providers.llm.anthropic_answer import MessagesAnswer, refusal
 from calliope_call_worker.providers.llm.anthropic_body import messages_body
 from calliope_call_worker.providers.llm.base import LlmEvent, LlmRequest
+from calliope_call_worker.providers.llm.connections import ModelConnections
 from calliope_call_worker.providers.llm.omissions import Omissions
 from calliope_call_worker.providers.llm.probe import check_model
 from calliope_call_worker.providers.llm.streaming import Endpoint, HttpModel
@@ -23,12 +24,20 @@ class Anthropic(HttpModel):
     """See `LanguageModel`."""
 
     def __init__(
-        self, session: ClientSession, *, url: str, model: str, api_key: str, omissions: Omissions | None = None
+        self,
+        session: ClientSession,
+        *,
+        url: str,
+        model: str,
+        api_key: str,
+        omissions: Omissions | None = None,
+        connections: ModelConnections | None = None,
     ) -> None:
         headers = {"x-api-key": api_key, "anthropic-version": API_VERSION}
         root = url.rstrip("/") + "/v1"
         described_at = f"{root}/models/{quote(model, safe='')}"
-        super().__init__(session, Endpoint(NAME, f"{root}/messages", refusal, headers, described_at), model, omissions)
+        endpoint = Endpoint(NAME, f"{root}/messages", refusal, headers, described_at)
+        super().__init__(session, endpoint, model, omissions, connections)
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
         """See `LanguageModel`."""

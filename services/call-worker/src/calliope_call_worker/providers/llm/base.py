@@ -149,7 +149,7 @@ class LanguageModel(Protocol):
         """Have a connection open before it is needed: a handshake less to wait for. Fails silently, within seconds."""
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
-        """Ask; leaving the block aborts the answer and its connection. No retries inside: they would be silence.
+        """Ask; leaving the block aborts the answer. No retries inside: they would be silence.
 
         Raises: ProviderError, at entering or while iterating (an end without `Finished` is `DROPPED`).
         """

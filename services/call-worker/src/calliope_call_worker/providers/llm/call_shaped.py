@@ -14,6 +14,7 @@ from calliope_call_worker.providers.llm import quirks
 from calliope_call_worker.providers.llm.base import CallFacts, LlmEvent, LlmRequest
 from calliope_call_worker.providers.llm.chat_answer import ChatAnswer, refusal
 from calliope_call_worker.providers.llm.chat_body import chat_messages, chat_tools
+from calliope_call_worker.providers.llm.connections import ModelConnections
 from calliope_call_worker.providers.llm.omissions import Omissions
 from calliope_call_worker.providers.llm.probe import check_address
 from calliope_call_worker.providers.llm.streaming import Endpoint, HttpModel
@@ -34,13 +35,14 @@ class CallShapedChat(HttpModel):
         model: str,
         api_key: str,
         omissions: Omissions | None = None,
+        connections: ModelConnections | None = None,
     ) -> None:
         self._facts: dict[str, Any] = {
             "phoneNumber": {"number": facts.assistant_number},
             "call": {"phoneCallProviderId": facts.carrier_call_id, "customer": {"number": facts.caller_number}},
         }
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        super().__init__(session, Endpoint(NAME, url, refusal, headers), model, omissions)
+        super().__init__(session, Endpoint(NAME, url, refusal, headers), model, omissions, connections)
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
         """See `LanguageModel`."""

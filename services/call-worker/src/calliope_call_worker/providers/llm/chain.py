@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from dataclasses import dataclass, replace
 from typing import Final
 
-from calliope_call_worker.providers.errors import OF_ONE_REQUEST, Failure, ProviderError
+from calliope_call_worker.providers.errors import OF_ONE_REQUEST, EndlessAnswerError, Failure, ProviderError
 from calliope_call_worker.providers.llm.base import (
     Asked,
     Finished,
@@ -25,6 +25,7 @@ from calliope_call_worker.providers.settings import ThinkingSettings
 
 OnFailure = Callable[[ProviderError, str], None]
 """Told of every failure and what is done about it."""
+MAX_CHARACTERS_PER_TOKEN: Final = 10  # twice what long words need; a server may not know of max_tokens
 _AGAIN: Final = OF_ONE_REQUEST | {Failure.DROPPED, Failure.ERROR, Failure.MALFORMED}
 
 
@@ -68,7 +69,7 @@ class LlmChain:
         return all(link.hopeless for link in self._links)
 
     async def warm(self) -> None:
-        """Have a connection to the model that is asked first. An answer that was thrown away took its own along."""
+        """Have an idle connection to the model that is asked first."""
         for link in self._healthy()[:1]:
             await link.model.warm()
 
@@ -103,6 +104,10 @@ class LlmChain:
                 if answer.tools:  # its tools are known: that is an answer
                     yield Finished("tool_calls")
                     return
+                if isinstance(exc, EndlessAnswerError) and answer.useful:
+                    self._on_failure(exc, "cuts the answer there")
+                    yield Finished("length")
+                    return
                 following = self._next(tried, exc)
                 if following is None:
                     self._on_failure(exc, "gives up")
@@ -130,11 +135,18 @@ class LlmChain:
             seam = Seam(passed)
             request = replace(request, messages=continuing(request.messages, passed))
         useful = decided = False
+        written, most = 0, request.max_tokens * MAX_CHARACTERS_PER_TOKEN
         try:
             async with aclosing(self._in_time(link, request, lambda: useful, hurried)) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
                         worth.feed(event.text)
+                        written += len(event.text)
+                        if written > most:
+                            said = (
+                                f"the answer went on beyond {most} characters, with max_tokens at {request.max_tokens}"
+                            )
+                            raise EndlessAnswerError(link.model.name, said)
                     if not useful and _is_useful(event, worth):
                         useful = decided = True
                         link.breaker.succeeded()

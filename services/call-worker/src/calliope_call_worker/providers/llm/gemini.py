@@ -8,6 +8,7 @@ from urllib.parse import quote
 from aiohttp import ClientSession
 
 from calliope_call_worker.providers.llm.base import LlmEvent, LlmRequest
+from calliope_call_worker.providers.llm.connections import ModelConnections
 from calliope_call_worker.providers.llm.gemini_answer import ContentAnswer, refusal
 from calliope_call_worker.providers.llm.gemini_body import content_body
 from calliope_call_worker.providers.llm.omissions import Omissions
@@ -22,15 +23,21 @@ class Gemini(HttpModel):
     """See `LanguageModel`."""
 
     def __init__(
-        self, session: ClientSession, *, url: str, model: str, api_key: str, omissions: Omissions | None = None
+        self,
+        session: ClientSession,
+        *,
+        url: str,
+        model: str,
+        api_key: str,
+        omissions: Omissions | None = None,
+        connections: ModelConnections | None = None,
     ) -> None:
         model = model.removeprefix("models/")
         # without alt=sse one JSON array streams, which cannot be read event by event
         described_at = f"{url.rstrip('/')}/models/{quote(model, safe='')}"
         address = f"{described_at}:streamGenerateContent?alt=sse"
-        super().__init__(
-            session, Endpoint(NAME, address, refusal, {"x-goog-api-key": api_key}, described_at), model, omissions
-        )
+        endpoint = Endpoint(NAME, address, refusal, {"x-goog-api-key": api_key}, described_at)
+        super().__init__(session, endpoint, model, omissions, connections)
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
         """See `LanguageModel`."""

@@ -13,6 +13,7 @@ from aiohttp import ClientSession
 from calliope_call_worker.providers.llm.base import LlmEvent, LlmRequest
 from calliope_call_worker.providers.llm.chat_answer import ChatAnswer, refusal
 from calliope_call_worker.providers.llm.chat_body import chat_body
+from calliope_call_worker.providers.llm.connections import ModelConnections
 from calliope_call_worker.providers.llm.omissions import Omissions
 from calliope_call_worker.providers.llm.probe import check_model
 from calliope_call_worker.providers.llm.quirks import Quirks
@@ -32,13 +33,18 @@ class OpenAiChat(HttpModel):
         model: str,
         api_key: str | None,
         omissions: Omissions | None = None,
+        connections: ModelConnections | None = None,
     ) -> None:
         self._quirks = quirks
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         root = url.rstrip("/")
         described_at = f"{root}/models/{quote(model, safe='')}" if quirks.describes_models else None
         super().__init__(
-            session, Endpoint(quirks.name, root + "/chat/completions", refusal, headers, described_at), model, omissions
+            session,
+            Endpoint(quirks.name, root + "/chat/completions", refusal, headers, described_at),
+            model,
+            omissions,
+            connections,
         )
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:

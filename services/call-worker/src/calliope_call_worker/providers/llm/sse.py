@@ -4,7 +4,10 @@ from typing import Final
 
 from calliope_call_worker.providers.llm.lenient import read_json
 
-MAX_LINE_BYTES: Final = 4 * 1024 * 1024
+MAX_LINE_BYTES: Final = 512 * 1024
+MAX_JOINED: Final = 200
+"""Lines of one value; each more is read with all before it."""
+_MAX_JOINED_BYTES: Final = 64 * 1024
 
 
 class SseError(Exception):
@@ -22,6 +25,7 @@ class SseReader:
         self.done = False
         self._rest = b""
         self._joined = b""
+        self._joined_lines = 0
 
     def feed(self, chunk: bytes) -> list[object]:
         """The values that are complete now. Raises: SseError."""
@@ -62,7 +66,8 @@ class SseReader:
             values.append(read_json(self._joined + line))
         except ValueError:
             self._joined += line + b"\n"
-            if len(self._joined) > MAX_LINE_BYTES:
+            self._joined_lines += 1
+            if len(self._joined) > _MAX_JOINED_BYTES or self._joined_lines > MAX_JOINED:
                 raise SseError("data that is not JSON") from None
         else:
-            self._joined = b""
+            self._joined, self._joined_lines = b"", 0

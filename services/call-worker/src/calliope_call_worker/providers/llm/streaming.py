@@ -2,19 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
-from urllib.parse import urljoin
 
 import aiohttp
 import orjson
 import structlog
 from aiohttp import ClientResponse, ClientSession
 
-from calliope.bodies import BodyError, BodyReader, read_body
-from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope.bodies import BodyError, read_body
+from calliope_call_worker.providers.errors import EndlessAnswerError, Failure, ProviderError
 from calliope_call_worker.providers.llm.base import LlmEvent, TextDelta, ToolCall
+from calliope_call_worker.providers.llm.connections import ModelConnections
 from calliope_call_worker.providers.llm.lenient import Characters, read_json, whole_characters
 from calliope_call_worker.providers.llm.omissions import (
     Omissions,
@@ -24,6 +24,7 @@ from calliope_call_worker.providers.llm.omissions import (
     refused_option,
     without_options,
 )
+from calliope_call_worker.providers.llm.pace import EndlessBodyError, PacedBody
 from calliope_call_worker.providers.llm.refusals import read_refusal
 from calliope_call_worker.providers.llm.sse import SseError, SseReader
 from calliope_call_worker.providers.wire import fail, retry_after_s
@@ -32,10 +33,10 @@ log = structlog.get_logger(__name__)
 
 MAX_OMISSIONS: Final = 9  # more than the parameters that a request has and can do without
 TAIL_S: Final = 0.3  # after the model stopped, how long usage may still be on its way
-END_S: Final = 0.05
 REFUSAL_S: Final = 1.0
-WARM_S: Final = 3.0
-MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+MAX_BODY_BYTES: Final = 512 * 1024
+AT_ONCE: Final = 8
+"""Events handled in one step of the loop."""
 MAX_REFUSAL_BYTES: Final = 64 * 1024
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=120, sock_connect=5, sock_read=60)  # the last resort; deadlines are above
 _HEADERS: Final = {
@@ -80,9 +81,15 @@ class HttpModel:
     """What every vendor's model behind one HTTP address has in common; see `LanguageModel`."""
 
     def __init__(
-        self, session: ClientSession, endpoint: Endpoint, model: str, omissions: Omissions | None = None
+        self,
+        session: ClientSession,
+        endpoint: Endpoint,
+        model: str,
+        omissions: Omissions | None = None,
+        connections: ModelConnections | None = None,
     ) -> None:
         self._omissions = omissions or Omissions()
+        self._connections = connections or ModelConnections()
         self._session = session
         self._endpoint = endpoint
         self._model = model
@@ -98,23 +105,29 @@ class HttpModel:
         return self._model
 
     async def warm(self) -> None:
-        """See `LanguageModel`. Asks the server for nothing, without a key; what it answers is of no interest."""
-        with suppress(TimeoutError, aiohttp.ClientError, OSError, ValueError):
-            root = urljoin(self._endpoint.url, "/")
-            async with asyncio.timeout(WARM_S), self._session.head(root, allow_redirects=False):
-                pass
+        """See `LanguageModel`."""
+        await self._connections.open_spare(self._session, self._endpoint.url, self.name)
 
     @asynccontextmanager
     async def _ask(self, body: bytes, answer: Answer) -> AsyncIterator[AsyncIterator[LlmEvent]]:
         """The events of one answer; leaving the block aborts it. Raises: ProviderError, here or while iterating."""
         response = await self._answering(body)
+        begun = failed = False
         try:
-            async with aclosing(_events(self.name, response, self._session, answer)) as events:
-                yield events
-            if answer.over:
-                await _to_the_end(response)
+            try:
+                paced = PacedBody(response, self._session)
+            except BodyError as exc:
+                raise ProviderError(self.name, Failure.MALFORMED, f"the answer {exc}") from exc
+            try:
+                async with aclosing(_events(self.name, response, paced, answer)) as events:
+                    yield events
+            finally:
+                begun = paced.received > 0
+        except ProviderError:
+            failed = True
+            raise
         finally:
-            _leave(response)
+            self._connections.leave(response, begun=begun and not failed)
 
     async def _answering(self, body: bytes) -> ClientResponse:
         """A response that is an answer. What the server refuses by name is left out, and it is asked again at once.
@@ -131,7 +144,7 @@ class HttpModel:
             try:
                 said, wait_s = await _refused(response, self._session), retry_after_s(response.headers)
             finally:
-                _leave(response)
+                self._connections.leave(response, begun=True)
             error = self._endpoint.refusal(self.name, response.status, said, wait_s)
             told = read_refusal(said)
             missed = demanded_option(told.parameter, told.words, left_out)
@@ -156,36 +169,33 @@ class HttpModel:
                 headers={**_HEADERS, **self._endpoint.headers},
                 timeout=_TIMEOUT,
                 allow_redirects=False,
+                trace_request_ctx=self._connections.use(self._session, self._endpoint.url, self.name),
             )
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             fail(self.name, exc)
 
 
-def _leave(response: ClientResponse) -> None:
-    if response.content.at_eof():
-        response.release()
-    else:
-        response.close()  # an answer that nobody wants any more must not run on
-
-
 async def _events(
-    provider: str, response: ClientResponse, session: ClientSession, answer: Answer
+    provider: str, response: ClientResponse, body: PacedBody, answer: Answer
 ) -> AsyncGenerator[LlmEvent, None]:
     reader, characters = SseReader(), Characters()
     whole = response.content_type == "application/json"  # a server that does not stream
     try:
-        body = BodyReader(response, session)
         while not reader.done:
             data = await (_body(body) if whole else _next(body, answer))
             values = [read_json(data)] if whole else reader.feed(data) if data else reader.finish()
-            for value in values:
+            for number, value in enumerate(values, 1):
                 event = answer.read(value)
                 if isinstance(event, TextDelta):
                     event = TextDelta(characters.feed(event.text))
                 if event is not None:
                     yield event
+                if number % AT_ONCE == 0:
+                    await asyncio.sleep(0)  # many came in one slice: others go on in between
             if whole or not data:
                 break
+    except EndlessBodyError as exc:
+        raise EndlessAnswerError(provider, f"the answer {exc}") from exc
     except BodyError as exc:
         if not answer.over:
             raise ProviderError(provider, Failure.MALFORMED, f"the answer {exc}") from exc
@@ -205,31 +215,24 @@ def _whole(call: ToolCall) -> ToolCall:
     return ToolCall(id_, name, arguments, call.opaque)
 
 
-async def _next(body: BodyReader, answer: Answer) -> bytes:
+async def _next(body: PacedBody, answer: Answer) -> bytes:
     """More of the stream, empty at its end; after the model stopped it is waited for only for a moment."""
     if not answer.over:
-        return await body.piece()
+        return await body.more()
     try:
         async with asyncio.timeout(TAIL_S):
-            return await body.piece()
+            return await body.more()
     except TimeoutError:
         return b""
 
 
-async def _body(body: BodyReader) -> bytes:
-    parts, size = [], 0
-    while size < MAX_BODY_BYTES and (part := await body.piece()):
+async def _body(body: PacedBody) -> bytes:
+    parts = list[bytes]()
+    while part := await body.more():
         parts.append(part)
-        size += len(part)
+        if body.received > MAX_BODY_BYTES:
+            raise EndlessBodyError(f"is larger than {MAX_BODY_BYTES // 1024} KB and was cut")
     return b"".join(parts)
-
-
-async def _to_the_end(response: ClientResponse) -> None:
-    """The last bytes, so that the connection serves the next turn without a new handshake."""
-    with suppress(TimeoutError, aiohttp.ClientError, OSError):
-        async with asyncio.timeout(END_S):
-            while await response.content.readany():
-                pass
 
 
 async def _refused(response: ClientResponse, session: ClientSession) -> Any:
