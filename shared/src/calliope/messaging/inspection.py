@@ -17,7 +17,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from calliope.errors import PermanentError, TransientError
 from calliope.messaging.broker import Bus
-from calliope.messaging.provision import durable_differences, stream_differences
+from calliope.messaging.differences import durable_differences, stream_differences
 from calliope.messaging.streams import EVENTS, Durable, Stream
 
 LOOK_S: Final = 5.0

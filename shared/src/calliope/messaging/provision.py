@@ -10,17 +10,17 @@ import asyncio
 import itertools
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import nats
 import structlog
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerConfig, StreamConfig
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from calliope.errors import PermanentError, TransientError
 from calliope.messaging.broker import Bus, absent, is_refusal, refusal, shown
+from calliope.messaging.differences import durable_differences, stream_differences
 from calliope.messaging.streams import DURABLES, STREAMS, Durable, Stream
 from calliope.observability import metrics
 from calliope.runtime.process import job_of
@@ -28,13 +28,9 @@ from calliope.settings import NatsSettings, ServiceSettings
 
 CHECK_EVERY_S: Final = 60.0
 _TIMEOUT_S: Final = 5.0
-_STREAM_FIELDS: Final = (
-    "subjects", "retention", "storage", "discard", "max_age", "duplicate_window", "max_msg_size",
-    "max_msgs_per_subject", "allow_msg_schedules", "allow_direct",
-)  # fmt: skip
-_DURABLE_FIELDS: Final = (
-    "ack_policy", "ack_wait", "max_deliver", "max_ack_pending", "filter_subject", "filter_subjects",
-)  # fmt: skip
+_UNCHANGEABLE: Final = frozenset({10012, 10052})
+"""The server's words for: a durable, a stream that exists cannot be changed so."""
+_TOO_FEW_SERVERS: Final = 10074
 
 log = structlog.get_logger()
 
@@ -46,22 +42,57 @@ class ProvisionError(PermanentError):
 
 
 async def provision(jetstream: JetStreamContext, *, replicas: int = 1) -> list[str]:
-    """Make the server agree with `streams.py`; returns what was changed."""
-    changed = []
+    """Make the server agree with `streams.py`; returns what was changed.
+
+    Raises: ProvisionError, when something cannot be changed; everything else is.
+    """
+    changed: list[str] = []
+    refused: list[str] = []
     for stream in STREAMS:
-        problems = await _stream_problems(jetstream, stream)
-        if problems is None:
-            await jetstream.add_stream(stream.config(replicas))
-            changed.append(f"created stream {stream.name}")
-        elif problems:
-            await jetstream.update_stream(stream.config(replicas))
-            changed.append(f"updated stream {stream.name}: {', '.join(problems)}")
-    for durable in DURABLES:
-        problems = await _durable_problems(jetstream, durable)
+        problems = await _stream_problems(jetstream, stream, replicas)
+        put = jetstream.add_stream if problems is None else jetstream.update_stream
         if problems != []:
-            await jetstream.add_consumer(durable.stream, durable.config(replicas))
-            changed.append(f"{'created' if problems is None else 'updated'} durable {durable.name}")
+            await _put(f"stream {stream.name}", problems, put(stream.config(replicas)), changed, refused)
+    for durable in DURABLES:
+        problems = await _durable_problems(jetstream, durable, replicas)
+        if problems != []:
+            config = durable.config(replicas)
+            await _put(
+                f"durable {durable.name}", problems, jetstream.add_consumer(durable.stream, config), changed, refused
+            )
+    if refused:
+        raise ProvisionError("; ".join(dict.fromkeys(refused)))
     return changed
+
+
+async def _put(
+    what: str, problems: list[str] | None, change: Awaitable[object], changed: list[str], refused: list[str]
+) -> None:
+    """Create or change one thing, and note what came of it."""
+    try:
+        await change
+    except APIError as exc:
+        if exc.err_code == _TOO_FEW_SERVERS:
+            refused.append(
+                "CALLIOPE_NATS__REPLICAS asks for copies on several servers, and NATS is a single one: "
+                "make it a cluster, or set it to 1"
+            )
+        elif exc.err_code in _UNCHANGEABLE:
+            named = ", ".join(problems or ())
+            refused.append(
+                f"{what} differs in {named}, and NATS refuses the change ({exc.description}): {_advice(what)}"
+            )
+        else:
+            raise
+    else:
+        changed.append(f"created {what}" if problems is None else f"updated {what}: {', '.join(problems)}")
+
+
+def _advice(what: str) -> str:
+    kind, name = what.split()
+    if kind == "stream":
+        return f"stop the services, save it with `nats stream backup {name}`, delete it, and provision again"
+    return "delete it and provision again; its service then reads the stream anew, and knows what it has done"
 
 
 async def check(bus: Bus, *, durables: Iterable[Durable] = (), streams: Iterable[Stream] = ()) -> None:
@@ -98,35 +129,25 @@ async def keep_checking(
             log.warning("bus.check_failed")
 
 
-async def _stream_problems(jetstream: JetStreamContext, stream: Stream) -> list[str] | None:
+async def _stream_problems(
+    jetstream: JetStreamContext, stream: Stream, replicas: int | None = None
+) -> list[str] | None:
     """Fields that differ; None when there is no such stream."""
     try:
         info = await jetstream.stream_info(stream.name)
     except NotFoundError:
         return None
-    return stream_differences(info.config, stream)
+    return stream_differences(info.config, stream, replicas)
 
 
-async def _durable_problems(jetstream: JetStreamContext, durable: Durable) -> list[str] | None:
+async def _durable_problems(
+    jetstream: JetStreamContext, durable: Durable, replicas: int | None = None
+) -> list[str] | None:
     try:
         info = await jetstream.consumer_info(durable.stream, durable.name)
     except NotFoundError:
         return None
-    return durable_differences(info.config, durable)
-
-
-def stream_differences(actual: StreamConfig, declared: Stream) -> list[str]:
-    """Fields in which a stream is not as declared; copies are the installation's own choice."""
-    return _differences(actual, declared.config(), _STREAM_FIELDS)
-
-
-def durable_differences(actual: ConsumerConfig, declared: Durable) -> list[str]:
-    """Fields in which a durable is not as declared."""
-    return _differences(actual, declared.config(), _DURABLE_FIELDS)
-
-
-def _differences(actual: Any, declared: Any, fields: tuple[str, ...]) -> list[str]:
-    return [name for name in fields if (getattr(actual, name) or None) != (getattr(declared, name) or None)]
+    return durable_differences(info.config, durable, replicas)
 
 
 def _in_words(what: str, problems: list[str] | None) -> list[str]:
