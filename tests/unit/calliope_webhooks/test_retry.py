@@ -2,13 +2,14 @@
 
 from datetime import UTC, datetime
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calliope_webhooks.model import BLOCKED, EXHAUSTED, GONE, REMOVED, TIMEOUT, Answer
+from calliope_webhooks.model import BLOCKED, EXHAUSTED, GONE, INVALID_URL, NO_SECRET, REMOVED, TIMEOUT, Answer
 from calliope_webhooks.retry import DEFAULT_STEPS_S, Again, Dead, Delivered, Schedule
-from calliope_webhooks.targets.http import retry_after_s
+from calliope_webhooks.targets.http import _reason, retry_after_s
 
 SCHEDULE = Schedule()
 BROKEN = Answer(status=500)
@@ -60,9 +61,29 @@ def test_410_ends_the_endpoint() -> None:
     assert SCHEDULE.judge(Answer(status=410), tries=1, delivery_id="d", attempt=1) == Dead(GONE, gone=True)
 
 
-@pytest.mark.parametrize("error", [BLOCKED, GONE, REMOVED])
+@pytest.mark.parametrize("error", [BLOCKED, GONE, INVALID_URL, REMOVED])
 def test_what_cannot_be_sent_is_dead_at_once(error: str) -> None:
     assert SCHEDULE.judge(Answer(error=error), tries=1, delivery_id="d", attempt=1) == Dead(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [aiohttp.InvalidURL("http://["), aiohttp.NonHttpUrlClientError("ftp://x"), UnicodeError("label too long")],
+    ids=repr,
+)
+def test_a_url_that_can_never_be_asked_is_dead_at_once(error: Exception) -> None:
+    answer = Answer(error=_reason(error))
+
+    assert SCHEDULE.judge(answer, tries=1, delivery_id="d", attempt=1) == Dead(INVALID_URL)
+    assert not answer.was_sent, "it says nothing about the receiver"
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["dns", "tls", "connection_refused", "connection_lost", "malformed_answer", TIMEOUT, NO_SECRET],
+)
+def test_what_somebody_can_mend_is_tried_again(error: str) -> None:
+    assert delay_after(Answer(error=error)) > 0
 
 
 @pytest.mark.parametrize("answer", [Answer(status=429), Answer(error=TIMEOUT)])

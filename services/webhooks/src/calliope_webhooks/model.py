@@ -19,6 +19,7 @@ BLOCKED: Final = "blocked_address"
 TIMEOUT: Final = "timeout"
 GONE: Final = "endpoint_gone"
 REMOVED: Final = "endpoint_removed"
+INVALID_URL: Final = "invalid_url"
 NO_SECRET: Final = "no_signing_secret"  # noqa: S105 - a word, not a secret
 EXHAUSTED: Final = "attempts_exhausted"
 EXPIRED: Final = "expired"
@@ -108,7 +109,7 @@ class Answer:
     @property
     def was_sent(self) -> bool:
         """Whether it says anything about the receiver's health."""
-        return self.status is not None or self.error not in {BLOCKED, GONE, REMOVED, NO_SECRET}
+        return self.status is not None or self.error not in {BLOCKED, GONE, REMOVED, INVALID_URL, NO_SECRET}
 
 
 def endpoint_id(organization_id: str, assistant_id: str, kind: EndpointKind) -> str:

@@ -4,12 +4,16 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from calliope_webhooks.model import BLOCKED, EXHAUSTED, GONE, REMOVED, TIMEOUT, Answer
+from calliope_webhooks.model import BLOCKED, EXHAUSTED, GONE, INVALID_URL, REMOVED, TIMEOUT, Answer
 
 DEFAULT_STEPS_S: Final = (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Now, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h: ten attempts in 75.6 h (Standard Webhooks)."""
 
-_FINAL: Final = frozenset({BLOCKED, GONE, REMOVED})
+_FINAL: Final = frozenset({BLOCKED, GONE, REMOVED, INVALID_URL})
+"""Answers that the same request always gets; somebody has to change the assistant, and can replay then.
+
+`no_signing_secret` is none of them: a key that is added to the service opens it.
+"""
 
 
 @dataclass(frozen=True, slots=True)

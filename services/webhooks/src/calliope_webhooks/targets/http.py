@@ -11,7 +11,7 @@ import aiohttp
 from calliope.bodies import Body, BodyError, BodyReader, text_of
 from calliope.egress import check_url, is_blocked
 from calliope.settings import EgressSettings
-from calliope_webhooks.model import BLOCKED, TIMEOUT, Answer
+from calliope_webhooks.model import BLOCKED, INVALID_URL, TIMEOUT, Answer
 
 READ_AT_MOST_BYTES: Final = 16 * 1024
 SHOWN_BYTES: Final = 1024
@@ -103,8 +103,10 @@ def _reason(exc: Exception) -> str:
         return "dns"
     if isinstance(exc, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
         return "tls"
-    if isinstance(exc, aiohttp.InvalidURL):
-        return "invalid_url"
+    if isinstance(
+        exc, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError | UnicodeError
+    ):  # a name that cannot be encoded
+        return INVALID_URL
     if isinstance(exc, aiohttp.ClientConnectorError):
         return "connection_refused"
     if isinstance(exc, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
