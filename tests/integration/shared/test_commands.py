@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 import orjson
 import pytest
 from faststream.nats import NatsRouter
+from nats.aio.msg import Msg
 from pydantic import BaseModel
 
 from calliope.contracts.base import CommandMessage
@@ -17,6 +18,7 @@ from calliope.messaging.broker import Bus, stop
 from calliope.messaging.command_client import CommandClient
 from calliope.messaging.commands import DEADLINE, responder
 from calliope.messaging.streams import MAX_MESSAGE_BYTES
+from calliope.observability import metrics
 from support.waiting import until
 
 Connect = Callable[..., AbstractAsyncContextManager[Bus]]
@@ -118,6 +120,61 @@ async def test_silence_is_a_timeout(connect: Connect) -> None:
         release.set()
 
     assert error.code is ErrorCode.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"no json", b"", b"[]", b'{"ok": {"words": "ho"}}', b'{"ok": null}', b'{"error": {"code": "of_tomorrow"}}'],
+    ids=repr,
+)
+async def test_an_answer_that_cannot_be_read_is_an_error_like_any_other(bus: Bus, answer: bytes) -> None:
+    async def reply(message: Msg) -> None:
+        await message.respond(answer)
+
+    await bus.connection.subscribe(SUBJECT, cb=reply)
+
+    with pytest.raises(CommandError, match="are all services of one version") as caught:
+        await CommandClient(bus).call(SUBJECT, Ask(text="ho"), reply_type=Answer)
+
+    assert caught.value.code is ErrorCode.INTERNAL
+
+
+async def test_a_request_that_the_client_gives_up_is_an_error_and_no_cancellation(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def given_up(*_: object, **__: object) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    monkeypatch.setattr(bus.connection, "request", given_up)
+
+    assert (await refused(bus, Ask(text="ho"))).code is ErrorCode.UNAVAILABLE
+
+
+async def test_who_is_cancelled_while_asking_stays_cancelled_and_is_counted_so(connect: Connect) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+    router = NatsRouter()
+
+    @responder(router, SUBJECT, service="call-worker")
+    async def answer(command: CommandMessage[Ask]) -> None:
+        begun.set()
+        await release.wait()
+
+    before = calls_counted("cancelled")
+    async with connect(router) as bus, asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(CommandClient(bus).call(SUBJECT, Ask(text="ho")), name="asking")
+        await begun.wait()
+        asking.cancel()
+        release.set()
+
+    assert asking.cancelled()
+    assert calls_counted("cancelled") == before + 1
+
+
+def calls_counted(code: str) -> float:
+    labels = {"subject": SUBJECT, "code": code}
+    return metrics.REGISTRY.get_sample_value("calliope_command_call_seconds_count", labels) or 0.0
 
 
 async def test_a_request_past_its_deadline_is_not_begun(connect: Connect) -> None:

@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import orjson
+import structlog
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from calliope.contracts import subjects
 from calliope.contracts.base import Reply
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from calliope.messaging.broker import Bus
 
 RECONNECT_PATIENCE_S: Final = 1.0
+
+log = structlog.get_logger()
 
 _CALL_SECONDS: Final = metrics.histogram(
     "calliope_command_call_seconds", "Commands asked, by the code of the answer.", "subject", "code"
@@ -81,19 +84,20 @@ class CommandClient:
         """Ask, and return the result; without `reply_type` as plain JSON.
 
         Raises: CommandError. `unavailable`: nothing was done, ask again. `timeout`: the outcome is unknown, ask again
-        with the same `command_id`. Else what the handler said.
+        with the same `command_id`. `internal`: the answer is none that this version can read; it may have been done.
+        Else what the handler said.
         """
         began = time.perf_counter()
-        code = "cancelled"
+        code = "crashed"
         try:
             with traces.span(f"{subjects.pattern_of(subject)} call"):
                 body = _request_body(payload, organization, command_id)
-                reply = Reply.model_validate(orjson.loads(await self._ask(subject, body, timeout_s)))
-                if reply.error is not None:
-                    raise _raised(reply.error)
-                result = reply.ok if reply_type is None else reply_type.model_validate(reply.ok)
+                result = _read(await self._ask(subject, body, timeout_s), reply_type, subject)
         except CommandError as exc:
             code = exc.code.value
+            raise
+        except asyncio.CancelledError:
+            code = "cancelled"
             raise
         else:
             code = "ok"
@@ -107,6 +111,10 @@ class CommandClient:
             async with asyncio.timeout(timeout_s):
                 await self._wait_for_connection(min(timeout_s, RECONNECT_PATIENCE_S))
                 answer = await self._bus.connection.request(subject, body, timeout=timeout_s, headers=headers)
+        except asyncio.CancelledError as exc:
+            if _is_cancelled():
+                raise
+            raise unavailable("the bus is away") from exc  # the client gave the request up, not its caller
         except NoRespondersError as exc:
             raise unavailable("nobody answers this at the moment") from exc
         except TimeoutError as exc:  # the client's own is one, too
@@ -132,6 +140,27 @@ def _request_body(payload: BaseModel | Mapping[str, Any], organization: str | No
         return orjson.dumps({"organization": organization, "command_id": command_id, "payload": plain})
     except TypeError:  # of all that JSON can say, only integers beyond 64 bits
         raise CommandError(ErrorCode.INVALID, "the request holds a number beyond 64 bits") from None
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancelled who asks."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _read(answer: bytes, reply_type: type[ReplyT] | None, subject: str) -> ReplyT | Any:
+    """The result of an answer. Raises: CommandError, also for one that cannot be read."""
+    try:
+        reply = Reply.model_validate(orjson.loads(answer))
+        if reply.error is None:
+            return reply.ok if reply_type is None else reply_type.model_validate(reply.ok)
+    except (ValidationError, orjson.JSONDecodeError) as exc:  # their words would quote the answer
+        wrong = [each["loc"] for each in exc.errors()] if isinstance(exc, ValidationError) else []
+        log.error("command.answer_unreadable", subject=subjects.pattern_of(subject), fields=wrong)  # noqa: TRY400
+        raise CommandError(
+            ErrorCode.INTERNAL, "the answer could not be read: are all services of one version?"
+        ) from exc
+    raise _raised(reply.error)
 
 
 def _raised(problem: Problem) -> CommandError:
