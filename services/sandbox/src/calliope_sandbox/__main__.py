@@ -14,6 +14,7 @@ from aiohttp import web
 
 from calliope_sandbox.app import Sandbox, create_app
 from calliope_sandbox.settings import SandboxSettings, SettingsError, variables
+from calliope_sandbox.tls import server_context
 from calliope_sandbox.vendors.numbers import NumberError
 
 ALLOCATIONS: Final = 700
@@ -36,6 +37,9 @@ async def serve(settings: SandboxSettings) -> None:
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()
+        if settings.tls_port is not None:
+            context = server_context(settings.tls_ca_file)
+            await web.TCPSite(runner, settings.host, settings.tls_port, ssl_context=context).start()
         host, port = runner.addresses[0][:2]
         sys.stdout.write(orjson.dumps({"event": "sandbox.serving", "url": f"http://{host}:{port}"}).decode() + "\n")
         sys.stdout.flush()

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Final
 
 Account = Mapping[str, Any]
@@ -25,6 +26,13 @@ class SandboxSettings:
 
     host: str = field(default="127.0.0.1", metadata={MEANING: "Address on which it listens; loopback only."})
     port: int = field(default=8090, metadata={MEANING: "Port of its vendors and of its page; 0 takes a free one."})
+    tls_port: int | None = field(
+        default=None, metadata={MEANING: "Port on which it serves the same over TLS. Unset: nowhere."}
+    )
+    tls_ca_file: Path = field(
+        default=Path("sandbox-ca.pem"),
+        metadata={MEANING: "File to which it writes the authority of that TLS, for CALLIOPE_EGRESS__CA_FILE."},
+    )
     twilio_account: Account | None = field(
         default=None, repr=False, metadata={MEANING: _ACCOUNT.format("Twilio", "twilio")}
     )
@@ -43,7 +51,9 @@ class SandboxSettings:
         """Raises: SettingsError."""
         return cls(
             host=environment.get(f"{_PREFIX}HOST", "127.0.0.1"),
-            port=_port(environment.get(f"{_PREFIX}PORT", "8090")),
+            port=_port("PORT", environment.get(f"{_PREFIX}PORT", "8090")),
+            tls_port=_port("TLS_PORT", tls_port) if (tls_port := environment.get(f"{_PREFIX}TLS_PORT")) else None,
+            tls_ca_file=Path(environment.get(f"{_PREFIX}TLS_CA_FILE") or "sandbox-ca.pem"),
             twilio_account=_account(environment, f"{_PREFIX}TWILIO_ACCOUNT"),
             telnyx_account=_account(environment, f"{_PREFIX}TELNYX_ACCOUNT"),
         )
@@ -55,9 +65,9 @@ def variables() -> dict[str, tuple[str, str]]:
     return {f"{_PREFIX}{each.name.upper()}": (default, each.metadata[MEANING]) for each, default in shown.items()}
 
 
-def _port(text: str) -> int:
+def _port(name: str, text: str) -> int:
     if not text.isdecimal() or int(text) > 65_535:
-        raise SettingsError(f"{_PREFIX}PORT must be a port from 0 to 65535, not {text!r}")
+        raise SettingsError(f"{_PREFIX}{name} must be a port from 0 to 65535, not {text!r}")
     return int(text)
 
 

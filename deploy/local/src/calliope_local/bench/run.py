@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from calliope_local.bench import load
+from calliope_local.bench.connections import Connections, connections_of
 from calliope_local.bench.figures import Figures, figures, percentile
+from calliope_local.bench.models_tls import models_over_tls
 from calliope_local.http import quoted, request
 from calliope_local.stack import LocalStack
 
@@ -34,6 +36,7 @@ class Row:
     """One load, measured."""
 
     seen: Figures
+    connections: Connections
     cpu_s_per_call_minute: float
     mb_per_call: float
 
@@ -45,6 +48,10 @@ class Row:
             str(len(added)),
             *(f"{percentile(added, share):.1f}" for share in (0.5, 0.99)),
             *(f"{percentile(seen.reactions_ms, share):.1f}" for share in (0.5, 0.99)),
+            *(
+                f"{number / len(added):.3f}" if added else "-"
+                for number in (self.connections.opened, self.connections.waited_for)
+            ),
             f"{self.cpu_s_per_call_minute:.2f}",
             f"{self.mb_per_call:.2f}",
             str(len(seen.gaps_ms)),
@@ -61,6 +68,8 @@ COLUMNS: Final = (
     "added p99 ms",
     "barge-in p50 ms",
     "barge-in p99 ms",
+    "connects/answer",
+    "waited for",
     "CPU s/call-min",
     "MB/call",
     "gaps",
@@ -69,7 +78,9 @@ COLUMNS: Final = (
     "load late p99 ms",
     "load late max ms",
 )
-"""Gaps: stutter inside an answer. Missed: words without an answer. Load late: the callers' own delay."""
+"""Connects: connections opened to the model. Waited for: those that an answer waited for. Gaps: stutter inside
+an answer. Missed: words without an answer. Load late: the callers' own delay.
+"""
 
 
 def table_row(cells: Sequence[str]) -> str:
@@ -84,16 +95,26 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each call talks")
     parser.add_argument("--real", action="store_true", help="first token 300 ms, 15 ms a token, voice 100 ms")
     parser.add_argument("--workers", type=int, default=1, choices=(1, 2), help="two workers share both cores")
+    parser.add_argument(
+        "--tls",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="ask the model over TLS, as outside (default)",
+    )
     parser.add_argument("--strangers", type=int, default=0, help="hooks a second that nobody signed, beside the calls")
     chosen = parser.parse_args(arguments)
     waits = load.REAL if chosen.real else load.FIXED
     cores = sorted(os.sched_getaffinity(0))  # before this process keeps to one of them: what it starts inherits that
-    _say(f"{chosen.workers} worker(s), {len(cores)} cores, {chosen.seconds:g} s of talk a call; waits in ms: {waits}")
+    _say(
+        f"{chosen.workers} worker(s), {len(cores)} cores, {chosen.seconds:g} s of talk a call; waits in ms: {waits}"
+        f"; the model over {'TLS' if chosen.tls else 'plain HTTP'}"
+    )
     _say(table_row(COLUMNS))
     _say(table_row(["-" * (len(name) - 1) + ":" for name in COLUMNS]))
     for count in (int(text) for text in chosen.calls.split(",")):
         with tempfile.TemporaryDirectory(prefix="calliope-bench-") as folder:
-            extra = {"worker": {"CALLIOPE_SLOTS": str(SLOTS), "CALLIOPE_LOG__LEVEL": "WARNING"}}
+            extra = models_over_tls(Path(folder)) if chosen.tls else {}
+            extra["worker"] = extra.get("worker", {}) | {"CALLIOPE_SLOTS": str(SLOTS), "CALLIOPE_LOG__LEVEL": "WARNING"}
             with LocalStack(Path(folder), extra=extra, workers=chosen.workers) as stack:
                 _place(stack, chosen.workers, cores)
                 row = measure(stack, count, chosen.seconds, waits, strangers_per_s=chosen.strangers)
@@ -110,6 +131,7 @@ def measure(stack: LocalStack, count: int, seconds: float, waits: load.Waits, *,
     run_calls(stack, 1, load.TURN_S * 2, first=9_000)  # a warm-up: imports, caches, connections
     request("PATCH", f"{sandbox}/sandbox/knobs", waits.knobs())
     idle_mb, _ = _memory_and_cpu(stack)
+    connected = _connections(stack)
     before_s, began = _memory_and_cpu(stack)[1], time.monotonic()
     with ThreadPoolExecutor(1) as watcher, _strangers(stack, strangers_per_s, seconds):
         peak = watcher.submit(_peak_mb, stack, ARRIVE_S + seconds * 0.7)
@@ -125,7 +147,16 @@ def measure(stack: LocalStack, count: int, seconds: float, waits: load.Waits, *,
     )
     if time.monotonic() - began < seconds / 2:
         _say("    the calls ended early")
-    return Row(seen, cpu_s / minutes if minutes else float("nan"), (peak_mb - idle_mb) / count)
+    return Row(
+        seen,
+        _connections(stack).since(connected),
+        cpu_s / minutes if minutes else float("nan"),
+        (peak_mb - idle_mb) / count,
+    )
+
+
+def _connections(stack: LocalStack) -> Connections:
+    return connections_of([stack.address(name) for name in stack.names() if name.startswith("worker")])
 
 
 @contextmanager

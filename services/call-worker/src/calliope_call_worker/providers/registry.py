@@ -30,7 +30,7 @@ from calliope_call_worker.providers.llm.base import CallFacts
 from calliope_call_worker.providers.llm.breaker import Breakers
 from calliope_call_worker.providers.llm.call_shaped import CallShapedChat
 from calliope_call_worker.providers.llm.chain import Link, LlmChain
-from calliope_call_worker.providers.llm.connections import ModelConnections, tracing
+from calliope_call_worker.providers.llm.connections import ModelConnections, Spawn, tracing
 from calliope_call_worker.providers.llm.gemini import Gemini
 from calliope_call_worker.providers.llm.omissions import Omissions
 from calliope_call_worker.providers.llm.openai import OpenAiChat
@@ -262,9 +262,22 @@ async def open_providers(settings: ProvidersSettings, guard: EgressSettings) -> 
             trace_configs=[tracing()],
         ) as session,
         egress.session(guard, total_s=120, limit=0, keepalive_s=KEPT_S, trace_configs=[tracing()]) as guarded,
-        IsolatedTasks() as tasks,
+        _beside() as spawn,
     ):
-        yield Providers(settings, session, guarded, ModelConnections(tasks.spawn))
+        yield Providers(settings, session, guarded, ModelConnections(spawn))
+
+
+@asynccontextmanager
+async def _beside() -> AsyncIterator[Spawn]:
+    """Tasks that the block waits for at its end; its own error comes out bare, as it does without them."""
+    error: Exception | None = None
+    async with IsolatedTasks() as tasks:
+        try:
+            yield tasks.spawn
+        except Exception as exc:
+            error = exc
+    if error is not None:
+        raise error
 
 
 def stt_options(spec: SttSettings, call_id: str) -> SttOptions:
