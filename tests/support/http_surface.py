@@ -105,6 +105,7 @@ async def gateway(
     bus: FakeBus, *, key_cache_s: float = 60.0, carrier_timeout_s: float = 0.2, **settings: Any
 ) -> AsyncIterator[Client]:
     """A client of a gateway with small limits, and of small patience when there is no worker."""
-    chosen = GatewaySettings(limits=LIMITS, key_cache_s=key_cache_s, carrier_timeout_s=carrier_timeout_s, **settings)
+    limits = settings.pop("limits", LIMITS)
+    chosen = GatewaySettings(limits=limits, key_cache_s=key_cache_s, carrier_timeout_s=carrier_timeout_s, **settings)
     async with TestClient(TestServer(build_http(chosen, bus))) as client:
         yield client

@@ -49,8 +49,27 @@ class LimitSettings(Part):
     )
     concurrency: PositiveInt = Field(
         default=512,
-        description="Requests under way at once, of all clients together; more are refused (503). Raise it on "
+        description="API requests under way at once, of all clients together; more are refused (503). Raise it on "
         "large machines.",
+    )
+    hook_concurrency: PositiveInt = Field(
+        default=512,
+        description="Carriers' requests under way at once; more are refused (503). They have a limit of their own, so "
+        "that a busy API keeps no call out.",
+    )
+    bodies_per_address: PositiveInt = Field(
+        default=32,
+        description="Requests from one address whose bodies are still on the way, at once and of each kind; more are "
+        "refused (503). A body that came with its headers is not counted.",
+    )
+    refused_hooks_per_s: PositiveFloat = Field(
+        default=10.0,
+        description="Requests per second in the name of one carrier's account, from one address, that were refused for "
+        "their signature or because nobody knows the call; beyond it they are refused without asking (429). Five times "
+        "as many for all accounts that one address names.",
+    )
+    refused_hooks_burst: PositiveInt = Field(
+        default=200, description="Such requests at once, beyond the average; also those that are not answered yet."
     )
 
 

@@ -12,6 +12,7 @@ from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.errors import CommandError
 from calliope.validation.hints import query_hint
 from calliope.validation.problems import MOST_PROBLEMS, field_problems
+from calliope_gateway.http.admission import waiting_for_body
 from calliope_gateway.http.errors import BadRequestError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -26,16 +27,17 @@ _IDEMPOTENCY_KEY: Final = (
 
 
 async def read_body(request: web.Request, *, limit: int, timeout_s: float) -> bytes:
-    """The whole body. Raises: BadRequestError: too large, broken, or it did not arrive in time."""
+    """The whole body. Raises: BadRequestError: too large, broken, or it did not arrive in time; CommandError `busy`."""
     if request.content_length is not None and request.content_length > limit:
         raise BadRequestError(413, f"the body is larger than {limit} bytes", ErrorCode.TOO_LARGE)
     received = bytearray()
     try:
-        async with asyncio.timeout(timeout_s):
-            async for chunk in request.content.iter_any():
-                received += chunk
-                if len(received) > limit:
-                    raise BadRequestError(413, f"the body is larger than {limit} bytes", ErrorCode.TOO_LARGE)
+        with waiting_for_body(request):
+            async with asyncio.timeout(timeout_s):
+                async for chunk in request.content.iter_any():
+                    received += chunk
+                    if len(received) > limit:
+                        raise BadRequestError(413, f"the body is larger than {limit} bytes", ErrorCode.TOO_LARGE)
     except TimeoutError as exc:
         raise BadRequestError(408, f"the body did not arrive within {timeout_s:g} s") from exc
     except (web.RequestPayloadError, ConnectionResetError) as exc:

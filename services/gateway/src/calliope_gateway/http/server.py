@@ -10,12 +10,12 @@ import orjson
 from aiohttp import web
 
 from calliope import asyncapi
-from calliope.client_address import client_address, network_of
 from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError
 from calliope.rate import RateLimit
 from calliope.settings import Environment
 from calliope_gateway.http import api_keys, assistants, calls, docs, openapi
+from calliope_gateway.http.admission import admission, client_of
 from calliope_gateway.http.errors import Handler, problems
 from calliope_gateway.http.reading import read_bearer
 from calliope_gateway.http.routes import Asked, Route
@@ -52,7 +52,7 @@ def build_http(
     """The public HTTP surface. `keys` is who hears of revocations; while `stopping`, answers end their connections."""
     app = web.Application(
         client_max_size=settings.limits.body_bytes,
-        middlewares=[_leaving(stopping), problems, _capped(settings.limits.concurrency)],
+        middlewares=[_leaving(stopping), problems, admission(settings.limits)],
     )
     keys = keys or build_keys(settings, commands)
     limits = settings.limits
@@ -90,9 +90,7 @@ async def _guard(_request: web.Request, response: web.StreamResponse) -> None:
 def _authenticated(route: Route, commands: Commands, settings: GatewaySettings, keys: Keys, rate: RateLimit) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         now = time.monotonic()
-        forwarded = ", ".join(request.headers.getall("X-Forwarded-For", [])) or None
-        client = client_address(request.remote, forwarded, settings.limits.trusted_proxies)
-        principal = await keys.principal(read_bearer(request), client=network_of(client), now=now)
+        principal = await keys.principal(read_bearer(request), client=client_of(request), now=now)
         if route.scope is not None and not (route.own_key and request.match_info.get("key_id") == principal.key_id):
             check_scope(principal, route.scope)
         if wait_s := rate.wait_s(principal.key_id, now):
@@ -113,21 +111,3 @@ def _leaving(stopping: Callable[[], bool]) -> "web.Middleware":  # type: ignore[
         return response
 
     return leaving
-
-
-def _capped(concurrency: int) -> "web.Middleware":  # type: ignore[name-defined]
-    """Refuses what comes beyond `concurrency` requests under way, before it costs anything."""
-    busy = 0
-
-    @web.middleware
-    async def capped(request: web.Request, handler: Handler) -> web.StreamResponse:
-        nonlocal busy
-        if busy >= concurrency:
-            raise CommandError(ErrorCode.BUSY, "too many requests under way", retry_after_s=1.0)
-        busy += 1
-        try:
-            return await handler(request)
-        finally:
-            busy -= 1
-
-    return capped

@@ -5,6 +5,7 @@ carrier is answered here. A call that lost its worker is asked for again, for a 
 """
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from typing import Final, Literal, cast
 from urllib.parse import quote, urlencode
@@ -20,6 +21,8 @@ from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
 from calliope.observability import metrics
+from calliope_gateway.http.admission import client_of
+from calliope_gateway.http.hook_budget import HookBudget
 from calliope_gateway.http.reading import read_body
 from calliope_gateway.ports import Commands
 from calliope_gateway.settings import GatewaySettings
@@ -49,6 +52,8 @@ class CarrierHooks:
         self._commands = commands
         self._settings = settings
         self._looking = 0
+        limits = settings.limits
+        self._budget = HookBudget(rate_per_s=limits.refused_hooks_per_s, burst=limits.refused_hooks_burst)
 
     def routes(self) -> list[web.RouteDef]:
         """A call comes in; a call's media ended. Twilio asks by POST or by GET, as its number is configured."""
@@ -64,7 +69,8 @@ class CarrierHooks:
             body=await read_body(request, limit=limits.carrier_body_bytes, timeout_s=limits.body_timeout_s),
             asked_at=datetime.now(UTC),
         )
-        answer = await self._answer(hook, request)
+        with self._budget.asked(hook, client_of(request), time.monotonic()) as asked:
+            answer = asked.answer = await self._answer(hook, request)
         return web.Response(status=answer.status, text=answer.body, content_type=answer.content_type)
 
     async def _answer(self, hook: CarrierRequest, request: web.Request) -> CarrierResponse:
