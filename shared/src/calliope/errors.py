@@ -35,7 +35,7 @@ class CommandError(CalliopeError):
 
     def __init__(
         self,
-        code: ErrorCode,
+        code: ErrorCode | str,
         message: str,
         *,
         fields: Sequence[FieldProblem] = (),
@@ -45,8 +45,8 @@ class CommandError(CalliopeError):
         self.problem = Problem(code=code, message=message, fields=tuple(fields), retry_after_s=retry_after_s)
 
     @property
-    def code(self) -> ErrorCode:
-        """The stable code, see `ErrorCode`."""
+    def code(self) -> ErrorCode | str:
+        """The stable code, see `ErrorCode`; a text, when a newer service than this one sent it."""
         return self.problem.code
 
 

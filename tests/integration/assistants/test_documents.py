@@ -17,7 +17,7 @@ HOOK = "https://hooks.example.com/calls"
 OWN_SECRET = "whsec_" + base64.b64encode(b"a secret of the client, 32 bytes").decode()
 
 
-async def refused(work: Any) -> ErrorCode:
+async def refused(work: Any) -> ErrorCode | str:
     with pytest.raises(CommandError) as caught:
         await work
     return caught.value.code

@@ -25,7 +25,7 @@ from support.nats import NatsServer, provisioned
 EVERYTHING = [scope.value for scope in Scope]
 
 
-async def refused(asked: Any) -> ErrorCode:
+async def refused(asked: Any) -> ErrorCode | str:
     with pytest.raises(CommandError) as caught:
         await asked
     return caught.value.code

@@ -19,7 +19,7 @@ def number() -> str:
     return f"+1555{secrets.randbelow(10**7):07d}"
 
 
-async def refused(work: Any) -> ErrorCode:
+async def refused(work: Any) -> ErrorCode | str:
     with pytest.raises(CommandError) as caught:
         await work
     return caught.value.code

@@ -63,7 +63,7 @@ def house() -> House:
     return House()
 
 
-def refusal(caught: pytest.ExceptionInfo[CommandError]) -> tuple[ErrorCode, str]:
+def refusal(caught: pytest.ExceptionInfo[CommandError]) -> tuple[ErrorCode | str, str]:
     return caught.value.code, str(caught.value)
 
 

@@ -30,7 +30,7 @@ async def whose(keys: Keys, now: float, key: str = KEY, client: str = "192.0.2.1
     return await keys.principal(key, client=client, now=now)
 
 
-async def refused(keys: Keys, now: float, key: str = KEY, client: str = "192.0.2.1") -> ErrorCode:
+async def refused(keys: Keys, now: float, key: str = KEY, client: str = "192.0.2.1") -> ErrorCode | str:
     with pytest.raises(CommandError) as caught:
         await whose(keys, now, key, client)
     return caught.value.code

@@ -1,12 +1,12 @@
 """A call record, made of what is summed up of a call and of a bounded part of its events. Pure."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import JsonValue
 
 from calliope.contracts.base import Event
-from calliope.contracts.call_records import CallRecord, TranscriptLine
+from calliope.contracts.call_records import CallRecord, Speaker, TranscriptLine
 from calliope.contracts.calls import CallAnalyzed, TurnCommitted, TurnStarted
 from calliope_assistants.ports import CallRow
 from calliope_assistants.summaries import read, summary_of
@@ -15,8 +15,6 @@ MAX_RECORD_BYTES: Final = 220_000
 """Of transcript and events together: an answer on the bus is at most 256 KiB."""
 MAX_TRANSCRIPT_BYTES: Final = 150_000
 """Some three hours of talk; what is said after that is on the pages of the transcript."""
-Role = Literal["user", "assistant"]
-
 SPOKEN: Final = ("turn_started", "turn_committed")
 """The events that a transcript is made of."""
 WITHDRAWN_WITHIN: Final = 16
@@ -77,12 +75,12 @@ class Transcript:
             if event.name == "turn_started" and (said := read(event, TurnStarted)) is not None:
                 self._lines.pop(self._began.get(said.turn, 0), None)
                 self._began[said.turn] = event.sequence
-                self._add(event, role="user", text=said.text, turn=said.turn)
+                self._add(event, role=Speaker.USER, text=said.text, turn=said.turn)
             elif event.name == "turn_committed" and (turn := read(event, TurnCommitted)) and turn.assistant_text:
                 text, interrupted = turn.assistant_text, turn.interrupted
-                self._add(event, role="assistant", text=text, turn=turn.turn, interrupted=interrupted)
+                self._add(event, role=Speaker.ASSISTANT, text=text, turn=turn.turn, interrupted=interrupted)
 
-    def _add(self, event: Event, *, role: Role, text: str, turn: int, interrupted: bool = False) -> None:
+    def _add(self, event: Event, *, role: Speaker, text: str, turn: int, interrupted: bool = False) -> None:
         self._lines[event.sequence] = TranscriptLine(
             role=role, text=text, turn=turn, at=event.time, sequence=event.sequence, interrupted=interrupted
         )

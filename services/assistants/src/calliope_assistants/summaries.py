@@ -136,7 +136,7 @@ def _change_of(event: Event) -> Change:
         case "ended" if ended := read(event, CallEnded):
             says = {"ended_reason": ended.reason, "ended_detail": ended.detail, "duration_ms": ended.duration_ms}
             told = _sequenced(event, {**says, "ended_at": _at(event)})
-            return Change(put={"ended_reason": ended.reason.value}, greatest={"status": 2, "told.ended": told})
+            return Change(put={"ended_reason": str(ended.reason)}, greatest={"status": 2, "told.ended": told})
         case "analyzed" if analyzed := read(event, CallAnalyzed):
             says = {"analysis_status": analyzed.status, "analysis_error": analyzed.error, "summary": analyzed.summary}
             return Change(greatest={"told.analyzed": _sequenced(event, says), ANALYZED_IN: event.sequence})
@@ -169,7 +169,7 @@ def _failed(event: Event, failed: ProviderFailed) -> Change:
     """Told by kind: what failed, and in which way."""
     kind = hashlib.sha256("\x1f".join((failed.stage, failed.provider, failed.reason)).encode()).hexdigest()[:16]
     says = failed.model_dump(mode="json", include={"stage", "provider", "reason", "detail", "action"})
-    words = filter(_WORD.fullmatch, ("any", failed.stage.value, failed.provider, failed.reason))
+    words = filter(_WORD.fullmatch, ("any", failed.stage, failed.provider, failed.reason))
     return Change(
         put={f"failed.{word}": 1 for word in words},
         add={f"problems.k{kind}.count": 1},

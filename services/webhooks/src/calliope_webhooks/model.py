@@ -68,7 +68,7 @@ class Row:
     created_at_ms: int
     since_ms: int
     """When it was created or last replayed: the start of its present life."""
-    state: DeliveryState = DeliveryState.DUE
+    state: DeliveryState | str = DeliveryState.DUE
     claim_at_ms: int | None = None
     """When it may be taken: the next attempt's time, or the end of the lease of whoever is sending it."""
     lease: str = ""

@@ -4,7 +4,7 @@ import difflib
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -18,19 +18,18 @@ from pydantic import (
 )
 
 from calliope.contracts.base import Event, Message, Moment, Token, is_rfc3339, representable
-from calliope.contracts.calls import AnalysisStatus, Direction, EndReason, Stage
+from calliope.contracts.calls import AnalysisStatus, Direction, EndReason, FailureReason, Stage
 from calliope.contracts.document.llm import LlmProvider
 from calliope.contracts.document.tts import TtsProvider
 from calliope.contracts.meant import number_meant
+from calliope.contracts.open_enum import OpenEnum
 
 ANY_PROBLEM: Final = "any"
 TOOL_PREFIX: Final = "tool:"
-REASONS: Final = (
-    "key", "quota", "refused", "declined", "rate_limited", "deadline", "dropped", "error", "malformed",
-)  # fmt: skip
+REASONS: Final = tuple(reason for reason in FailureReason if reason is not FailureReason.SKIPPED)
 """Why providers fail, as `call.provider_failed` says it."""
 PROVIDERS: Final = (*dict.fromkeys((*LlmProvider, *TtsProvider, "deepgram", "twilio", "telnyx")),)
-_PROBLEM_WORDS: Final = (ANY_PROBLEM, *map(str, Stage), *map(str, PROVIDERS), *REASONS)
+_PROBLEM_WORDS: Final = (ANY_PROBLEM, *map(str, Stage), *map(str, PROVIDERS), *map(str, REASONS))
 _PROBLEM_WORD: Final = re.compile(rf"({TOOL_PREFIX})?[A-Za-z0-9_-]{{1,64}}")
 _SLIP: Final = 0.8
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{1,14}|[A-Za-z][!-~]{0,127}", re.ASCII)
@@ -83,10 +82,17 @@ class CallStatus(StrEnum):
     ENDED = "ended"
 
 
+class Speaker(StrEnum):
+    """Who spoke: the caller is `user`."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
 class TranscriptLine(Message):
     """One side's words as they were heard."""
 
-    role: Literal["user", "assistant"] = Field(description="Who spoke: the caller is `user`.")
+    role: OpenEnum[Speaker] = Field(description="Who spoke: the caller is `user`.")
     text: str = Field(
         description="The caller's words as they were recognised; the assistant's as far as they were heard.",
         examples=["I would like to book an appointment."],
@@ -102,7 +108,7 @@ class TranscriptLine(Message):
 class CallProblem(Message):
     """What failed during a call, in one way, however often: what a developer has to look into."""
 
-    stage: Stage = Field(description="What failed: recogniser, model, voice, carrier or tool.")
+    stage: OpenEnum[Stage] = Field(description="What failed: recogniser, model, voice, carrier or tool.")
     provider: str = Field(description="The vendor; of stage `tool` the tool's name.")
     reason: str = Field(description="As in `call.provider_failed`: `key` is a wrong key, `quota` an empty account.")
     detail: str = Field(default="", description="What the provider said, the last time.")
@@ -131,8 +137,10 @@ class CallSummary(Message):
     assistant_revision: int | None = Field(
         default=None, description="The revision of its document when the call began; later writes do not reach a call."
     )
-    status: CallStatus = Field(description="Whether it rings, is under way, or has ended.")
-    direction: Direction = Field(default=Direction.INBOUND, description="Whether the caller called, or was called.")
+    status: OpenEnum[CallStatus] = Field(description="Whether it rings, is under way, or has ended.")
+    direction: OpenEnum[Direction] = Field(
+        default=Direction.INBOUND, description="Whether the caller called, or was called."
+    )
     from_number: str = Field(default="", description="Who called, as the carrier says.", examples=["+15550001111"])
     to_number: str = Field(default="", description="Which number was called.", examples=["+15550002222"])
     carrier: str = Field(default="", description="The carrier that connects the call.", examples=["twilio"])
@@ -146,7 +154,7 @@ class CallSummary(Message):
     ended_at: Moment | None = Field(
         default=None, description="When it ended, in UTC.", examples=["2026-01-31T12:00:17.200Z"]
     )
-    ended_reason: EndReason | None = Field(default=None, description="Why it ended; absent until then.")
+    ended_reason: OpenEnum[EndReason] | None = Field(default=None, description="Why it ended; absent until then.")
     ended_detail: str = Field(default="", description="What is known beyond the reason, in words.")
     refusal: str | None = Field(
         default=None,
@@ -165,7 +173,7 @@ class CallSummary(Message):
     problem_count: NonNegativeInt = Field(
         default=0, description="How often something failed, also in ways that `problems` has no room for."
     )
-    analysis_status: AnalysisStatus | None = Field(
+    analysis_status: OpenEnum[AnalysisStatus] | None = Field(
         default=None,
         description="Absent until the work after the call is over. `failed`: a part could not be had, the other may be "
         "there. `skipped`: the caller said nothing.",

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AwareDatetime, Base64Bytes, Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from calliope.contracts.base import E164, Message, Moment, Token
+from calliope.contracts.open_enum import OpenEnum
 
 MAX_CARRIER_BODY: Final = 64 * 1024
 
@@ -83,10 +84,25 @@ class Stage(StrEnum):
     TOOL = "tool"
 
 
+class FailureReason(StrEnum):
+    """Why a provider failed."""
+
+    KEY = "key"
+    QUOTA = "quota"
+    REFUSED = "refused"
+    DECLINED = "declined"
+    RATE_LIMITED = "rate_limited"
+    DEADLINE = "deadline"
+    DROPPED = "dropped"
+    ERROR = "error"
+    MALFORMED = "malformed"
+    SKIPPED = "skipped"
+
+
 class CallStarted(Message):
     """The carrier asked, a worker accepted. First fact of every call."""
 
-    direction: Direction
+    direction: OpenEnum[Direction]
     from_number: str
     to_number: str
     assistant_id: Token
@@ -153,11 +169,9 @@ class ToolFinished(Message):
 class ProviderFailed(Message):
     """A provider, the carrier or a tool failed, and what was done about it. `detail` never holds a secret."""
 
-    stage: Stage
+    stage: OpenEnum[Stage]
     provider: str = Field(description="The vendor; of stage `tool` the tool's name.")
-    reason: Literal[
-        "refused", "declined", "key", "quota", "rate_limited", "deadline", "dropped", "error", "malformed", "skipped"
-    ]
+    reason: OpenEnum[FailureReason]
     detail: str = Field(default="", max_length=500)
     action: str = Field(default="", description="`retried`, `next: anthropic`, `apologised`, `reconnected` …")
     turn: NonNegativeInt | None = None
@@ -270,7 +284,7 @@ class TurnCommitted(Message):
     """A turn is over. `assistant_text` is what the caller heard, to the word, not what was generated."""
 
     turn: NonNegativeInt
-    kind: TurnKind
+    kind: OpenEnum[TurnKind]
     user_text: str = ""
     assistant_text: str = ""
     interrupted: bool = False
@@ -310,7 +324,7 @@ class CallAbandoned(Message):
 class CallEnded(Message):
     """The call is over. Last fact before analysis."""
 
-    reason: EndReason
+    reason: OpenEnum[EndReason]
     duration_ms: NonNegativeFloat
     detail: str = Field(default="", max_length=500)
     turns: NonNegativeInt = 0
@@ -337,7 +351,7 @@ class CallRefused(Message):
     genuine: bool = Field(
         description="Whether the carrier's signature was right. Else a stranger may have made this call up."
     )
-    direction: Direction
+    direction: OpenEnum[Direction]
     from_number: str = Field(max_length=128)
     to_number: str = Field(max_length=128)
     assistant_id: Token
@@ -358,7 +372,7 @@ class AnalysisStatus(StrEnum):
 class CallAnalyzed(Message):
     """Summary and structured data; `status` says honestly when there is none. Follows `ended`, once per call."""
 
-    status: AnalysisStatus = Field(
+    status: OpenEnum[AnalysisStatus] = Field(
         description="`failed`: a part could not be had, the other may be there. `skipped`: the caller said nothing."
     )
     summary: str | None = Field(default=None, description="In the language of the caller.")

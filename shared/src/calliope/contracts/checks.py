@@ -6,6 +6,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from calliope.contracts.base import Message, Moment, Token
 from calliope.contracts.calls import Stage
+from calliope.contracts.open_enum import OpenEnum
 
 
 class CheckedPart(StrEnum):
@@ -37,10 +38,12 @@ class VendorCheck(Message):
         "`phone_numbers.+15550001111`.",
         examples=["llm_provider_config.api_key"],
     )
-    stage: Stage = Field(description="What a call needs it for: hearing, thinking, speaking, or the line itself.")
+    stage: OpenEnum[Stage] = Field(
+        description="What a call needs it for: hearing, thinking, speaking, or the line itself."
+    )
     provider: str = Field(description="The vendor, as the document names it.", examples=["openai"])
-    what: CheckedPart = Field(description="The part that this line is about.")
-    outcome: CheckOutcome = Field(description="Whether a call could use it, as far as the vendor tells.")
+    what: OpenEnum[CheckedPart] = Field(description="The part that this line is about.")
+    outcome: OpenEnum[CheckOutcome] = Field(description="Whether a call could use it, as far as the vendor tells.")
     reason: str = Field(
         default="", description="Why it failed, as in `call.provider_failed`: `key`, `quota`, `refused`, `deadline` …"
     )

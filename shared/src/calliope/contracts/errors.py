@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
+from calliope.contracts.open_enum import OpenEnum
+
 
 class ErrorCode(StrEnum):
     """Stable codes of typed errors; the gateway maps each to one HTTP status."""
@@ -45,7 +47,7 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    code: ErrorCode
+    code: OpenEnum[ErrorCode]
     message: str
     fields: tuple[FieldProblem, ...] = ()
     retry_after_s: PositiveFloat | None = None

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, StringConstraints
 
 from calliope.contracts.base import Instant, Message, Moment, Request, Token
+from calliope.contracts.open_enum import OpenEnum
 
 _UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of characters that are not seen, or change what is seen beside them."""
@@ -140,7 +141,7 @@ class ApiKey(Message):
     id: Token = Field(description="Names the key; opens nothing.")
     organization_id: Token = Field(description="For whom it speaks.")
     name: str = Field(description="Its label.")
-    state: KeyState = Field(description="Whether it opens anything.")
+    state: OpenEnum[KeyState] = Field(description="Whether it opens anything.")
     scopes: tuple[str, ...] = Field(description="What it may do.")
     last4: str = Field(description="Its last characters, to tell keys apart.")
     created_at: Moment = Field(description="When it was made.")

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import Field, NonNegativeInt
 
 from calliope.contracts.base import Message, Moment, Token
+from calliope.contracts.open_enum import OpenEnum
 
 
 class DeliveryState(StrEnum):
@@ -44,7 +45,7 @@ class Delivery(Message):
     subject: str = Field(description="What the event is about.", examples=["call/call_01jd0000000000000000000000"])
     assistant_id: Token = Field(description="Whose webhook it goes to.", examples=["asst_01jd0000000000000000000000"])
     url: str = Field(description="Where it goes.", examples=["https://example.com/hooks/calls"])
-    state: DeliveryState = Field(description="Where it stands; `dead` is given up and can be replayed.")
+    state: OpenEnum[DeliveryState] = Field(description="Where it stands; `dead` is given up and can be replayed.")
     attempts: NonNegativeInt = Field(description="How often it was tried.")
     due_at: Moment | None = Field(
         default=None,

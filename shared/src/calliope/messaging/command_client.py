@@ -94,7 +94,7 @@ class CommandClient:
                 body = _request_body(payload, organization, command_id)
                 result = _read(await self._ask(subject, body, timeout_s), reply_type, subject)
         except CommandError as exc:
-            code = exc.code.value
+            code = str(exc.code)
             raise
         except asyncio.CancelledError:
             code = "cancelled"

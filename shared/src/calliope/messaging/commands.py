@@ -150,7 +150,7 @@ class CommandMiddleware(BaseMiddleware):
             problem = problem_of(exc)
             if problem.code is ErrorCode.INTERNAL:
                 log.exception("command.crashed", subject=subject)
-        _SECONDS.labels(subject, problem.code.value if problem else "ok").observe(time.perf_counter() - began)
+        _SECONDS.labels(subject, str(problem.code) if problem else "ok").observe(time.perf_counter() - began)
         return _reply(problem, result) if reply_to else None
 
 
@@ -204,7 +204,7 @@ def _reply(problem: Problem | None, result: Any) -> Response:
             problem = Problem(code=ErrorCode.TOO_LARGE, message="the answer is too large; ask for less at once")
         else:
             return NatsResponse(body, headers={**JSON, **_now()})
-    headers = {**JSON, **_now(), ERROR_CODE: problem.code.value, ERROR_TEXT: problem.message[:200]}
+    headers = {**JSON, **_now(), ERROR_CODE: str(problem.code), ERROR_TEXT: problem.message[:200]}
     return NatsResponse(orjson.dumps({"error": problem.model_dump(mode="json")}), headers=headers)
 
 

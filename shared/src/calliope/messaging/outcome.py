@@ -89,7 +89,7 @@ def outcome(exc: BaseException | None, deliveries: int, durable: Durable) -> Out
             return Dead("malformed")
         case PermanentError():
             return Dead("permanent")
-        case CommandError() if exc.code not in _MAY_PASS:
+        case CommandError() if isinstance(exc.code, ErrorCode) and exc.code not in _MAY_PASS:
             return Dead("permanent")
         case HandlerException() | IgnoredException():
             return Leave()

@@ -104,7 +104,7 @@ async def listed(arguments: Namespace) -> Output:
                 break
     shown = [key for key in found if arguments.all or key.state is KeyState.ACTIVE]
     rows = [
-        (key.id, key.name, f"…{key.last4}", key.state.value, _scopes(key), moment(key.created_at), _ends(key))
+        (key.id, key.name, f"…{key.last4}", str(key.state), _scopes(key), moment(key.created_at), _ends(key))
         for key in shown
     ]
     head = ("ID", "NAME", "KEY", "STATE", "SCOPES", "CREATED (UTC)", "EXPIRES (UTC)")

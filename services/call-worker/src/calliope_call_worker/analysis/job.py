@@ -69,8 +69,8 @@ class AnalysisJob:
             found = await self._found(facts, last_try=tries == max_tries)
         await self._append(ended.entity_id, facts, last, found)
         seconds = time.perf_counter() - began
-        _SECONDS.labels(found.status.value).observe(seconds)
-        log.info("call.analyzed", status=found.status.value, tries=tries, duration_ms=round(seconds * 1_000, 1))
+        _SECONDS.labels(str(found.status)).observe(seconds)
+        log.info("call.analyzed", status=str(found.status), tries=tries, duration_ms=round(seconds * 1_000, 1))
 
     async def _found(self, facts: tuple[Event, ...], *, last_try: bool) -> CallAnalyzed:
         """The result; what cannot be had is a result too."""
@@ -100,7 +100,7 @@ class AnalysisJob:
         try:
             pinned = pinned or await self._directory.pin(started.organization, call.assistant_id)
         except CommandError as exc:
-            raise TransientError(f"the assistant cannot be read now: {exc.code.value}") from exc
+            raise TransientError(f"the assistant cannot be read now: {exc.code}") from exc
         if pinned is None:
             raise PermanentError("the assistant was deleted, and the revision that took the call is not kept")
         if pinned.revision != call.assistant_revision:

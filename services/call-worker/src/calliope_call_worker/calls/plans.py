@@ -4,7 +4,7 @@ import secrets
 from datetime import UTC, datetime
 
 from calliope.contracts.base import Event
-from calliope.contracts.calls import CallStarted
+from calliope.contracts.calls import CallStarted, Direction
 from calliope.contracts.document.spec import AssistantSpec
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount, VoiceHook
@@ -52,7 +52,7 @@ def plan_of(
         assistant_id=started.assistant_id,
         assistant_revision=revision,
         spec=spec,
-        direction=started.direction,
+        direction=Direction.OUTBOUND if started.direction == Direction.OUTBOUND else Direction.INBOUND,
         from_number=started.from_number,
         to_number=started.to_number,
         carrier=carrier,

@@ -13,7 +13,7 @@ from calliope.errors import CommandError
 
 log = structlog.get_logger(__name__)
 
-STATUS: Final[dict[ErrorCode, int]] = {
+STATUS: Final[dict[str, int]] = {
     ErrorCode.INVALID: 422,
     ErrorCode.UNAUTHORIZED: 401,
     ErrorCode.FORBIDDEN: 403,
@@ -30,6 +30,8 @@ STATUS: Final[dict[ErrorCode, int]] = {
     ErrorCode.TIMEOUT: 504,
     ErrorCode.INTERNAL: 500,
 }
+UNKNOWN_STATUS: Final = 500
+"""Of a code that a newer service sent; its words are shown as they are."""
 _TITLES: Final = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -77,7 +79,7 @@ def problem_response(problem: Problem, status: int, *, instance: str) -> web.Res
         "type": "about:blank",
         "title": _TITLES.get(status, "Error"),
         "status": status,
-        "code": problem.code.value,
+        "code": str(problem.code),
         "detail": problem.message,
         "instance": instance,
     }
@@ -105,7 +107,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except CommandError as exc:
-        return problem_response(exc.problem, STATUS[exc.code], instance=request.path)
+        return problem_response(exc.problem, STATUS.get(exc.code, UNKNOWN_STATUS), instance=request.path)
     except BadRequestError as exc:
         return problem_response(exc.problem, exc.status, instance=request.path)
     except web.HTTPRequestEntityTooLarge:

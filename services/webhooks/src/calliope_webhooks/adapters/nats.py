@@ -43,7 +43,7 @@ class BusAssistants:
         except CommandError as exc:
             if exc.code is ErrorCode.NOT_FOUND:
                 return None
-            raise TransientError(f"assistants did not answer: {exc.code.value}", dependency=ASSISTANTS) from exc
+            raise TransientError(f"assistants did not answer: {exc.code}", dependency=ASSISTANTS) from exc
 
     async def check(self) -> None:
         """Return when they are answered for. Raises: TransientError."""

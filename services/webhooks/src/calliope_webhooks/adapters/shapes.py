@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from calliope.contracts.assistants import SealedSecret
+from calliope.contracts.open_enum import known
 from calliope.contracts.webhooks import DeliveryAttempt, DeliveryState
 from calliope_webhooks.model import LOG_LENGTH, Endpoint, EndpointKind, Row
 
@@ -48,7 +49,7 @@ def row_fields(row: Row) -> Document:
         "position": row.position,
         "created_at": row.created_at_ms,
         "since": row.since_ms,
-        "state": row.state.value,
+        "state": str(row.state),
         "claim_at": row.claim_at_ms,
         "lease": row.lease,
         "attempts": row.attempts,
@@ -78,7 +79,7 @@ def row(found: Document) -> Row:
         body=bytes(found["body"]),
         created_at_ms=found["created_at"],
         since_ms=found["since"],
-        state=DeliveryState(found["state"]),
+        state=known(DeliveryState, found["state"]),
         claim_at_ms=found.get("claim_at"),
         lease=found["lease"],
         attempts=found["attempts"],
