@@ -168,3 +168,23 @@ def test_a_signal_while_it_starts_is_obeyed_at_once(
     assert [line["signal"] for line in ended.events("service.signalled")] == ["SIGTERM"]
     assert ended.events("service.failed") == []
     assert len(ended.events("service.stopped")) == 1
+
+
+@pytest.mark.parametrize("program", SERVICES, ids=lambda each: each.name)
+def test_a_signal_while_bus_and_store_are_there_and_do_not_answer_is_obeyed_at_once(
+    program: Program, own_nats_server: NatsServer, mongo_server: MongoServer, tmp_path: Path
+) -> None:
+    environment = program.environment(nats=own_nats_server.port, mongo=mongo_server.port)
+    own_nats_server.freeze()
+    mongo_server.freeze()
+    try:
+        with running(program, tmp_path, environment) as process:
+            process.event("service.started")
+            ended, took_s = process.terminate()
+    finally:
+        own_nats_server.thaw()
+        mongo_server.thaw()
+    assert ended.status == 0, ended.out
+    assert took_s < AT_ONCE_S
+    assert ended.events("service.failed") == []
+    assert len(ended.events("service.stopped")) == 1

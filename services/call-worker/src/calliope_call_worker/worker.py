@@ -114,8 +114,9 @@ class Worker:
         """Take no more calls; let those that run end; hand the rest over to other workers."""
         self._draining = True
         self._slots_changed.set()
-        for queue in queues:
-            await queue.pause()
+        async with asyncio.TaskGroup() as tasks:
+            for queue in queues:
+                tasks.create_task(queue.pause(), name="queue.pause")
         log.info("worker.draining", calls=len(self.live))
         if not await self._empty(within_s):
             log.info("worker.handing_over", calls=len(self.live))
