@@ -225,6 +225,21 @@ async def test_one_that_looks_whether_the_call_is_still_its_own_finds_out_withou
 
 
 @in_virtual_time
+async def test_a_call_that_has_ended_is_nobodys_and_its_analysis_takes_nothing_away() -> None:
+    async with journals() as at:
+        old, lost = at.journal(), asyncio.Event()
+        await old.store_first(STARTED)
+        old.append(ENDED)
+        assert await old.flush(5)
+        old.on_lost = lost.set
+        result = CallAnalyzed(status=AnalysisStatus.FAILED, error="x")
+        await at.journal(sequence=2, position=2).store_first(result)
+        await old.verify()
+
+    assert not lost.is_set()
+
+
+@in_virtual_time
 async def test_a_bus_that_is_away_for_too_long_ends_the_call_and_is_counted() -> None:
     before = _lost("gave_up")
     async with journals() as at:

@@ -81,6 +81,7 @@ class CallJournal:
         self._settled = asyncio.Event()
         self._settled.set()
         self._lost = False
+        self._ended = False
         self._maybe_stored = False
         self.on_lost: Callable[[], None] | None = None
 
@@ -94,6 +95,7 @@ class CallJournal:
         if not isinstance(fact, CallEnded):  # there is one, and it must be told
             self._room.check(len(self._waiting), self._bytes, size)
         self._sequence = event.sequence
+        self._ended = self._ended or isinstance(fact, CallEnded)
         self._waiting.append((event, size))
         self._bytes += size
         self._room.added(size)
@@ -134,7 +136,7 @@ class CallJournal:
 
     async def verify(self) -> None:
         """Look whether the call still is ours: after a time in which others may have thought that nobody holds it."""
-        if self._lost or self._waiting:  # what waits finds out by itself
+        if self._lost or self._ended or self._waiting:  # what waits finds out by itself
             return
         position = self._position
         try:
