@@ -32,7 +32,7 @@ EXCUSES: Final = (
 MOST_SILENCE_S: Final = 2.0
 ANALYZED_S: Final = 30.0
 ASKED_AGAIN: Final = "answered nothing"
-"""A hook that a connection lost; the carrier asks again, and says so when it gave up."""
+"""A hook whose connection was lost; the carrier asks again."""
 _PLAIN: Final = re.compile(r"[\W_]+")
 
 

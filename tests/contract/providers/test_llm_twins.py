@@ -100,6 +100,7 @@ async def test_anthropics_sdk_sees_an_overload_after_http_200(bench: Bench, clau
 
 USE: Any = {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "book", "input": {}}]}
 RESULT: Any = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "ok"}]}
+PAIR: Any = {"type": "array", "items": [{"type": "string"}]}
 FORCED = {"tools": [{"name": "book", "input_schema": SCHEMA}], "tool_choice": {"type": "tool", "name": "book"}}
 
 
@@ -119,6 +120,7 @@ FORCED = {"tools": [{"name": "book", "input_schema": SCHEMA}], "tool_choice": {"
         ({"model": "claude-sonnet-5-5", "thinking": {"type": "disabled"}}, "not supported"),
         (FORCED, "Thinking may not be enabled"),
         ({"tools": [{"name": "book", "input_schema": {"type": "array"}}]}, "input_schema.type"),
+        ({"tools": [{"name": "book", "input_schema": {"type": "object", "properties": {"x": PAIR}}}]}, "2020-12"),
     ],
 )
 async def test_anthropics_twin_refuses_what_the_vendor_refuses(
@@ -192,6 +194,10 @@ def content(role: str, *parts: types.Part) -> types.Content:
     return types.Content(role=role, parts=list(parts))
 
 
+def declared(schema: Any) -> types.Tool:
+    return types.Tool(function_declarations=[types.FunctionDeclaration(name="book", parameters_json_schema=schema)])
+
+
 HELLO = content("user", types.Part(text="Hello"))
 CALL = types.FunctionCall(id="c1", name="book", args={})
 SIGNED = types.Part(function_call=CALL, thought_signature=b"sandbox:1")
@@ -210,6 +216,11 @@ ANSWER = content("user", types.Part(function_response=types.FunctionResponse(id=
         ({"contents": [content("model", SIGNED), ANSWER]}, "immediately after a user turn"),
         ({"contents": [HELLO, content("model", types.Part(text="It is"))]}, "ending with a model turn"),
         ({"config": {"frequency_penalty": 0.5}}, "Penalty is not enabled"),
+        (
+            {"config": {"tools": [declared({"type": "object", "properties": {"x": {"type": "array"}}})]}},
+            "missing field",
+        ),
+        ({"config": {"tools": [declared({"type": "object", "required": ["x"]})]}}, "property is not defined"),
         ({"model": "gemini-3.8-flash", "config": {"thinking_config": {"thinking_level": "minimal"}}}, "MINIMAL"),
         ({"model": "gemini-2.5-flash", "config": {"thinking_config": {"thinking_level": "low"}}}, "Thinking level"),
     ],

@@ -22,15 +22,17 @@ MODELS: Final[Mapping[str, Mapping[str, str]]] = {
     "custom": {"model": "my-model", "base_url": "{sandbox}/openai/v1"},
 }
 """By `llm_provider`: what the document then says of the model. The sandbox emulates them all."""
+NAME_CHARS: Final = 80
 _KEY: Final = "sandbox-key"
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """As on the command line. `seed`: vendors misbehave, as this seed draws it; None: they do not."""
+    """As on the command line. `seed`: a share of all requests misbehaves, as this seed draws it; None: none does."""
 
     model: str | None = None
     seed: int | None = None
+    share: float = SHARE
 
     @classmethod
     def add_to(cls, parser: argparse.ArgumentParser) -> None:
@@ -48,19 +50,20 @@ class Rehearsal:
         return cls(chosen.model, chosen.sloppy)
 
     def applied(self, scenario: Scenario, sandbox: str) -> Scenario:
-        """The call with the model that was chosen."""
+        """The call with the model that was chosen, which the assistant's name tells."""
         if self.model is None:
             return scenario
         before = scenario.assistant.get("llm_provider_config")
         key = before.get("api_key", _KEY) if isinstance(before, dict) else _KEY
         config = {name: value.format(sandbox=sandbox) for name, value in MODELS[self.model].items()}
-        changed = {"llm_provider": self.model, "llm_provider_config": {"api_key": key} | config}
+        name = f"{str(scenario.assistant.get('name', ''))[:NAME_CHARS]} ({self.model})"
+        changed = {"name": name, "llm_provider": self.model, "llm_provider_config": {"api_key": key} | config}
         return replace(scenario, assistant=scenario.assistant | changed)
 
     def set_up(self, sandbox: str) -> None:
         """Have the vendors of this sandbox misbehave, if they are to. Raises: HttpError."""
         if self.seed is not None:
-            knobs = {"sloppy": {"everybody": True, "share": SHARE, "seed": self.seed}}
+            knobs = {"sloppy": {"everybody": True, "share": self.share, "seed": self.seed}}
             request("PATCH", f"{sandbox}/sandbox/knobs", knobs)
 
     def told(self, sandbox: str) -> str | None:

@@ -98,7 +98,8 @@ def _camel(name: str) -> str:
 
 def _tools(body: _Json) -> Refusal | None:
     for tool in body.get("tools") or ():
-        for declared in tool.get("functionDeclarations") or ():
+        for written in tool.get("functionDeclarations") or tool.get("function_declarations") or ():
+            declared = {_camel(name): value for name, value in written.items()}
             if not _NAME.fullmatch(str(declared.get("name", ""))):
                 return _bad("* GenerateContentRequest.tools[0].function_declarations[0].name: Invalid function name.")
             if problem := not_for_gemini(declared.get("parametersJsonSchema") or declared.get("parameters") or {}):
