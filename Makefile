@@ -28,7 +28,7 @@ $(READY): requirements.lock $(PACKAGES:%=%/pyproject.toml)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(PACKAGES:%=-e %)
 	@touch $@
 
-demo: $(READY) ## one whole phone call on a local stack, no key, no account; MODEL=anthropic SLOPPY=7 for odd vendors
+demo: $(READY) ## one whole phone call on a local stack, no key, no account; MODEL=anthropic SLOPPY=4 for odd vendors
 	$(call reads,ASSISTANT VOICE MODEL SLOPPY)
 	@$(BIN)/python -m calliope_local demo $(if $(ASSISTANT),--assistant $(ASSISTANT)) $(if $(VOICE),--voice) \
 		$(call given,MODEL,--model) $(call given,SLOPPY,--sloppy)

@@ -1,4 +1,4 @@
-"""`MODEL=anthropic SLOPPY=7`: which emulator of a model answers a played call, and whether vendors misbehave in it."""
+"""`MODEL=anthropic SLOPPY=4`: which emulator of a model answers a played call, and whether vendors misbehave in it."""
 
 import argparse
 from collections import Counter
