@@ -8,8 +8,8 @@ import pytest
 
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import ListeningSettings
-from calliope_call_worker.providers.stt import resilient
-from calliope_call_worker.providers.stt.base import SttEvent, SttOptions, SttStream, Transcript, Word
+from calliope_call_worker.providers.stt import event_queue, resilient
+from calliope_call_worker.providers.stt.base import SttEvent, SttOptions, SttStream, Transcript, UtteranceEnded, Word
 from calliope_call_worker.providers.stt.resilient import ResilientStt
 from support.recognisers import Connection, TwinStt
 from support.waiting import until
@@ -130,6 +130,32 @@ async def test_a_stream_that_is_lost_for_good_says_so_at_both_ends() -> None:
             await talk.next()
         with pytest.raises(ProviderError, match="quota"):
             await talk.stream.send(FRAME)
+
+
+async def test_of_many_events_that_nobody_reads_every_final_is_kept() -> None:
+    async with a_talk() as talk:
+        connection = await talk.connection(1)
+        for number in range(event_queue.MAX_EVENTS // 2):
+            start_ms = number * 100.0
+            interims = [Transcript("per", False, False, start_ms, start_ms + 50 + more) for more in range(4)]
+            connection.hears(*interims, final(f"word-{number}", start_ms, start_ms + 100), UtteranceEnded(start_ms))
+        await until(lambda: connection.idle)
+
+        heard = [await talk.next() for _ in range(event_queue.MAX_EVENTS)]
+
+    finals = [event.text for event in heard if isinstance(event, Transcript) and event.is_final]
+    assert finals == [f"word-{number}" for number in range(event_queue.MAX_EVENTS // 2)]
+
+
+async def test_more_finals_than_may_wait_end_the_hearing_aloud() -> None:
+    async with a_talk() as talk:
+        connection = await talk.connection(1)
+        connection.hears(*(final("word", at, at + 1) for at in range(event_queue.MAX_EVENTS + 1)))
+        await until(lambda: talk.reports)
+
+        assert [await talk.next() for _ in range(event_queue.MAX_EVENTS)]
+        with pytest.raises(ProviderError, match="more than the call could take in"):
+            await talk.next()
 
 
 async def test_an_error_of_the_block_comes_out_as_it_is() -> None:

@@ -1,7 +1,6 @@
 """A recogniser that outlives its connections: reopens a stream that dropped or went deaf and replays what it missed."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
@@ -10,11 +9,11 @@ from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import ListeningSettings
 from calliope_call_worker.providers.stt.base import SpeechToText, SttEvent, SttOptions, SttStream, Transcript
 from calliope_call_worker.providers.stt.continuity import Continuity, VoiceWatch
+from calliope_call_worker.providers.stt.event_queue import EventQueue
 from calliope_call_worker.providers.wire import Spawn, helpers
 
 DELAYS_S: Final = (0.0, 0.25, 0.5, 1.0, 2.0)
 REPLAY_BYTES: Final = 2_000  # a frame of 250 ms, the most that Deepgram advises
-MAX_WAITING: Final = 1_000  # events nobody reads: some minutes of speech; the oldest interims go first
 
 OnFailure = Callable[[ProviderError, str], None]
 """Told of every failure and what is done about it."""
@@ -68,7 +67,7 @@ class ResilientStream:
         self._broken: ProviderError | None = None
         self._dead: ProviderError | None = None
         self._first: asyncio.Future[None] = self._loop.create_future()
-        self._waiting: deque[SttEvent] = deque(maxlen=MAX_WAITING)
+        self._waiting = EventQueue()
         self._news = asyncio.Event()
 
     async def opened(self) -> None:
@@ -104,7 +103,7 @@ class ResilientStream:
         """See `SttStream`; times are on one clock over all connections."""
         while True:
             while self._waiting:
-                yield self._waiting.popleft()
+                yield self._waiting.take()
             if self._dead is not None:
                 raise self._dead
             self._news.clear()
@@ -148,8 +147,7 @@ class ResilientStream:
         if self._first.done():
             self._audio.reconnected(self._loop.time() - self._lost_at)
             if (words := self._audio.out_of_reach()) is not None:
-                self._waiting.append(words)
-                self._news.set()
+                self._pass_on(words)
         self._watch.reopened()
         while piece := self._audio.next_unsent(REPLAY_BYTES):
             await stream.send(piece)
@@ -194,8 +192,13 @@ class ResilientStream:
         self._heard = True
         continued = self._audio.continued(event)
         if continued is not None:
-            self._waiting.append(continued)
+            self._pass_on(continued)
+
+    def _pass_on(self, event: SttEvent) -> None:
+        if self._waiting.put(event):
             self._news.set()
+        elif self._dead is None:
+            self._give_up(ProviderError(self.name, Failure.ERROR, "said more than the call could take in"))
 
     def _give_up(self, exc: ProviderError) -> None:
         self._dead = exc
