@@ -196,7 +196,7 @@ async def a_call(
                 stt_options=stt_options(spec.stt_settings, "call_1"),
                 llm=LlmChain([link], thinking, failures.of(Stage.LLM)),
                 tts=ResilientTts([tts], SpeakingSettings(), failures.of(Stage.TTS)),
-                voice_key=VoiceKey("twin", "v", ""),
+                voice_key=VoiceKey("org_1", "account", "twin", "v", ""),
                 failures=failures,
             ),
             carrier_api=cast("CarrierApi", TwinCarrier()),

@@ -8,7 +8,7 @@ import pytest
 from calliope_call_worker.lines import LineCache, VoiceKey, prepare
 from calliope_call_worker.providers.tts.base import SpeechStream, SpokenAudio
 
-VOICE = VoiceKey("elevenlabs", "rachel", "")
+VOICE = VoiceKey("org_1", "account", "elevenlabs", "rachel", "")
 
 
 class Speech:

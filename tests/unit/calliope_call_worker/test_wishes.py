@@ -44,7 +44,7 @@ async def spoken_with(**wishes: Any) -> tuple[web.Request, dict[str, Any]]:
             deepgram=DeepgramSettings(api_key=SecretStr("d")),
         )
         async with open_providers(settings, EgressSettings()) as providers:
-            call = providers.for_call(a_spec(tts_settings=wishes), "call_1")
+            call = providers.for_call(a_spec(tts_settings=wishes), "call_1", "org_1")
             async with call.tts.connect("call_1") as voice, voice.speak() as stream:
                 await stream.say("Hello. ")
                 await stream.finish()
@@ -80,7 +80,7 @@ async def recognising(**wishes: Any) -> AsyncIterator[web.Request]:
             elevenlabs=ElevenLabsSettings(api_key=SecretStr("e")),
         )
         async with open_providers(settings, EgressSettings()) as providers:
-            call = providers.for_call(a_spec(stt_settings=wishes), "call_1")
+            call = providers.for_call(a_spec(stt_settings=wishes), "call_1", "org_1")
             async with call.stt.open(call.stt_options):
                 await until(lambda: fake.request)
                 assert fake.request is not None

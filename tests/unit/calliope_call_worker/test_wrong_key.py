@@ -95,5 +95,5 @@ async def test_a_key_that_nobody_gave_is_told_with_its_stage(
 ) -> None:
     spec = AssistantSpec.model_validate({"name": "Ann", "llm_provider_config": {"api_key": "k"}, **keys})
     with pytest.raises(StageError) as caught:
-        keyless.for_call(spec, "call_1")
+        keyless.for_call(spec, "call_1", "org_1")
     assert caught.value.stage is stage

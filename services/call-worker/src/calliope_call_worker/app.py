@@ -194,7 +194,7 @@ def _new_call(shared: Shared, tasks: IsolatedTasks) -> NewCall:
     lines, http_tools, settings = LineCache(), HttpTools(shared.outside.tools), shared.settings
 
     def build(plan: CallPlan, journal: Journal) -> Call:
-        providers = shared.outside.providers.for_call(plan.spec, plan.call_id, plan.facts)
+        providers = shared.outside.providers.for_call(plan.spec, plan.call_id, plan.organization_id, plan.facts)
         call = Call(
             plan,
             CallParts(

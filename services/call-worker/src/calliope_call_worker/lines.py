@@ -1,9 +1,12 @@
 """Fixed lines spoken in advance: the welcome while the phone rings, the apology before it is needed.
 
-Kept by voice and text for all calls of the worker, bounded in bytes; the least recently used goes first.
+Kept by organization, account, voice and text for all calls of the worker, bounded in bytes; the least recently used
+goes first. A voice may be private to an account, so nobody hears what another account's voice said.
 """
 
 import asyncio
+import hashlib
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ import structlog
 from calliope_call_worker.pipeline import speakable
 from calliope_call_worker.pipeline.letters import has_speech
 from calliope_call_worker.providers.errors import ProviderError
-from calliope_call_worker.providers.tts.base import SpokenAudio, TextToSpeech, VoiceSession
+from calliope_call_worker.providers.tts.base import SpokenAudio, VoiceSession
 
 log = structlog.get_logger(__name__)
 
@@ -24,16 +27,21 @@ MAX_LINE_CHARACTERS: Final = 600
 
 @dataclass(frozen=True, slots=True)
 class VoiceKey:
-    """What makes two lines sound the same."""
+    """What makes two lines sound the same, and who may hear them. `settings` is all else that changes the sound."""
 
+    organization_id: str
+    account: str
     provider: str
     voice: str
     settings: str
 
-    @classmethod
-    def of(cls, tts: TextToSpeech, settings: str) -> "VoiceKey":
-        """The key of a voice; `settings` is everything else that changes its sound."""
-        return cls(tts.name, tts.voice, settings)
+
+_SALT: Final = secrets.token_bytes(16)
+
+
+def account_of(api_key: str) -> str:
+    """The account at a vendor that a key belongs to: a digest, of use within this process only."""
+    return hashlib.blake2b(api_key.encode(), key=_SALT, digest_size=16).hexdigest()
 
 
 class LineCache:

@@ -21,7 +21,7 @@ from calliope.contracts.document.stt import SttSettings
 from calliope.contracts.document.tts import TtsProvider, Voice
 from calliope.runtime.isolated_tasks import IsolatedTasks
 from calliope.settings import EgressSettings
-from calliope_call_worker.lines import VoiceKey
+from calliope_call_worker.lines import VoiceKey, account_of
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.failures import Failures, needed
 from calliope_call_worker.providers.llm import quirks
@@ -68,8 +68,11 @@ class VoiceVendor(Generic[S]):
 
     def voice(self, session: aiohttp.ClientSession, settings: ProvidersSettings, spec: Voice) -> ProbedVoice:
         """The voice of a document. Raises: ProviderError."""
-        own = self.settings(settings)
-        return self.make(session, own, spec, _key(spec.provider, spec.api_key, own.api_key))
+        return self.make(session, self.settings(settings), spec, self.api_key(settings, spec))
+
+    def api_key(self, settings: ProvidersSettings, spec: Voice) -> str:
+        """The key that the voice is asked with. Raises: ProviderError."""
+        return _key(spec.provider, spec.api_key, self.settings(settings).api_key)
 
 
 # A new voice is its adapter, its settings, and a line here.
@@ -152,25 +155,25 @@ class Providers:
         thinking = settings.thinking
         self._breakers = Breakers(failures_to_open=thinking.breaker_failures, cool_down_s=thinking.breaker_cool_down_s)
 
-    def for_call(self, spec: AssistantSpec, call_id: str, facts: CallFacts | None = None) -> CallProviders:
+    def for_call(
+        self, spec: AssistantSpec, call_id: str, organization_id: str, facts: CallFacts | None = None
+    ) -> CallProviders:
         """The providers of a document. Raises: StageError, when one that is needed cannot be had."""
         failures = Failures()
         settings = self._settings
-        voice = spec.tts_settings
         with needed(Stage.STT):
             stt = ResilientStt(self.stt(spec.stt_settings), settings.listening, failures.of(Stage.STT))
         with needed(Stage.LLM):
             llm = self.chain(spec, failures, facts=facts)
         with needed(Stage.TTS):
-            tts = ResilientTts(self._voices(spec, failures), settings.speaking, failures.of(Stage.TTS))
+            voices = self._voices(spec, failures)
+        tts = ResilientTts([voice for _, voice in voices], settings.speaking, failures.of(Stage.TTS))
         return CallProviders(
             stt=stt,
             stt_options=stt_options(spec.stt_settings, call_id),
             llm=llm,
             tts=tts,
-            voice_key=VoiceKey(
-                voice.provider, voice.voice_id or "", voice.model_dump_json(exclude={"api_key", "fallbacks"})
-            ),
+            voice_key=self._voice_key(voices[0][0], organization_id),
             failures=failures,
         )
 
@@ -243,9 +246,19 @@ class Providers:
         """One voice. Raises: ProviderError."""
         return VOICES[spec.provider].voice(self._session, self._settings, spec)
 
-    def _voices(self, spec: AssistantSpec, failures: Failures) -> list[TextToSpeech]:
-        wanted = (spec.tts_settings, *spec.tts_settings.fallbacks)
-        return _those_to_be_had((partial(self.voice, one) for one in wanted), failures.of(Stage.TTS))
+    def _voices(self, spec: AssistantSpec, failures: Failures) -> list[tuple[Voice, TextToSpeech]]:
+        wanted: tuple[Voice, ...] = (spec.tts_settings, *spec.tts_settings.fallbacks)
+
+        def made(one: Voice) -> tuple[Voice, TextToSpeech]:
+            return one, self.voice(one)
+
+        return _those_to_be_had((partial(made, one) for one in wanted), failures.of(Stage.TTS))
+
+    def _voice_key(self, spec: Voice, organization_id: str) -> VoiceKey:
+        """What lines spoken by this voice are kept by."""
+        account = account_of(VOICES[spec.provider].api_key(self._settings, spec))
+        settings = spec.model_dump_json(exclude={"api_key", "fallbacks"})
+        return VoiceKey(organization_id, account, spec.provider, spec.voice_id or "", settings)
 
 
 @asynccontextmanager
