@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from calliope.contracts.schemas import a_live_schema, a_schema
+from calliope.contracts.schemas import MAX_DEPTH, MAX_VALUES, a_live_schema, a_schema
 
 
 def test_a_schema_that_refers_to_itself_is_taken() -> None:
@@ -25,6 +25,33 @@ def test_a_schema_that_refers_to_itself_is_taken() -> None:
 def test_what_is_no_schema_or_fetches_an_address_is_refused(schema: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         a_schema(schema)
+
+
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(levels):
+        schema = {"properties": {"a": schema}}
+    return schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"properties": {f"p{n}": {"type": "string"} for n in range(MAX_VALUES)}}, "more than 5000 values"),
+        ({"required": [f"p{n}" for n in range(MAX_VALUES)]}, "more than 5000 values"),
+        (nested(MAX_DEPTH + 1), "nested more than 40 schemas deep"),
+        (nested(900), "nested more than 40 schemas deep"),
+    ],
+    ids=["many", "names", "deep", "very deep"],
+)
+def test_a_schema_that_takes_long_to_judge_is_refused_before_it_is(schema: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        a_schema(schema)
+
+
+def test_a_schema_of_many_fields_and_some_depth_is_taken() -> None:
+    schema: dict[str, Any] = {"properties": {f"p{n}": {"type": "string"} for n in range(300)} | {"deep": nested(30)}}
+    assert a_schema(schema) == schema
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Use cases about assistants: every write is one guarded row with its event; whose data it is comes from the caller."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,7 +69,7 @@ class AssistantService:
         made = await made_before(self._any, "asst", self._organization_id, self._command, now)
         if made is not None:
             return _written(made)
-        stored, brought = self._validated(payload.document, assistant_id)
+        stored, brought = await self._validated(payload.document, assistant_id)
         webhook, secret = self._webhook_keys(assistant_id, stored, brought, None, now)
         row = AssistantRow(
             id=assistant_id,
@@ -169,7 +170,7 @@ class AssistantService:
             if has_done(row.commands, self._command, now):
                 return _written(row)  # before a crash
             _check_revision(row, payload.if_revision)
-            stored, brought = self._validated(wanted(row), row.id, before=row)
+            stored, brought = await self._validated(wanted(row), row.id, before=row)
             webhook, secret = self._webhook_keys(row.id, stored, brought, row.webhook, now)
             name_key = model.name_key(stored["name"])
             changed = row.changed(now, self._command, document=stored, name_key=name_key, webhook=webhook)
@@ -204,14 +205,15 @@ class AssistantService:
     def _key_maker(self, assistant_id: str) -> KeyMaker:
         return KeyMaker(self._organization_id, assistant_id, self._parts.webhooks)
 
-    def _validated(
+    async def _validated(
         self, document: dict[str, Any], assistant_id: str, *, before: AssistantRow | None = None
     ) -> tuple[dict[str, Any], str | None]:
         """The document to store, and the webhook secret that came with it. Raises: CommandError `invalid`."""
         rest, brought, problem = webhook_keys.taken_from(document, before.webhook if before else None)
         owner, old = self._owner(assistant_id), before.document if before else None
         try:
-            stored = model.stored_form(rest, owner, self._parts.rules, before=old)
+            # in a thread: to judge a document's schemas can take a second, and other commands go on meanwhile
+            stored = await asyncio.to_thread(model.stored_form, rest, owner, self._parts.rules, before=old)
         except CommandError as exc:
             if problem is None or exc.code is not ErrorCode.INVALID:
                 raise

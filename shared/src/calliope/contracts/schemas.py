@@ -17,6 +17,9 @@ Schema = dict[str, JsonValue]
 
 PATTERNS: Final = ("pattern", "patternProperties")
 MAX_LIVE_SCHEMAS: Final = 500
+MAX_VALUES: Final = 5_000
+"""In one schema, the names of its keywords apart; to judge them takes most of a second."""
+MAX_DEPTH: Final = 40
 _MAX_NESTING: Final = 60
 _EXAMPLE: Final = '{"type": "object", "properties": {"reason": {"type": "string"}}}'
 _MOVING: Final = ("$dynamicRef", "$recursiveRef", "$anchor", "$dynamicAnchor", "$id", "id")
@@ -32,6 +35,7 @@ def a_schema(schema: Schema | None) -> Schema | None:
         return None
     if not isinstance(schema.get("$schema", ""), str):
         raise ValueError("not a JSON Schema: $schema must be the address of a dialect")  # noqa: TRY004 - for pydantic
+    _check_size(schema)
     try:
         validator_for(schema).check_schema(schema)
     except SchemaError as exc:
@@ -78,6 +82,20 @@ def a_tool_schema(schema: Schema) -> Schema:
         if node.get("enum") == []:
             raise ValueError(f"enum at {where or 'the top'} lists nothing, so nothing would be taken; name its values")
     return schema
+
+
+def _check_size(schema: Schema) -> None:
+    """Raises: ValueError, for what would take long to judge, or could not be judged to its depth."""
+    count, waiting = 0, list[tuple[Any, int]]([(schema, 0)])
+    while waiting:
+        value, depth = waiting.pop()
+        count += 1
+        if count > MAX_VALUES:
+            raise ValueError(f"it holds more than {MAX_VALUES} values; make it simpler")
+        if depth > 2 * MAX_DEPTH + 1:
+            raise ValueError(f"it is nested more than {MAX_DEPTH} schemas deep; make it simpler")
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        waiting.extend((one, depth + 1) for one in inner)
 
 
 def _allowed(error: SchemaError | ValidationError) -> str:
