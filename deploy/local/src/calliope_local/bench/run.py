@@ -156,7 +156,7 @@ def measure(stack: LocalStack, count: int, seconds: float, waits: load.Waits, *,
 
 
 def _connections(stack: LocalStack) -> Connections:
-    return connections_of([stack.address(name) for name in stack.names() if name.startswith("worker")])
+    return connections_of([stack.health(name) for name in stack.names() if name.startswith("worker")])
 
 
 @contextmanager
