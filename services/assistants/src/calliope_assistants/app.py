@@ -29,6 +29,7 @@ from calliope_assistants.model import Rules
 from calliope_assistants.outbox import Relay
 from calliope_assistants.service import Parts
 from calliope_assistants.settings import AssistantsSettings
+from calliope_assistants.store_check import answer_store_checks
 
 STORE_PAUSE_S: Final = 0.5
 SUMMARIES_AT_ONCE: Final = 100
@@ -56,6 +57,7 @@ async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
         retry_event=relay.retry,
     ).subscribe(bus)
     IdentityHandlers(MongoOrganizations(store), MongoKeys(store), once, relay.wake).subscribe(bus)
+    answer_store_checks(bus, store)
     bus.dependencies.add(STORE, store.check_writes)
     jobs = Supervisor()
     health = Health(

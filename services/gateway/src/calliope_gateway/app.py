@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 import structlog
 
 from calliope.http_listener import ConnectionLimits, listening
-from calliope.messaging.broker import BusLostError, Watchdog, build_broker, ready, start, stop
+from calliope.messaging.broker import BusLostError, Watchdog, build_broker, start, stop
 from calliope.messaging.command_client import CommandClient
 from calliope.observability.health import Health, serve
 from calliope.runtime.supervise import Supervisor
+from calliope_gateway.adapters.abilities import abilities
 from calliope_gateway.adapters.nats import hear_of_revoked_keys
 from calliope_gateway.http.errors import malformed
 from calliope_gateway.http.server import build_http, build_keys
@@ -32,7 +33,7 @@ async def running(settings: GatewaySettings) -> AsyncIterator[int]:
     # The bus is not needed to be ready: while it is away no other replica could do better, and carriers are still told
     # to wait for a call that goes on.
     jobs = Supervisor()
-    health = Health({"jobs": jobs.check}, able={"bus": lambda: ready(bus)}, started=False)
+    health = Health({"jobs": jobs.check}, able=abilities(bus, commands), started=False)
     app = build_http(settings, commands, keys=keys, stopping=lambda: health.is_stopping)
     try:
         async with serve(health, settings.health), jobs:

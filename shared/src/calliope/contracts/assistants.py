@@ -176,6 +176,12 @@ class Nothing(Message):
     """No parameters."""
 
 
+class CheckStore(Message):
+    """Whether the store answers now, and with `writes` whether it takes them."""
+
+    writes: bool = False
+
+
 class PinnedAssistant(Message):
     """An assistant as a call pins it: secrets sealed to the call workers. A later change does not reach the call."""
 

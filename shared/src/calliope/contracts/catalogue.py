@@ -129,6 +129,12 @@ COMMANDS: Final = (
         identity.StoredApiKey,
         "Store an API key by its hash; whoever made it shows it.",
     ),
+    _assistants(
+        Command.STORE_CHECK,
+        assistants.CheckStore,
+        assistants.Nothing,
+        "Say whether the store answers and takes writes.",
+    ),
     _assistants(Command.API_KEYS_LIST, identity.ListApiKeys, identity.ApiKeyPage, "List API keys, newest first."),
     _assistants(
         Command.API_KEYS_REVOKE, identity.RevokeApiKey, identity.ApiKey, "Refuse an API key for ever, from now on."

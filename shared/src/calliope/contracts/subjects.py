@@ -51,6 +51,7 @@ class Command(StrEnum):
     PHONE_NUMBERS_RELEASE = "calliope.cmd.phone_numbers.release.v1"
     PHONE_NUMBERS_RESOLVE = "calliope.cmd.phone_numbers.resolve.v1"
     PHONE_NUMBERS_ROUTE = "calliope.cmd.phone_numbers.route.v1"
+    STORE_CHECK = "calliope.cmd.store.check.v1"
     IDENTITY_AUTHENTICATE = "calliope.cmd.identity.authenticate.v1"
     ORGANIZATIONS_CREATE = "calliope.cmd.organizations.create.v1"
     ORGANIZATIONS_GET = "calliope.cmd.organizations.get.v1"

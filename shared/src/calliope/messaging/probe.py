@@ -6,7 +6,7 @@ answer = await anybody(bus, Command.DELIVERIES_LIST, ListDeliveries(limit=1), or
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -59,8 +59,13 @@ async def anybody(
     return _answer(message, asked, time.time())
 
 
-async def everybody(bus: Bus, command: Command, payload: BaseModel, *, within_s: float) -> list[Answer]:
-    """All answers that come within so many seconds, for commands that more than one process reads."""
+async def everybody(
+    bus: Bus, command: Command, payload: BaseModel, *, within_s: float, enough: Callable[[Answer], bool] | None = None
+) -> list[Answer]:
+    """All answers that come within so many seconds, for commands that more than one process reads.
+
+    The first one that is `enough` is the last.
+    """
     connection, asked = bus.connection, time.time()
     inbox, found = connection.new_inbox(), []
     subscription = None
@@ -72,6 +77,8 @@ async def everybody(bus: Bus, command: Command, payload: BaseModel, *, within_s:
                 if (message.headers or {}).get("Status"):  # the server's word that nobody reads it
                     break
                 found.append(_answer(message, asked, time.time()))
+                if enough is not None and enough(found[-1]):
+                    break
     except (TimeoutError, NatsError, OSError):
         pass  # what came until then is the answer
     finally:
