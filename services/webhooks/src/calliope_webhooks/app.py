@@ -16,7 +16,14 @@ from calliope.runtime.supervise import Supervisor
 from calliope.secrets import Opener
 from calliope.storage import STORE, StoreRefusedError
 from calliope_webhooks.adapters import mongo
-from calliope_webhooks.adapters.nats import ASSISTANTS, BusAlarm, BusAnnouncer, BusAssistants, hear_of_changes
+from calliope_webhooks.adapters.nats import (
+    ASSISTANTS,
+    BusAlarm,
+    BusAnnouncer,
+    BusAssistants,
+    BusCallStarts,
+    hear_of_changes,
+)
 from calliope_webhooks.breaker import BreakerRules
 from calliope_webhooks.delivery import Sender
 from calliope_webhooks.dispatcher import Dispatcher, Pace
@@ -48,7 +55,8 @@ async def running(settings: WebhooksSettings) -> AsyncIterator[int]:
         bus.dependencies.add(ASSISTANTS, BusAssistants(bus).check)
         jobs = Supervisor()
         health = Health(
-            {"bus": lambda: ready(bus), "store": store.ping, "durables": lambda: _durables(bus), "jobs": jobs.check}
+            {"bus": lambda: ready(bus), "store": store.ping, "durables": lambda: _durables(bus), "jobs": jobs.check},
+            notices={"bus": bus.dependencies.notice},
         )
         await start(bus)
         try:
@@ -99,7 +107,8 @@ def _assemble(
         _pace(ours, schedule),
         BreakerRules(**settings.breaker.model_dump()),
     )
-    listen(bus, Fanout(endpoints, store, dispatcher, clock), dispatcher, Deliveries(store, dispatcher, clock))
+    fanout = Fanout(endpoints, store, BusCallStarts(bus), dispatcher, clock)
+    listen(bus, fanout, dispatcher, Deliveries(store, dispatcher, clock))
     return dispatcher, endpoints
 
 

@@ -11,7 +11,7 @@ from calliope.contracts import subjects
 from calliope.contracts.base import Event, event_type
 from calliope.contracts.facts import DeliveryDead
 from calliope.contracts.webhooks import DeliveryAttempt
-from calliope.errors import TransientError
+from calliope.errors import PermanentError, TransientError
 from calliope.ids import derived_id
 from calliope.messaging.publish import encode
 from calliope.observability import metrics
@@ -104,8 +104,12 @@ class Settler:
             self.buried.set()
 
     async def announce(self, limit: int) -> None:
-        """Publish what was stored with deaths. Raises: TransientError; what is left stays stored."""
+        """Publish what was stored with deaths; what is refused or left stays stored. Raises: TransientError."""
         self.buried.clear()
         for delivery_id, announcement in await self.rows.unannounced(limit):
-            await self.announcer.publish(announcement)
+            try:
+                await self.announcer.publish(announcement)
+            except PermanentError as exc:  # it stays stored, and is tried again with the next sweep
+                _log.error("delivery.death_refused", delivery_id=delivery_id, reason=str(exc))
+                continue
             await self.rows.announced(delivery_id, announcement.event_id)

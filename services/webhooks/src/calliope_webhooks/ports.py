@@ -90,6 +90,13 @@ class CallMap(Protocol):
         """The assistant, if `call.started` was seen."""
 
 
+class CallStarts(Protocol):
+    """The first events of calls, as the bus keeps them."""
+
+    async def assistant_of(self, organization_id: str, call_id: str) -> str | None:
+        """The assistant that the call's start names; None when the bus has no start of it. Raises: TransientError."""
+
+
 class AssistantsApi(Protocol):
     """The owner of assistants."""
 

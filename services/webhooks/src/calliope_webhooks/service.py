@@ -14,10 +14,9 @@ from calliope_webhooks.dispatcher import Dispatcher
 from calliope_webhooks.endpoints import EndpointBook
 from calliope_webhooks.fanout import assistant_in, entity_of, kind_for, plan
 from calliope_webhooks.model import shown
-from calliope_webhooks.ports import CallMap, Clock, Log
+from calliope_webhooks.ports import CallMap, CallStarts, Clock, Log
 
 _CALLS_REMEMBERED: Final = 10_000
-_START_UNSEEN_S: Final = 0.25
 _PAGE_BYTES: Final = 200 * 1024
 """A reply on the bus holds 256 KiB; a page ends early rather than being refused."""
 
@@ -32,9 +31,12 @@ class SystemClock:
 class Fanout:
     """Plans one delivery per event and endpoint; running twice plans once, because the store knows the pair."""
 
-    def __init__(self, endpoints: EndpointBook, calls: CallMap, dispatcher: Dispatcher, clock: Clock) -> None:
+    def __init__(
+        self, endpoints: EndpointBook, calls: CallMap, starts: CallStarts, dispatcher: Dispatcher, clock: Clock
+    ) -> None:
         self._endpoints = endpoints
         self._calls = calls
+        self._starts = starts
         self._dispatcher = dispatcher
         self._clock = clock
         self._assistants: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -66,14 +68,26 @@ class Fanout:
         key = (event.organization, event.entity_id)
         if named is not None:
             if self._assistants.get(key) != named:
-                self._remember(key, named)  # first in memory: events of the same call are being handled beside this
-                await self._calls.put_call(*key, named)
+                await self._keep(key, named)
             return named
         known = self._assistants.get(key) or await self._calls.get_call(*key)
-        if known is None:
-            raise TransientError("the start of this call was not seen yet", retry_after_s=_START_UNSEEN_S)
-        self._remember(key, known)
-        return known
+        if known is not None:
+            self._remember(key, known)
+            return known
+        begun = await self._starts.assistant_of(*key)  # another process reads the start, or it is a dead letter
+        if begun is None:
+            raise TransientError("the start of this call is not on the bus")
+        await self._keep(key, begun)
+        return begun
+
+    async def _keep(self, key: tuple[str, str], assistant_id: str) -> None:
+        """Raises: TransientError, when the store is away; then it is not in memory either, so that it is kept later."""
+        self._remember(key, assistant_id)  # first in memory: events of the same call are being handled beside this
+        try:
+            await self._calls.put_call(*key, assistant_id)
+        except BaseException:
+            self._assistants.pop(key, None)
+            raise
 
     def _remember(self, key: tuple[str, str], assistant_id: str) -> None:
         self._assistants[key] = assistant_id

@@ -1,18 +1,25 @@
 """The bus as webhooks uses it: ask for endpoints, hear of changed assistants, set alarms, publish deaths."""
 
+import asyncio
 from typing import Final
 
 import orjson
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
+from pydantic import ValidationError
 
 from calliope.contracts import subjects
 from calliope.contracts.assistants import AssistantRef, Endpoints
+from calliope.contracts.base import Event
 from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError, TransientError
+from calliope.messaging import streams
 from calliope.messaging.broker import Bus
 from calliope.messaging.command_client import CommandClient
 from calliope.messaging.publish import EventPublisher, Scheduler
 from calliope_webhooks.endpoints import EndpointBook
+from calliope_webhooks.fanout import assistant_in
 from calliope_webhooks.model import Row, moment
 from calliope_webhooks.ports import Announcement
 
@@ -21,6 +28,7 @@ ASSISTANTS: Final = "assistants"
 _NOBODY: Final = "none"
 """No organization and no assistant has this id: asking for it costs one look into the store."""
 _ASK_S: Final = 4.0
+_LOOK_S: Final = 4.0
 _ALARM_S: Final = 2.0
 """An attempt waits for it; after that the sweep is the alarm."""
 
@@ -48,6 +56,24 @@ class BusAssistants:
     async def check(self) -> None:
         """Return when they are answered for. Raises: TransientError."""
         await self.endpoints(_NOBODY, _NOBODY)
+
+
+class BusCallStarts:
+    """Implements `CallStarts` with the stream of events."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def assistant_of(self, organization_id: str, call_id: str) -> str | None:
+        subject = subjects.event(organization_id, subjects.Entity.CALL.value, call_id, "started")
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                found = await self._bus.jetstream.get_last_msg(streams.EVENTS.name, subject)
+            return assistant_in(Event.model_validate_json(found.data or b""))
+        except (NotFoundError, ValidationError):
+            return None
+        except (NatsError, OSError, TimeoutError) as exc:
+            raise TransientError("the start of the call cannot be read") from exc
 
 
 class BusAlarm:
