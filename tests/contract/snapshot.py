@@ -17,6 +17,8 @@ PARTS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     ("shared/README.md", "commands"): catalogue.commands,
     ("shared/README.md", "events"): catalogue.events,
     ("shared/README.md", "streams"): catalogue.kept,
+    ("docs/delivery.md", "retries"): catalogue.retries,
+    ("docs/delivery.md", "streams"): catalogue.kept,
     ("README.md", "promises"): promises.table,
 }
 """Parts of pages written by hand, by file and the name in `<!-- made: name -->` … `<!-- end -->`."""

@@ -1,4 +1,4 @@
-"""The tables of `shared/README.md`: one row per message, from the catalogue and `streams.py`."""
+"""The tables of `shared/README.md` and `docs/delivery.md`: one row per message, from the catalogue and `streams.py`."""
 
 from calliope.contracts.catalogue import COMMANDS, EVENTS
 from calliope.contracts.subjects import events_of
@@ -29,6 +29,23 @@ def kept() -> str:
         readers = ", ".join(f"`{durable.name}`" for durable in DURABLES if durable.stream == stream.name)
         rows.append(f"| `{stream.name}` | {subjects} | {_days(stream.max_age_s)} | {readers} |")
     return "\n".join(["| stream | subjects | kept | durables |", "| --- | --- | --- | --- |", *rows])
+
+
+def retries() -> str:
+    """How long each durable tries a message before it is a dead letter."""
+    rows = []
+    for durable in DURABLES:
+        delays = [durable.retry_delay_s(delivery) for delivery in range(1, durable.max_deliver)]
+        steps = ", ".join(f"{delay:g}" for delay in durable.retry_delays_s)
+        rows.append(
+            f"| `{durable.name}` | {durable.service} | {durable.max_deliver} | {steps}, … | {_minutes(sum(delays))} |"
+        )
+    head = "| durable | read by | deliveries | seconds between them | given up after |"
+    return "\n".join([head, "| --- | --- | --- | --- | --- |", *rows])
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:g} s"
 
 
 def _days(seconds: float) -> str:

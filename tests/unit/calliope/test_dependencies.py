@@ -101,9 +101,11 @@ async def test_what_begins_meanwhile_waits_without_trying() -> None:
         while not dependencies.away:  # noqa: ASYNC110 - the state of a peer has no Event
             await asyncio.sleep(0)
         assert sample("calliope_dependency_away", dependency="store") == 1
+        assert dependencies.notice() == "messages wait for what is away: store"
         tasks.create_task(dependencies.handle(a_message(), WEBHOOKS_FANOUT, late), name="late")
 
     assert (first.tries, late.tries) == (2, 1)
+    assert dependencies.notice() is None
 
 
 async def test_an_error_that_the_check_does_not_confirm_is_the_messages_own() -> None:

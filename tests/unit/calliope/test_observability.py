@@ -99,6 +99,14 @@ async def test_a_service_that_is_not_ready_says_so_and_still_lives() -> None:
     assert "sk-secret" not in body
 
 
+async def test_what_somebody_has_to_look_at_is_told_by_a_service_that_is_ready() -> None:
+    health = Health({"fine": fine}, notices={"outbox": lambda: "2 entities wait", "bus": lambda: None})
+    async with serve(health, HealthSettings()) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
+        status, said = await told(http, "/readyz")
+
+    assert (status, said["status"], said["notices"]) == (200, "ok", {"outbox": "2 entities wait"})
+
+
 async def full() -> None:
     raise NotReadyError("no free slot")
 

@@ -61,7 +61,8 @@ async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
     bus.dependencies.add(STORE, store.check_writes)
     jobs = Supervisor()
     health = Health(
-        {"bus": lambda: ready(bus), "store": store.ping, "jobs": jobs.check}, notices={"outbox": relay.notice}
+        {"bus": lambda: ready(bus), "store": store.ping, "jobs": jobs.check},
+        notices={"outbox": relay.notice, "bus": bus.dependencies.notice},
     )
     try:
         async with serve(health, settings.health), jobs:

@@ -89,6 +89,10 @@ class Dependencies:
         """Names of those that are known to be away."""
         return tuple(name for name, state in self._states.items() if state.away_since_s is not None)
 
+    def notice(self) -> str | None:
+        """For health: what messages wait for."""
+        return f"messages wait for what is away: {', '.join(self.away)}" if self.away else None
+
     def close(self) -> None:
         """The process stops: messages that wait are given back."""
         self._closing.set()
