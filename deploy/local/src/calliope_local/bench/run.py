@@ -2,18 +2,16 @@
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from calliope_local.bench import load
+from calliope_local.bench import disturbances, load
 from calliope_local.bench.connections import Connections, connections_of
 from calliope_local.bench.figures import Figures, figures, percentile
 from calliope_local.bench.models_tls import models_over_tls
@@ -39,6 +37,8 @@ class Row:
     connections: Connections
     cpu_s_per_call_minute: float
     mb_per_call: float
+    lag_ms: float
+    beside: disturbances.Seen
 
     def cells(self) -> tuple[str, ...]:
         """In the order of `COLUMNS`."""
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
         default=True,
         help="ask the model over TLS, as outside (default)",
     )
-    parser.add_argument("--strangers", type=int, default=0, help="hooks a second that nobody signed, beside the calls")
+    parser.add_argument("--beside", choices=disturbances.NAMES, help="what strangers or another tenant do meanwhile")
     chosen = parser.parse_args(arguments)
     waits = load.REAL if chosen.real else load.FIXED
     cores = sorted(os.sched_getaffinity(0))  # before this process keeps to one of them: what it starts inherits that
@@ -117,27 +117,31 @@ def main(arguments: Sequence[str]) -> int:
             extra["worker"] = extra.get("worker", {}) | {"CALLIOPE_SLOTS": str(SLOTS), "CALLIOPE_LOG__LEVEL": "WARNING"}
             with LocalStack(Path(folder), extra=extra, workers=chosen.workers) as stack:
                 _place(stack, chosen.workers, cores)
-                row = measure(stack, count, chosen.seconds, waits, strangers_per_s=chosen.strangers)
+                row = measure(stack, count, chosen.seconds, waits, chosen.beside)
         _say(table_row(row.cells()))
+        if chosen.beside:
+            _say(f"    beside {chosen.beside}: {row.beside}; the worker's loop was late by {row.lag_ms:g} ms at p99")
         for why in sorted(set(row.seen.failed))[:3]:
             _say(f"    failed: {why}")
     return 0
 
 
-def measure(stack: LocalStack, count: int, seconds: float, waits: load.Waits, *, strangers_per_s: int = 0) -> Row:
-    """One load: so many callers, each for so long, and strangers who ask the workers meanwhile."""
+def measure(stack: LocalStack, count: int, seconds: float, waits: load.Waits, beside: str | None = None) -> Row:
+    """One load: so many callers, each for so long; `beside` names a disturbance."""
     sandbox = stack.address("sandbox")
-    _prepare(stack, waits)
+    assistant_id = _prepare(stack, waits)
     run_calls(stack, 1, load.TURN_S * 2, first=9_000)  # a warm-up: imports, caches, connections
     request("PATCH", f"{sandbox}/sandbox/knobs", waits.knobs())
     idle_mb, _ = _memory_and_cpu(stack)
     connected = _connections(stack)
     before_s, began = _memory_and_cpu(stack)[1], time.monotonic()
-    with ThreadPoolExecutor(1) as watcher, _strangers(stack, strangers_per_s, seconds):
+    lag_before = disturbances.loop_lag(stack, "worker")
+    with disturbances.disturbed(beside, stack, LINE, assistant_id) as strangers, ThreadPoolExecutor(1) as watcher:
         peak = watcher.submit(_peak_mb, stack, ARRIVE_S + seconds * 0.7)
         calls = run_calls(stack, count, seconds, first=0)
         peak_mb = peak.result()
     cpu_s = _memory_and_cpu(stack)[1] - before_s
+    lag_ms = disturbances.lag_p99_ms(lag_before, disturbances.loop_lag(stack, "worker"))
     minutes = sum(_talked_s(call) for call in calls) / 60
     seen = figures(
         calls,
@@ -152,23 +156,13 @@ def measure(stack: LocalStack, count: int, seconds: float, waits: load.Waits, *,
         _connections(stack).since(connected),
         cpu_s / minutes if minutes else float("nan"),
         (peak_mb - idle_mb) / count,
+        lag_ms,
+        strangers,
     )
 
 
 def _connections(stack: LocalStack) -> Connections:
     return connections_of([stack.health(name) for name in stack.names() if name.startswith("worker")])
-
-
-@contextmanager
-def _strangers(stack: LocalStack, per_s: int, seconds: float) -> Iterator[None]:
-    if not per_s:
-        yield
-        return
-    asking = [stack.address("nats", "nats"), LINE, stack.keys.twilio_account_sid, str(per_s), str(seconds)]
-    command = [sys.executable, "-m", "calliope_local.bench.strangers", *asking]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own module
-        yield
-        _say(f"    strangers: {process.communicate()[0].strip()}")
 
 
 def run_calls(stack: LocalStack, count: int, seconds: float, *, first: int) -> list[dict[str, Any]]:
@@ -186,7 +180,8 @@ def run_calls(stack: LocalStack, count: int, seconds: float, *, first: int) -> l
         return list(pool.map(lambda url: request("GET", url, timeout_s=wait_s + 30), urls))
 
 
-def _prepare(stack: LocalStack, waits: load.Waits) -> None:
+def _prepare(stack: LocalStack, waits: load.Waits) -> str:
+    """The assistant's id."""
     gateway, sandbox, keys = stack.address("gateway"), stack.address("sandbox"), stack.keys
     account = {"account_sid": keys.twilio_account_sid, "auth_token": keys.twilio_auth_token}
     document = load.document("bench") | {"twilio_config": account}
@@ -197,6 +192,7 @@ def _prepare(stack: LocalStack, waits: load.Waits) -> None:
     request("PUT", f"{sandbox}/sandbox/twilio/numbers/{quoted(LINE)}", number)
     request("POST", f"{sandbox}/sandbox/llm/scripts", load.answers())
     request("PATCH", f"{sandbox}/sandbox/knobs", waits.knobs())
+    return str(made["id"])
 
 
 def _place(stack: LocalStack, workers: int, cores: Sequence[int]) -> None:
