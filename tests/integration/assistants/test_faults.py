@@ -10,7 +10,10 @@ from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
 from calliope.ids import new_id
+from calliope.messaging.dead_letters import DeadLetters
+from calliope.messaging.publish import EventPublisher
 from support.assistants import Asking, AssistantsProcess, a_bus, as_read
+from support.call_events import a_call
 from support.mongo import MongoServer
 from support.nats import NatsServer, provisioned
 from support.waiting import until
@@ -112,6 +115,40 @@ async def test_while_the_store_is_away_answers_say_so_at_once_and_work_when_it_i
         own_mongo_server.start()
         await until(own.is_ready)
         assert await asking.get(created.id) == as_read(created)
+
+
+@pytest.mark.promise("P3")
+async def test_calls_told_while_the_store_is_away_are_recorded_whole(
+    own: AssistantsProcess, own_nats_server: NatsServer, own_mongo_server: MongoServer
+) -> None:
+    async with a_bus(own_nats_server.url) as bus:
+        asking, publisher = Asking(bus, new_id("org")), EventPublisher(bus)
+        calls = {call_id: a_call(call_id=call_id, organization=asking.organization) for call_id in ("call_a", "call_b")}
+        own_mongo_server.kill()
+        for events in calls.values():
+            for event in events:
+                await publisher.publish(event)
+        await until(lambda: 'calliope_dependency_away{dependency="store"} 1.0' in own.metrics())
+        own_mongo_server.start()
+        await until(lambda: 'calliope_dependency_away{dependency="store"} 0.0' in own.metrics())
+        for call_id, events in calls.items():
+            await recorded(asking, call_id, len(events))
+        assert await DeadLetters(bus).counts() == {}
+        assert own.is_ready()
+
+
+async def recorded(asking: Asking, call_id: str, facts: int) -> None:
+    """Return when the record of a call has so many facts, without a hole."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                record = await asking.ask(Command.CALL_RECORDS_GET, {"call_id": call_id})
+            except CommandError as exc:
+                assert exc.code in {ErrorCode.NOT_FOUND, ErrorCode.UNAVAILABLE}  # noqa: PT017 - it is on its way
+            else:
+                if record["last_sequence"] == facts:
+                    return
+            await asyncio.sleep(0.02)
 
 
 async def test_a_store_that_hangs_does_not_hold_an_answer_up(
