@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 import time
 from collections import OrderedDict
 from typing import Final
@@ -17,6 +18,7 @@ from calliope_webhooks.model import shown
 from calliope_webhooks.ports import CallMap, CallStarts, Clock, Log
 
 _CALLS_REMEMBERED: Final = 10_000
+_POSITION: Final = re.compile(r"\d{15}[A-Za-z0-9_+-]{1,128}")
 _PAGE_BYTES: Final = 200 * 1024
 """A reply on the bus holds 256 KiB; a page ends early rather than being refused."""
 
@@ -142,9 +144,13 @@ def _cursor(position: str) -> str:
 
 
 def _position(cursor: str | None) -> str | None:
+    """Raises: CommandError `invalid`, when no page gave this cursor."""
     if cursor is None:
         return None
     try:
-        return base64.urlsafe_b64decode(cursor.encode()).decode()
-    except (binascii.Error, UnicodeError) as exc:
+        found = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, ValueError) as exc:
         raise wrong_cursor() from exc
+    if not _POSITION.fullmatch(found):
+        raise wrong_cursor()
+    return found

@@ -22,6 +22,8 @@ from calliope_webhooks.model import Endpoint, Row
 from calliope_webhooks.ports import Announcement
 
 _CHECKS: Final = "store_checks"
+LISTED_BY: Final = ("subject", "assistant_id", "state")
+"""What lists of deliveries are narrowed by."""
 _CALLS_KEPT: Final = timedelta(days=30)
 """Longer than the 14 days of the event stream, so that a replayed stream finds every call's assistant."""
 
@@ -64,7 +66,7 @@ class MongoStore:
             (self._rows, [("claim_at", 1)], {}),
             (self._rows, [("endpoint_id", 1), ("claim_at", 1)], {}),
             (self._rows, [("organization_id", 1), ("position", -1)], {}),
-            (self._rows, [("organization_id", 1), ("subject", 1), ("position", -1)], {}),
+            *((self._rows, [("organization_id", 1), (name, 1), ("position", -1)], {}) for name in LISTED_BY),
             (self._rows, [("announce_n", 1)], {}),
             (self._rows, [("expire_at", 1)], {"expireAfterSeconds": 0}),
             (self._endpoints, [("organization_id", 1), ("assistant_id", 1)], {}),
