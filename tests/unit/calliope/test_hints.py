@@ -12,6 +12,7 @@ from calliope.contracts.assistants import PhoneNumberSpec
 from calliope.contracts.document.llm import LlmProvider
 from calliope.contracts.document.spec import AssistantSpec
 from calliope.contracts.document.tts import TtsProvider
+from calliope.validation import hints as hints_module
 from calliope.validation.expectations import slot_at
 from calliope.validation.hints import query_hint
 from calliope.validation.problems import MOST_PROBLEMS, field_problems
@@ -188,3 +189,10 @@ def test_a_hostile_document_costs_little_time() -> None:
     began = time.process_time()
     field_problems(caught.value, AssistantSpec)
     assert time.process_time() - began < 0.5
+
+
+def test_long_names_of_clients_are_not_remembered() -> None:
+    before = hints_module._remembered_bare.cache_info().currsize
+    for number in range(10):
+        assert query_hint("x" * 10_000 + str(number), ("limit",))
+    assert hints_module._remembered_bare.cache_info().currsize <= before + 2

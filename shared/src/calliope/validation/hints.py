@@ -213,8 +213,17 @@ def _names(slot: Slot) -> tuple[str, ...]:
     return tuple(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
 
 
-@lru_cache(4_096)
 def _bare(name: str) -> str:
+    """Without case and signs. What clients send may be long, and is remembered only when it is not."""
+    return _remembered_bare(name) if len(name) <= _LONGEST_NAME else _made_bare(name)
+
+
+@lru_cache(4_096)
+def _remembered_bare(name: str) -> str:
+    return _made_bare(name)
+
+
+def _made_bare(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).lower()
 
 
