@@ -1,6 +1,7 @@
 """A live call outlives its worker: killed, deployed over, or alone and started again."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from support.chaos import (
     owner,
     reached,
 )
-from support.house import House, Json, PhoneLine, facts, names, said, visiting
+from support.house import House, Json, PhoneLine, a_document, facts, heard_text, names, said, visiting
 
 pytestmark = [pytest.mark.chaos, pytest.mark.promise("P4")]
 Record = Callable[[str, object], None]
@@ -120,3 +121,22 @@ async def test_a_caller_who_hangs_up_while_no_worker_is_there_leaves_a_record_wi
     assert call["ended_by"] == "caller"
     assert record["ended_reason"] == "worker_lost"
     assert names(record).count("ended") == 1
+
+
+async def test_a_caller_whom_no_worker_goes_on_with_is_told_so_in_the_assistants_language(tmp_path: Path) -> None:
+    extra = {"gateway": {"CALLIOPE_RESUME_WAIT_S": "2"}, "worker": {"CALLIOPE_CALL__LOST_AFTER_S": "4"}}
+    german = a_document(stt_settings={"language": "de"})
+    async with LocalStack(tmp_path, extra=extra) as stack, visiting(stack) as house:
+        line = await house.phone_line(german)
+        sid = await house.place(line, [{"wait_for": "Anna"}, {"expect_hang_up": True, "within_s": 30}])
+        await reached(house, sid, 2)
+
+        await breaking(lambda: stack.kill("worker"))
+        call = await house.heard(sid)
+        await breaking(lambda: stack.restart("worker"))
+        record = await house.record(line, sid, within_s=60)
+
+    assert '<Say language="de-DE">Es tut uns leid' in call["twiml"][-1]
+    assert "technisches Problem" in heard_text(call)
+    assert (call["failed"], call["ended_by"]) == (None, "product")
+    assert record["ended_reason"] == "worker_lost"
