@@ -74,6 +74,19 @@ def test_words_nobody_answered_are_answered_under_the_number_they_had() -> None:
     assert (past.turns, past.unanswered) == (1, "A table")
 
 
+@pytest.mark.parametrize(
+    ("facts", "owed"),
+    [
+        ((), True),
+        ((TurnCommitted(turn=0, kind=TurnKind.WELCOME, assistant_text="Hello."),), False),
+        ((started(1, "Hello"),), False),
+    ],
+    ids=["killed in it", "heard", "answered into"],
+)
+def test_a_welcome_is_owed_until_it_was_heard_or_the_caller_had_a_turn(facts: tuple[Message, ...], owed: bool) -> None:
+    assert after(CallAnswered(stream_id="s"), *facts).welcome_owed is owed
+
+
 def test_a_tool_that_was_done_in_the_open_turn_is_not_done_again() -> None:
     past = after(started(1, "A table"), tool(1, "a"), result(1, "a"))
     call, answer = ToolCall("a", "book", '{"people":2}'), ToolResult("a", "book", "booked")

@@ -17,6 +17,8 @@ MAX_TRIES: Final = 3
 """So often in a row a call is taken over without its media coming."""
 
 
+_TALK: Final = frozenset({"turn_started", "turn_committed"})
+"""The welcome is committed as a turn, too."""
 _TRIES: Final = {"resumed": 1, "abandoned": -1}
 
 
@@ -55,6 +57,7 @@ def continuation(facts: Sequence[Event], now: float, *, history_characters: int 
         history=_latest(committed, history_characters),
         turns=turns if open_turn is None else open_turn.turn - 1,
         unanswered="" if open_turn is None else open_turn.text,
+        welcome_owed=bool(facts) and not any(fact.name in _TALK for fact in facts),
         elapsed_s=max(0.0, now - facts[0].time.timestamp()) if facts else 0.0,
         tools_done=tuple(_done(one, done[id_]) for id_, one in begun.items() if id_ in done),
         tools_unknown={one.name: one.idempotency_key for id_, one in begun.items() if id_ not in done},

@@ -25,6 +25,8 @@ class Continuation:
     turns: int
     unanswered: str
     elapsed_s: float
+    welcome_owed: bool = False
+    """Nobody has heard the welcome to its end, and nothing was said since."""
     tools_done: tuple[tuple[ToolCall, ToolResult], ...] = ()
     tools_unknown: Mapping[str, str] = field(default_factory=dict)
 
