@@ -81,23 +81,23 @@ class TwinMedia(MediaSocket):
 
     def __init__(self, *, plays_at_once: bool = True) -> None:
         self.plays_at_once = plays_at_once
-        self._in: asyncio.Queue[MediaEvent] = asyncio.Queue()
-        self._unplayed: list[str] = []
+        self._in: asyncio.Queue[MediaEvent | None] = asyncio.Queue()
+        self.unplayed: list[str] = []
 
     def send_audio(self, payload: bytes) -> None:
         """See `MediaSocket`."""
 
     def send_mark(self, name: str) -> None:
         """See `MediaSocket`."""
-        self._unplayed.append(name)
+        self.unplayed.append(name)
         if self.plays_at_once:
             self.play()
 
     def play(self) -> None:
         """All audio so far was heard."""
-        for name in self._unplayed:
+        for name in self.unplayed:
             self._in.put_nowait(MediaMark(name))
-        self._unplayed.clear()
+        self.unplayed.clear()
 
     def clear(self) -> None:
         """See `MediaSocket`."""
@@ -117,6 +117,10 @@ class TwinMedia(MediaSocket):
     async def receive(self) -> MediaEvent | None:
         """See `MediaSocket`."""
         return await self._in.get()
+
+    def abort(self) -> None:
+        """See `MediaSocket`."""
+        self._in.put_nowait(None)
 
 
 class TwinCarrier:

@@ -91,6 +91,9 @@ class Ringing:
     def __init__(self, plan: CallPlan) -> None:
         self.plan = plan
 
+    async def hand_over(self, within_s: float) -> None:
+        await self.abandon()
+
     async def abandon(self) -> None:
         """Nobody asks."""
 

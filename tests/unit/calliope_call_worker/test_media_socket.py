@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from calliope.contracts.calls import Direction
 from calliope.contracts.document.spec import AssistantSpec
 from calliope_call_worker import media as media_module
-from calliope_call_worker.media import EARLY_BYTES, POLICY_VIOLATION, MediaEndpoint, MediaSocket
+from calliope_call_worker.media import EARLY_BYTES, POLICY_VIOLATION, CarrierGoneError, MediaEndpoint, MediaSocket
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.providers.telephony.base import (
     Carrier,
@@ -30,6 +30,7 @@ from calliope_call_worker.providers.telephony.base import (
 from calliope_call_worker.providers.telephony.telnyx import Telnyx
 from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.settings import MediaSettings
+from support.waiting import until
 
 FRAME, TOKEN = 160, "t0"
 SPEC = AssistantSpec.model_validate({"name": "Ann", "llm_provider_config": {"api_key": "k"}})
@@ -175,3 +176,44 @@ async def _talk(socket: ClientWebSocketResponse, say: Callable[[int], str]) -> N
             return
         await socket.send_str(say(number))
         await asyncio.sleep(0)
+
+
+class Speaking(Waiting):
+    """A call that speaks far more than a carrier takes that does not read."""
+
+    def __init__(self, carrier: Carrier) -> None:
+        super().__init__(carrier)
+        self.lost = ""
+
+    async def released(self) -> None:
+        assert self._media is not None
+        async with asyncio.TaskGroup() as tasks:
+            speech = tasks.create_task(self._speak(self._media), name="call.speak")
+            try:
+                await self._media.drain()
+            except CarrierGoneError as exc:
+                self.lost = str(exc)
+            speech.cancel()
+        self._media.abort()
+        while await self._media.receive() is not None:
+            pass
+
+    async def _speak(self, media: MediaSocket) -> None:
+        while True:
+            media.send_audio(bytes(1_600))
+            await asyncio.sleep(0)
+
+
+@CARRIERS
+async def test_a_carrier_that_sends_and_reads_no_more_is_noticed_and_given_up(
+    carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media_module, "SEND_S", 0.2)
+    call = Speaking(carrier)
+    async with streaming(call) as socket:
+        await socket.send_str(start())
+        transport: Any = socket._response.connection.transport  # type: ignore[union-attr]
+        transport.pause_reading()
+        await until(lambda: call.lost)
+        transport.abort()
+    assert call.lost in {"the carrier does not take our audio", "writing to the carrier failed: TimeoutError"}

@@ -68,6 +68,9 @@ class Running:
         self.ends.append((reason, detail))
         self.ending = True
 
+    async def hand_over(self, within_s: float) -> None:
+        await self.abandon()
+
     async def abandon(self) -> None:
         raise AssertionError("nobody goes on with it")
 

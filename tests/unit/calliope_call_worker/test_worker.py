@@ -12,7 +12,7 @@ from calliope_call_worker.call import Call
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal, Leases, OpenCalls
 from calliope_call_worker.settings import WorkerSettings
-from calliope_call_worker.worker import Worker
+from calliope_call_worker.worker import TURN_S, Worker
 from support.virtual_time import in_virtual_time
 
 
@@ -37,6 +37,9 @@ class FakeCall:
 
     def hangs_up(self) -> None:
         self._over.set()
+
+    async def hand_over(self, within_s: float) -> None:
+        await self.abandon()
 
     async def abandon(self) -> None:
         await asyncio.sleep(self._abandon_s)
@@ -143,7 +146,7 @@ async def test_a_drain_hands_over_all_that_is_left_at_once() -> None:
 
         await at.worker.drain([Queue()], within_s=100)
 
-        assert asyncio.get_running_loop().time() == 102
+        assert asyncio.get_running_loop().time() == 102 - TURN_S
         assert all(call.abandoned for call in calls)
         assert at.held.leases == set()
 

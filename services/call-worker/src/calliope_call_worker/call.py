@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,7 +10,6 @@ import structlog
 
 from calliope.contracts.calls import (
     CallAnswered,
-    CallEnded,
     DtmfReceived,
     EndReason,
     ProviderFailed,
@@ -19,6 +19,7 @@ from calliope.contracts.calls import (
 from calliope_call_worker.analysis.checking import Check
 from calliope_call_worker.answerer import Answerer, Parts
 from calliope_call_worker.clock import CallClock
+from calliope_call_worker.closing import FLUSH_S, Closing, End
 from calliope_call_worker.dialogue import Dialogue
 from calliope_call_worker.errors import JournalFullError
 from calliope_call_worker.lines import LineCache, VoiceKey, prepare
@@ -48,8 +49,6 @@ from calliope_call_worker.tools.toolbox import Toolbox
 log = structlog.get_logger(__name__)
 
 EARLY_AUDIO_BYTES: Final = 8_000 * 10  # caller audio kept while the recogniser is being opened
-FLUSH_S: Final = 2.0
-TOOLS_S: Final = 30.0
 REATTACH_S: Final = 5.0  # after media was lost, how long the carrier may take to ask who goes on
 _LINE_IS_GONE: Final = {EndReason.CALLER_HUNG_UP, EndReason.TRANSFERRED}
 _CARRIER_ENDS: Final = {EndReason.NO_MEDIA: Failure.DEADLINE, EndReason.CARRIER_FAILED: Failure.DROPPED}
@@ -112,6 +111,7 @@ class Call:
         self._stt: SttStream | None = None
         self._early = bytearray()
         self._reason: EndReason | None = None
+        self._ended: End | None = None
         self._detail = ""
         self._abandoned = False
         self._told = False
@@ -154,7 +154,7 @@ class Call:
         if self._transferring:
             reason, detail = EndReason.TRANSFERRED, ""
         self._detail = self._detail or detail
-        if self._conversing.is_set():
+        if self._conversing.is_set() and not self._dialogue.stopped:
             self._dialogue.tell(ev.HungUp(reason))
         else:
             self._end(reason)
@@ -162,6 +162,15 @@ class Call:
     async def abandon(self) -> None:
         """See `registry.LiveCall`."""
         self._lost()
+        await self._released.wait()
+
+    async def hand_over(self, within_s: float) -> None:
+        """Let another worker go on: between two turns, or when so much time has passed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._dialogue.between_turns()
+        if not self.ending:
+            self._lost()
         await self._released.wait()
 
     async def run(self) -> None:
@@ -261,7 +270,8 @@ class Call:
         try:
             await media.drain()
         except CarrierGoneError as exc:
-            log.info("media.lost", call_id=self.plan.call_id, error=str(exc))
+            log.info("media.not_written", call_id=self.plan.call_id, error=str(exc))
+            media.abort()  # whoever reads learns that it is lost
 
     async def _read(self, media: MediaSocket, speaker: Speaker) -> None:
         while (event := await media.receive()) is not None:
@@ -282,14 +292,17 @@ class Call:
         await self._media_lost()
 
     async def _media_lost(self) -> None:
-        """No `stop`: the line may live on. Whoever the carrier asks next goes on with the call."""
+        """No `stop`: the line may live on. Whoever the carrier asks next goes on with the call.
+
+        Nothing is said, decided or taken as heard from now on.
+        """
         log.warning("media.lost", call_id=self.plan.call_id)
+        self._dialogue.stop()
         try:
             async with asyncio.timeout(REATTACH_S):
                 await self._over.wait()
         except TimeoutError:
-            self._detail = "the media stream was lost"
-            self._dialogue.tell(ev.HungUp(EndReason.CARRIER_FAILED))
+            self._end(EndReason.CARRIER_FAILED, "the media stream was lost")
 
     async def _frame(self, audio: bytes) -> None:
         self._clock.audio_received(len(audio), self._loop.time())
@@ -367,30 +380,33 @@ class Call:
     def _end(self, reason: EndReason, detail: str = "") -> None:
         if not self._over.is_set():
             self._reason, self._detail = reason, detail or self._detail
+            duration_ms = self._clock.ms(self._loop.time()) if self._media is not None else 0.0
+            self._ended = End(reason, duration_ms)
             self._over.set()
 
     async def _close(self) -> None:
-        """The last facts, then the carrier. Nothing is said any more."""
-        if self._abandoned or self._reason is None:
+        """Nothing is said any more. See `closing`."""
+        if self._abandoned or self._ended is None:
             return
-        self._dialogue.stop()
-        await self._toolbox.finish(TOOLS_S)
-        try:
-            self._dialogue.close()
-        except JournalFullError as exc:
-            log.error("call.last_turn_lost", call_id=self.plan.call_id, reason=str(exc))  # noqa: TRY400
-        duration_ms = self._clock.ms(self._loop.time()) if self._media is not None else 0.0
-        if (failure := _CARRIER_ENDS.get(self._reason)) is not None:
-            problem = ProviderError(self.plan.carrier.name, failure, self._detail or "the line was lost")
-            self.provider_failed(Stage.CARRIER, problem, "the call was ended")
-        self._parts.journal.append(
-            CallEnded(reason=self._reason, duration_ms=duration_ms, detail=self._detail, turns=self._dialogue.turns)
+        closing = Closing(
+            self.plan.call_id, self._dialogue, self._toolbox, self._parts.journal, self._hang_up, self._parts.spawn
         )
-        self._told = await self._parts.journal.flush(FLUSH_S)
+        self._told = await closing.close(self._ended, line_is_up=self._line_is_up, tell_problem=self._tell_problem)
+
+    def _line_is_up(self) -> bool:
+        """Whether the line has to be put down by us."""
         # A voice that failed before it could say so: the carrier's own will, when it asks what comes after media.
         unsaid = self._reason is EndReason.PROVIDER_FAILED and not self._dialogue.goodbye_heard
-        if self._reason in _LINE_IS_GONE or unsaid:
-            return
+        return not (self._reason in _LINE_IS_GONE or unsaid)
+
+    def _tell_problem(self) -> str:
+        failure = None if self._reason is None else _CARRIER_ENDS.get(self._reason)
+        if failure is not None:
+            problem = ProviderError(self.plan.carrier.name, failure, self._detail or "the line was lost")
+            self.provider_failed(Stage.CARRIER, problem, "the call was ended")
+        return self._detail
+
+    async def _hang_up(self) -> None:
         try:
             await self._parts.carrier_api.hang_up(self.plan.account, self.plan.carrier_call_id)
         except ProviderError as exc:

@@ -65,6 +65,7 @@ class Dialogue:
         self._answerer: Answerer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._told = asyncio.Event()
         self._unanswered = ""
         self._heard_at_last: dict[str, str] = {}
         self._last_word_at: float | None = None
@@ -82,6 +83,17 @@ class Dialogue:
         """The turn being answered, if any."""
         return next((reply.turn for reply, _, _ in self._replies.values()), None)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing is decided any more."""
+        return self._closed
+
+    async def between_turns(self) -> None:
+        """Until nobody speaks, thinks or waits for an answer."""
+        while self._spawn is None or not self._machine.between_turns:
+            self._told.clear()
+            await self._told.wait()
+
     def begin(self, speaker: Speaker, answerer: Answerer, spawn: Spawn) -> None:
         """Media flows: welcome the caller, or go on where another worker was."""
         self._speaker, self._answerer, self._spawn = speaker, answerer, spawn
@@ -91,7 +103,7 @@ class Dialogue:
             return
         self.tell(
             ev.MediaStarted(
-                welcome=False,
+                welcome=past.welcome_owed and bool(self._plan.spec.llm_settings.welcome_message),
                 elapsed_s=past.elapsed_s,
                 turns=past.turns,
                 replies=1_000 * (1 + past.turns),
@@ -143,17 +155,22 @@ class Dialogue:
                 self._do(decision, now)
         except JournalFullError as exc:
             self._end(EndReason.FAILED, str(exc))
+        self._told.set()
         self._arm()
 
     def stop(self) -> None:
-        """Nothing is decided, said or heard any more."""
+        """Nothing is decided, said or heard any more; what was heard until now stays what was heard."""
+        if self._closed:
+            return
         self._closed = True
+        self._unanswered = self._unanswered or self._machine.waiting_text
         self._disarm()
         for reply_id, (reply, _, task) in self._replies.items():
             task.cancel()
             reply.moments.stamp("done", self._loop.time())
             if self._speaker is not None:
-                self._heard_at_last[reply_id] = self._speaker.heard(reply_id).text
+                heard = self._heard_at_last[reply_id] = self._speaker.heard(reply_id).text
+                self.goodbye_heard |= reply.kind is TurnKind.GOODBYE and bool(heard)
 
     def close(self) -> None:
         """After `stop`, when effects have come to their end: what was heard until then is committed."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -20,7 +21,9 @@ log = structlog.get_logger(__name__)
 START_S: Final = 5.0
 SEND_S: Final = 5.0
 CLOSE_S: Final = 1.0
-MAX_OUT: Final = 2_000  # messages; at 200 ms of audio each, far beyond the lead that a call allows itself
+MAX_OUT: Final = 500  # messages; at 200 ms of audio each, far beyond the lead that a call allows itself
+UNSENT_BYTES: Final = 16 * 1024  # one and a half seconds of audio; a carrier that reads leaves nothing
+KERNEL_BYTES: Final = 64 * 1024  # of the system's own buffer, which would hide for minutes that nobody reads
 POLICY_VIOLATION: Final = 1008
 EARLY_BYTES: Final = 8_000 * 5
 """Of audio that overtook `start` so much is kept, the newest; an event of another kind counts like a frame."""
@@ -41,15 +44,19 @@ class CarrierGoneError(Exception):
 class MediaSocket:
     """One carrier stream: parsed events in, messages out in order. `send` never waits; `drain` does the writing."""
 
-    def __init__(self, socket: web.WebSocketResponse, codec: MediaCodec) -> None:
+    def __init__(
+        self, socket: web.WebSocketResponse, codec: MediaCodec, transport: asyncio.WriteTransport | None = None
+    ) -> None:
         self._socket = socket
+        self._transport = transport
+        self._overflowed = False
         self._codec = codec
         self._out: deque[str] = deque()
         self._wake = asyncio.Event()
         self._early: deque[MediaEvent] = deque()
 
     def send_audio(self, payload: bytes) -> None:
-        """Play after what was sent before. Raises: CarrierGoneError, when far too much waits."""
+        """Play after what was sent before. When far too much waits, nothing more is taken and `drain` says so."""
         self._push(*self._codec.audio(payload))
 
     def send_mark(self, name: str) -> None:
@@ -63,15 +70,23 @@ class MediaSocket:
 
     def _push(self, *messages: str) -> None:
         if len(self._out) >= MAX_OUT:
-            raise CarrierGoneError("the carrier does not take our audio")
-        self._out.extend(messages)
+            self._overflowed = True
+        else:
+            self._out.extend(messages)
         self._wake.set()
+
+    def abort(self) -> None:
+        """Give the socket up without a word: `receive` says that it is closed."""
+        if self._transport is not None:
+            self._transport.abort()
 
     async def drain(self) -> None:
         """Write what `send` left, for as long as the call lasts. Raises: CarrierGoneError."""
         while True:
             await self._wake.wait()
             self._wake.clear()
+            if self._overflowed:
+                raise CarrierGoneError("the carrier does not take our audio")
             try:
                 async with asyncio.timeout(SEND_S):
                     while self._out:
@@ -161,11 +176,15 @@ class MediaEndpoint:
         if self._settings.require_signature and not plan.carrier.verify_media(request.headers, plan.account, url):
             log.warning("media.refused", reason="signature", call_id=plan.call_id)
             raise web.HTTPForbidden
-        socket = web.WebSocketResponse(
-            max_msg_size=self._settings.max_message_bytes, heartbeat=20.0, compress=False, timeout=CLOSE_S
+        stream = web.WebSocketResponse(
+            max_msg_size=self._settings.max_message_bytes,
+            heartbeat=20.0,
+            compress=False,
+            timeout=CLOSE_S,
+            writer_limit=UNSENT_BYTES,
         )
-        await socket.prepare(request)
-        media = MediaSocket(socket, plan.carrier.codec())
+        await stream.prepare(request)
+        media = MediaSocket(stream, plan.carrier.codec(), _bounded(request.transport))
         started = await _started(media)
         if started is None or not _may_enter(started, plan, request.match_info.get("token")):
             log.warning("media.refused", reason="no start" if started is None else "token", call_id=plan.call_id)
@@ -176,7 +195,17 @@ class MediaEndpoint:
         else:
             await call.released()
             await media.close()
-        return socket
+        return stream
+
+
+def _bounded(transport: asyncio.Transport | None) -> asyncio.Transport | None:
+    """A transport that takes little of what the other side does not read, so that this is noticed."""
+    if transport is not None:
+        transport.set_write_buffer_limits(high=UNSENT_BYTES)
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+    return transport
 
 
 async def _started(media: MediaSocket) -> MediaStarted | None:

@@ -21,6 +21,9 @@ class LiveCall(Protocol):
     def line_ended(self, reason: EndReason, detail: str) -> None:
         """The carrier says that the line is gone; its media may still have to say so."""
 
+    async def hand_over(self, within_s: float) -> None:
+        """As `abandon`, at the next moment between two turns, at the latest after so much time."""
+
     async def abandon(self) -> None:
         """Stop without a word: somebody else goes on with it."""
 

@@ -22,6 +22,8 @@ from calliope_call_worker.settings import WorkerSettings
 
 log = structlog.get_logger(__name__)
 
+TURN_S: Final = 10.0
+"""How long a call that is handed over may take to come to the end of a turn; the last part of the grace time."""
 ACCEPTED_WITHIN_S: Final = 20.0
 """How long an acceptance that is under way when the last calls are handed over may still take."""
 
@@ -118,19 +120,23 @@ class Worker:
             for queue in queues:
                 tasks.create_task(queue.pause(), name="queue.pause")
         log.info("worker.draining", calls=len(self.live))
-        if not await self._empty(within_s):
+        turn_s = min(TURN_S, within_s / 2)
+        if not await self._empty(within_s - turn_s):
             log.info("worker.handing_over", calls=len(self.live))
-            await self._hand_over()
+            await self._hand_over(turn_s)
 
-    async def _hand_over(self) -> None:
-        """All calls at once, also those whose acceptance was under way: each as soon as it has begun."""
+    async def _hand_over(self, turn_s: float) -> None:
+        """All calls at once, each at the next moment between two turns, at the latest after `turn_s`.
+
+        Also those whose acceptance was under way: each as soon as it has begun.
+        """
         try:
             async with asyncio.timeout(ACCEPTED_WITHIN_S):
                 while len(self.live):
                     self._calls_changed.clear()
                     async with asyncio.TaskGroup() as tasks:
                         for call in self.live:
-                            tasks.create_task(call.abandon(), name="call.hand_over")
+                            tasks.create_task(call.hand_over(turn_s), name="call.hand_over")
                     if len(self.live):
                         await self._calls_changed.wait()
         except TimeoutError:

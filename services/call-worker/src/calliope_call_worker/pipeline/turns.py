@@ -46,6 +46,11 @@ class TurnMachine:
         return self._state.ear.text
 
     @property
+    def between_turns(self) -> bool:
+        """Whether nobody speaks, thinks, or waits for an answer, and the call is not about to end."""
+        return self._state.live is None and self._state.closing is None and not self._state.caller_goes_on
+
+    @property
     def ended(self) -> bool:
         """Whether `EndCall` was decided."""
         return self._state.ended
