@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 from calliope_sandbox.answers import Answer, CallTool
 from calliope_sandbox.conversations import Conversation
@@ -76,6 +77,20 @@ _REPLIES: tuple[tuple[re.Pattern[str], Callable[[Conversation], Answer]], ...] =
 
 
 def _gist(talk: Conversation) -> str:
-    """One sentence about the talk; a transcript given as one message is taken by its first lines."""
-    wanted = " ".join(turn.text for turn in talk.said if turn.role == "user")
+    """One sentence about the talk; of a transcript given as one message, what its lines say that the caller said."""
+    wanted = " ".join(_callers_words(turn.text) for turn in talk.said if turn.role == "user")
     return f"The caller said: {' '.join(wanted.split())[:300]}"
+
+
+def _callers_words(text: str) -> str:
+    """Of lines of JSON those of the caller; the text itself, when it has none."""
+    found = [line["caller"] for line in map(_object, text.splitlines()) if isinstance(line.get("caller"), str)]
+    return " ".join(found) or text
+
+
+def _object(line: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
