@@ -45,10 +45,12 @@ class RowsRead(CommandListener):
 
     def __init__(self) -> None:
         self.rows = 0
+        self.questions = 0
 
     def started(self, event: CommandStartedEvent) -> None: ...
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
+        self.questions += 1
         cursor = event.reply.get("cursor", {})
         self.rows += len(cursor.get("firstBatch", ())) + len(cursor.get("nextBatch", ()))
 
@@ -153,7 +155,7 @@ async def test_a_list_that_no_index_covers_looks_at_so_many_rows_and_no_more(
     monkeypatch.setattr(mongo_calls, "EXAMINED_AT_ONCE", 10)
     organization, rows = new_id("org"), MongoCallEvents(store)
     await rows.add(a_month(organization, MANY))
-    read.rows = 0
+    read.rows = read.questions = 0
     found = await rows.page(organization, ListCalls(limit=LIMIT, problem="key"), before=None)
-    assert (found.calls, read.rows) == ((), 10)
+    assert (found.calls, read.rows, read.questions) == ((), 10, 1)
     assert found.next is not None
