@@ -54,6 +54,11 @@ RULES = (
         ("calliope_webhooks.service", "from pymongo.errors import DuplicateKeyError"),
     ),
     Rule(
+        direction.schemas_checked_in_a_loop,
+        "ask the process of analysis/checking.py: a check in the loop holds up everybody's calls",
+        ("calliope_call_worker.tools.arguments", "from jsonschema.validators import validator_for"),
+    ),
+    Rule(
         direction.bus_outside_edge,
         "the bus is known to adapters/, handlers.py, app.py and calliope.messaging; use one of those",
         ("calliope_call_worker.call", "import nats.errors"),

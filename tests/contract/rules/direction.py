@@ -60,6 +60,13 @@ def store_outside_adapter(module: Module) -> Iterator[str]:
     return _imported(module, lambda each: not may and each.is_in("motor", "pymongo", "bson"))
 
 
+def schemas_checked_in_a_loop(module: Module) -> Iterator[str]:
+    """A validator of JSON Schemas where calls or commands are served: how long a check takes is up to a tenant."""
+    served = module.package in _PACKAGES and module.package != "calliope_sandbox"
+    may = module.matches("calliope_call_worker.analysis.schema_check")
+    return _imported(module, lambda each: served and not may and each.is_in("jsonschema", "fastjsonschema"))
+
+
 def bus_outside_edge(module: Module) -> Iterator[str]:
     """The bus client outside of adapters, handlers, app and the shared messaging package."""
     may = module.matches("*.adapters.*", "*.handlers", "*.app", "calliope.messaging.*")
