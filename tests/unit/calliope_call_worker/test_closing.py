@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from calliope.contracts.base import Message
-from calliope.contracts.calls import CallEnded, EndReason, TurnCommitted
+from calliope.contracts.calls import CallEnded, EndReason, TurnCommitted, TurnKind
 from calliope_call_worker import call as call_module
 from calliope_call_worker.closing import Closing, End
 from calliope_call_worker.dialogue import Dialogue
@@ -126,3 +126,18 @@ async def test_a_welcome_that_was_not_heard_to_its_end_is_said_by_the_next_worke
 
         said = [turn.assistant_text for turn in call.facts(TurnCommitted)]
     assert said == ["Hello there, this is Ann."] * owed + ["We are open."]
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize(("unanswered", "spoken"), [("thank you, goodbye", True), ("", False)], ids=["owed", "heard"])
+async def test_a_call_whose_worker_died_while_ending_it_is_ended_by_the_next(unanswered: str, spoken: bool) -> None:
+    past = Continuation(history=(), turns=3, unanswered=unanswered, elapsed_s=20.0, ends=True)
+    async with a_call(continuation=past, **WELCOME) as call:
+        await call.over()
+
+        said = [turn.kind for turn in call.facts(TurnCommitted) if turn.assistant_text]
+        users = [turn.user_text for turn in call.facts(TurnCommitted) if turn.user_text]
+        end = call.facts(CallEnded)
+    assert said == [TurnKind.GOODBYE] * spoken
+    assert users == [unanswered] * spoken
+    assert [(one.reason, one.turns) for one in end] == [(EndReason.ASSISTANT_ENDED, 3 + spoken)]

@@ -102,6 +102,27 @@ def test_a_tool_that_was_done_in_the_open_turn_is_not_done_again() -> None:
     )
 
 
+def goodbye(turn: int, *, interrupted: bool = False) -> TurnCommitted:
+    return TurnCommitted(turn=turn, kind=TurnKind.GOODBYE, assistant_text="Goodbye.", interrupted=interrupted)
+
+
+@pytest.mark.parametrize(
+    ("facts", "ends"),
+    [
+        ((started(1, "goodbye"), tool(1, "c1", name="end_call")), True),
+        ((started(1, "goodbye"), tool(1, "c1", name="end_call"), committed(1, "goodbye", "Bye.")), True),
+        ((started(1, "hello"), committed(1, "hello", "Hi."), goodbye(1)), True),
+        ((started(1, "hello"), committed(1, "hello", "Hi."), goodbye(1, interrupted=True)), False),
+        ((started(1, "bye"), tool(1, "c1", name="end_call"), committed(1, "bye", "B"), started(2, "wait")), False),
+        ((started(1, "a table"), tool(1, "c1")), False),
+        ((), False),
+    ],
+    ids=["saying it", "said it", "idle goodbye", "goodbye cut short", "the caller went on", "another tool", "no facts"],
+)
+def test_a_call_that_its_assistant_was_ending_is_ended(facts: tuple[Message, ...], ends: bool) -> None:
+    assert after(*facts).ends is ends
+
+
 def test_a_tool_of_unknown_outcome_is_asked_again_with_the_key_it_had() -> None:
     past = after(started(1, "A table"), tool(1, "a"))
     assert (past.tools_done, past.tools_unknown) == ((), {"book": "key-a"})

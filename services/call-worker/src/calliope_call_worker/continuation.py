@@ -8,10 +8,11 @@ from typing import Any, Final, cast
 import orjson
 
 from calliope.contracts.base import Event
-from calliope.contracts.calls import ToolFinished, ToolStarted, TurnStarted
+from calliope.contracts.calls import ToolFinished, ToolStarted, TurnKind, TurnStarted
 from calliope_call_worker.conversation import Turn, from_json, size_of
 from calliope_call_worker.plan import Continuation
 from calliope_call_worker.providers.llm.base import ToolCall, ToolResult
+from calliope_call_worker.tools.catalogue import END_CALL
 
 MAX_TRIES: Final = 3
 """So often in a row a call is taken over without its media coming."""
@@ -59,9 +60,18 @@ def continuation(facts: Sequence[Event], now: float, *, history_characters: int 
         unanswered="" if open_turn is None else open_turn.text,
         welcome_owed=bool(facts) and not any(fact.name in _TALK for fact in facts),
         elapsed_s=max(0.0, now - facts[0].time.timestamp()) if facts else 0.0,
+        ends=_ends(facts, started, turns),
         tools_done=tuple(_done(one, done[id_]) for id_, one in begun.items() if id_ in done),
         tools_unknown={one.name: one.idempotency_key for id_, one in begun.items() if id_ not in done},
     )
+
+
+def _ends(facts: Sequence[Event], started: Sequence[Event], turns: int) -> bool:
+    """Whether the assistant was ending the call: its tool was asked in the last turn, or a goodbye was heard."""
+    asked = any(fact.data["name"] == END_CALL and fact.data["turn"] == turns for fact in started)
+    last = next((fact for fact in reversed(facts) if fact.name in _TALK), None)
+    said = last is not None and last.data.get("kind") == TurnKind.GOODBYE and not last.data.get("interrupted")
+    return asked or said
 
 
 def _latest(committed: Sequence[Event], characters: int | None) -> tuple[Turn, ...]:

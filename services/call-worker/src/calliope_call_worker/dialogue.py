@@ -17,7 +17,7 @@ from calliope_call_worker.pipeline.sentences import rest_from_sentence
 from calliope_call_worker.pipeline.turn_settings import TurnSettings
 from calliope_call_worker.pipeline.turns import TurnMachine
 from calliope_call_worker.pipeline.unfinished import language_of
-from calliope_call_worker.plan import CallPlan
+from calliope_call_worker.plan import CallPlan, Continuation
 from calliope_call_worker.ports import Journal, Recorder
 from calliope_call_worker.providers.registry import CallProviders
 from calliope_call_worker.providers.stt.base import SpeechStarted, SttEvent, Transcript, TurnResumed, UtteranceEnded
@@ -107,9 +107,17 @@ class Dialogue:
                 elapsed_s=past.elapsed_s,
                 turns=past.turns,
                 replies=1_000 * (1 + past.turns),
-                unanswered=past.unanswered,
+                unanswered="" if past.ends else past.unanswered,
             )
         )
+        if past.ends:
+            self._go_on_ending(past)
+
+    def _go_on_ending(self, past: Continuation) -> None:
+        """The last worker was about to end the call: say goodbye, unless the caller heard one, and end it."""
+        if past.unanswered:
+            self._commit_unanswered(past.unanswered)
+        self.tell(ev.EndRequested(EndReason.ASSISTANT_ENDED, say=bool(past.unanswered)))
 
     def heard(self, event: SttEvent) -> None:
         """The recogniser heard something."""
