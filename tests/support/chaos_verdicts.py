@@ -46,7 +46,7 @@ def judge(caller: ChaosCaller, call: Json, record: Json) -> Verdict:
     if call["failed"] is not None:
         problems.append(f"lost: {call['failed']}")
     if record["ended_reason"] not in ENDS[caller.kind]:
-        problems.append(f"ended as {record['ended_reason']}: {names(record)[-4:]}")
+        problems.append(f"ended as {record['ended_reason']}: {names(record)[-14:]}")
     if [event["sequence"] for event in record["events"]] != list(range(1, len(record["events"]) + 1)):
         problems.append(f"sequence {[event['sequence'] for event in record['events']]}")
     if names(record).count("ended") != 1:
