@@ -39,12 +39,15 @@ class Refusing(EventPublisher):
         super().__init__(bus)
         self.refused: set[str] = set()
         self.tries = 0
+        self.passed = 0
 
     async def publish(self, event: Event, *, after: Last | None = None) -> int:
         if event.entity_id in self.refused:
             self.tries += 1
             raise PermanentError("message size exceeds maximum allowed")
-        return await super().publish(event, after=after)
+        position = await super().publish(event, after=after)
+        self.passed += 1
+        return position
 
 
 @dataclass
@@ -134,13 +137,14 @@ async def test_replaying_its_letter_publishes_it_and_those_behind_it_at_once(wor
     world.publisher.refused = {large}
     async with asyncio.TaskGroup() as tasks:
         relaying = tasks.create_task(world.relay.run(), name="outbox.relay")
-        await until(lambda: metrics.REGISTRY.get_sample_value("calliope_outbox_refused_entities") == 1)
+        await until(world.relay.notice)
+        assert metrics.REGISTRY.get_sample_value("calliope_outbox_refused_entities") == 1
         assert "1 entities wait" in (world.relay.notice() or "")
         await world.assistants.delete(DeleteAssistant(assistant_id=large))
         world.publisher.refused = set()
         [letter] = (await DeadLetters(world.bus).list()).letters
         told = await DeadLetters(world.bus).replay(letter.id)
-        await until(lambda: world.relay.notice() is None)
+        await until(lambda: world.publisher.passed == 2 and world.relay.notice() is None)
         relaying.cancel()
 
     assert told.outcome is ReplayOutcome.REPLAYED
