@@ -88,6 +88,7 @@ class Failure(Part):
     shape: Literal["text", "list", "detail", "details", "message"] | None = Field(
         default=None, description="How the body of the refusal is built; unsaid, as its vendor does."
     )
+    packed: bool = Field(default=False, description="Its body comes as gzip, asked for or not.")
 
 
 class Rule(Part):
