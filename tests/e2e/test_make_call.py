@@ -102,7 +102,9 @@ def test_lines_of_a_pipe_are_said_one_after_the_answer_to_the_other(folder: Path
 
 
 def test_a_call_file_is_played_with_its_models_and_receivers_and_checked(stack: LocalStack, folder: Path) -> None:
-    made = run(folder, "assistant", "--file", str(EXAMPLES / "booking.json"), "--number", BOOKINGS)
+    document = json.loads((EXAMPLES / "booking.json").read_text(encoding="utf-8")) | {"name": "Bookings by file"}
+    (folder / "booking.json").write_text(json.dumps(document), encoding="utf-8")
+    made = run(folder, "assistant", "--file", str(folder / "booking.json"), "--number", BOOKINGS)
     status, told = run(folder, "call", "--number", BOOKINGS, "--script", str(EXAMPLES / "booking.call.json"))
 
     assert made[0] == 0, made[1]

@@ -244,7 +244,8 @@ def test_a_caller_who_hangs_up_does_not_undo_a_tool_and_its_outcome_is_in_the_tu
     talk = seen["hung up meanwhile"]
 
     assert [tool["answered"] for tool in talk.tools] == [True]
-    assert names(talk.record)[-3:] == ["tool_finished", "turn_committed", "ended"]
+    told = [name for name in names(talk.record) if name != "analyzed"]  # which may have come meanwhile
+    assert told[-3:] == ["tool_finished", "turn_committed", "ended"]
     (turn,) = [turn for turn in talk.facts("turn_committed") if turn["kind"] == "reply"]
     assert turn["messages"][-1]["content"] == "open at nine"
     assert turn["assistant_text"] == HOLD_ON

@@ -89,7 +89,8 @@ async def play(house: House, scene: Scene) -> Seen:
     tools = [
         entry for name in scene.tools for entry in await house.sandbox("GET", f"/sandbox/records/tools?name={name}")
     ]
-    asked = [request["messages"] for request in requests if tag in str(request["messages"][0])]
+    talks = [request["messages"] for request in requests if "messages" in request]  # of this scene's vendor and others
+    asked = [talk for talk in talks if tag in str(talk[0])]
     return Seen(call, record, asked, sorted(tools, key=lambda entry: float(entry["at_monotonic_s"])))
 
 
