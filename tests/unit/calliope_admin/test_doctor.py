@@ -59,6 +59,12 @@ def test_no_dead_letters_are_no_trouble() -> None:
     assert dead_trouble({}) is None
 
 
+def test_nobody_is_told_to_purge_what_can_still_be_played_back() -> None:
+    words, advice = dead_trouble({("webhooks-fanout", "exhausted"): 3}) or ("", "")
+    assert "3 messages were given up (webhooks-fanout, exhausted: 3)" in words
+    assert "purge DEAD" not in advice
+
+
 def test_the_report_is_in_order_and_says_whether_all_is_well() -> None:
     findings = [well(About.SETTINGS, "Fine."), unknown(About.SERVICES, "Unseen."), well(About.BUS, "There.")]
     output = report(findings)
