@@ -5,10 +5,11 @@ Redirects, proxies of the environment and cookies are off. An egress proxy would
 decides.
 """
 
+import re
 import socket
 import ssl
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -19,8 +20,10 @@ from calliope.settings import EgressSettings
 
 Network = IPv4Network | IPv6Network
 
-# Global by the registry, yet not the public internet: NAT64, 6to4, Teredo, SRv6, protocol assignments, CGNAT,
-# benchmarking, reserved, and Azure's metadata address.
+_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
+"""All of IPv6 that hosts of the internet have (RFC 4291, 2.4); mapped IPv4 is judged as IPv4."""
+# Within that, or global by the registry, yet not the public internet (RFC 6890): 6to4, protocol assignments with
+# Teredo and ORCHID, documentation, CGNAT, benchmarking, reserved, and Azure's metadata address.
 _DENY: Final[tuple[Network, ...]] = tuple(
     ip_network(text)
     for text in (
@@ -30,13 +33,16 @@ _DENY: Final[tuple[Network, ...]] = tuple(
         "198.18.0.0/15",
         "240.0.0.0/4",
         "168.63.129.16/32",
-        "64:ff9b::/96",
-        "64:ff9b:1::/48",
-        "2001::/32",
+        "2001::/23",
+        "2001:db8::/32",
         "2002::/16",
-        "5f00::/16",
+        "3fff::/20",
     )
 )
+
+
+_NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
+"""The last part of a host that clients take for an address in another form: 127.1, 0177.0.0.1, 2130706433, 0x7f.1."""
 
 
 def allowed(address: str, allow: Sequence[Network] = ()) -> bool:
@@ -46,7 +52,8 @@ def allowed(address: str, allow: Sequence[Network] = ()) -> bool:
     if any(ip in network for network in allow if network.version == ip.version):
         return True
     denied = any(ip in network for network in _DENY if network.version == ip.version)
-    return ip.is_global and not ip.is_multicast and not denied
+    unicast = ip in _GLOBAL_UNICAST if isinstance(ip, IPv6Address) else not ip.is_multicast
+    return ip.is_global and unicast and not denied
 
 
 def check_url(url: str, settings: EgressSettings) -> str | None:
@@ -68,6 +75,8 @@ def check_url(url: str, settings: EgressSettings) -> str | None:
     try:
         literal = allowed(host, settings.allow)
     except ValueError:
+        if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
+            return f"{host} is no address; write four numbers such as 203.0.113.7, or a host name"
         return None
     return None if literal else f"{host} is not a public address"
 
