@@ -25,6 +25,7 @@ from calliope_local.outside import PublicUrlError
 from calliope_local.ports import PortError, choose_ports
 from calliope_local.processes import ProcessError
 from calliope_local.rehearsal import Rehearsal
+from calliope_local.revival import Revival
 from calliope_local.running import NotUpError
 from calliope_local.scenario import EXAMPLE, SANDBOX, ScenarioError, load
 from calliope_local.stack import LocalStack
@@ -89,7 +90,7 @@ def main(arguments: list[str]) -> int:
 
 
 def up(options: UpOptions) -> int:
-    """Run until Ctrl-C, `down`, or the end of a process that should run."""
+    """Run until Ctrl-C, `down`, or a process that ends again and again."""
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         _check_alone()
@@ -120,12 +121,16 @@ def _check_alone() -> None:
 
 
 def _watch(stack: LocalStack) -> int:
-    """Until a process ends that should run."""
-    while not (ended := stack.ended()):
+    """For ever; what ends is started again, until it ends too often."""
+    revival = Revival(stack)
+    while True:
         time.sleep(WATCH_S)
-    for process in ended:
-        sys.stderr.write(f"{process.name} ended {process.ending()}. {process.last_words()}\n")
-    return 1
+        for process in stack.ended():
+            try:
+                _say(revival.revive(process, time.monotonic()))
+            except ProcessError as exc:
+                sys.stderr.write(f"{exc}\n")
+                return 1
 
 
 def down() -> int:
