@@ -98,18 +98,24 @@ class StoreCalls:
 
         Raises: TransientError; StoreRefusedError, when the store refuses it for good.
         """
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                yield
-        except Exception as exc:
-            fault = self._fault(exc)
-            if fault is None:
-                raise
-            raise _error(fault, doing or "answer a question") from exc
+        async with self._within_deadline(lambda fault: _error(fault, doing or "answer a question")):
+            yield
 
     @asynccontextmanager
     async def written(self, doing: str = "write") -> AsyncIterator[None]:
         """Around a write. Raises: TransientError, when it was not done; TimeoutError, when nobody knows."""
+
+        def told(fault: Unanswered | Refused) -> Exception:
+            if isinstance(fault, Unanswered) and fault.was_sent:
+                return TimeoutError("the store did not say whether it wrote")
+            return _error(fault, doing)
+
+        async with self._within_deadline(told):
+            yield
+
+    @asynccontextmanager
+    async def _within_deadline(self, told: Callable[[Unanswered | Refused], Exception]) -> AsyncIterator[None]:
+        """`told` makes the error that is raised for a fault of the store; others pass as they are."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 yield
@@ -117,9 +123,7 @@ class StoreCalls:
             fault = self._fault(exc)
             if fault is None:
                 raise
-            if isinstance(fault, Unanswered) and fault.was_sent:
-                raise TimeoutError("the store did not say whether it wrote") from exc
-            raise _error(fault, doing) from exc
+            raise told(fault) from exc
 
     def _fault(self, exc: Exception) -> Unanswered | Refused | None:
         return Unanswered(was_sent=True) if isinstance(exc, TimeoutError) else self._fault_of(exc)
