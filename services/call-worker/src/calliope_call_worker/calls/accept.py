@@ -59,8 +59,6 @@ class CallAcceptance:
         if isinstance(verified, CarrierResponse):
             return verified
         route, account, call_id = verified
-        if (known := self._live.get(call_id)) is not None:
-            return self._starter.answer(known.plan)
         return await self._attempts.once(call_id, lambda: self._take(carrier, hook, route, account, call_id))
 
     async def decline(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
@@ -72,8 +70,6 @@ class CallAcceptance:
         if isinstance(verified, CarrierResponse):
             return verified
         route, account, call_id = verified
-        if (known := self._live.get(call_id)) is not None:
-            return self._starter.answer(known.plan)
         if not await self._refusals.claim(carrier.name, hook, route, FULL, call_id=call_id):
             return carrier.leave().response
         return self._orders.give(carrier.name, account, hook.carrier_call_id, carrier.refuse("busy"))
@@ -81,7 +77,7 @@ class CallAcceptance:
     async def _verified(
         self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest
     ) -> tuple[NumberRoute, CarrierAccount, str] | CarrierResponse:
-        """Where the call goes, by whose account, and its id; or the refusal of a call that cannot be taken.
+        """Where the call goes, by whose account, and its id; or the answer that is clear: it runs here, or is refused.
 
         Strangers are refused by what was known a second ago, so that however many they are, few are asked about.
         """
@@ -100,7 +96,10 @@ class CallAcceptance:
             return account
         if not route.is_active:
             return self._refuse(carrier, hook, route, account, INACTIVE)
-        return route, account, call_id_of(route.organization_id, carrier, hook)
+        call_id = call_id_of(route.organization_id, carrier, hook)
+        if (running := self._live.get(call_id)) is not None:
+            return self._starter.answer(running.plan)
+        return route, account, call_id
 
     def _account(
         self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest, route: NumberRoute
