@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 import orjson
 import pytest
 from faststream.nats import NatsRouter
+from faststream.nats.subscriber.usecases import ConcurrentCoreSubscriber
 from nats.aio.msg import Msg
 from pydantic import BaseModel
 
@@ -14,11 +15,12 @@ from calliope.contracts.base import CommandMessage
 from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError, TransientError, invalid
-from calliope.messaging.broker import Bus, stop
+from calliope.messaging.broker import Bus, build_broker, connected, ready, start, stop
 from calliope.messaging.command_client import CommandClient
 from calliope.messaging.commands import DEADLINE, responder
 from calliope.messaging.streams import MAX_MESSAGE_BYTES
 from calliope.observability import metrics
+from calliope.settings import NatsSettings
 from support.waiting import until
 
 Connect = Callable[..., AbstractAsyncContextManager[Bus]]
@@ -57,6 +59,32 @@ async def test_a_result_comes_back_typed(connect: Connect) -> None:
         reply = await CommandClient(bus).call(SUBJECT, Ask(text="ho"), reply_type=Answer, organization="org_1")
 
     assert reply == Answer(text="org_1 ho")
+
+
+async def test_a_service_is_not_ready_before_the_server_knows_every_subscription(
+    bus_settings: NatsSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = build_broker(bus_settings, "call-worker", routers=[a_router()])
+    waiting, goes_on = asyncio.Event(), asyncio.Event()
+    subscribe = ConcurrentCoreSubscriber.start
+
+    async def later(subscriber: ConcurrentCoreSubscriber) -> None:
+        waiting.set()
+        await goes_on.wait()
+        await subscribe(subscriber)
+
+    monkeypatch.setattr(ConcurrentCoreSubscriber, "start", later)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        starting = tasks.create_task(start(bus))
+        await waiting.wait()
+        assert connected(bus)
+        with pytest.raises(TransientError, match="still subscribing"):
+            await ready(bus)
+        goes_on.set()
+        await starting
+        await ready(bus)
+        assert await CommandClient(bus).call(SUBJECT, Ask(text="ho"), reply_type=Answer) == Answer(text="None ho")
+    await stop(bus)
 
 
 async def test_an_error_keeps_its_code_its_fields_and_its_advice(connect: Connect) -> None:

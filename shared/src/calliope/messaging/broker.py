@@ -72,6 +72,8 @@ class Bus(NatsBroker):
     up: asyncio.Event
     dependencies: Dependencies
     """What its durables need besides the bus; the service adds them."""
+    subscribed = False
+    """Whether the server knows every subscription; a connection alone can ask but not answer."""
     _awaited = False
 
     @property
@@ -199,7 +201,8 @@ async def start(bus: Bus, *, within_s: float | None = None) -> None:
     try:
         async with asyncio.timeout(patience_s):
             await bus.start()
-            await ready(bus)
+            await _flushed(bus, within_s=5.0)
+            bus.subscribed = True
     except TimeoutError as exc:
         raise TransientError(absent(bus.servers, patience_s)) from exc
     except NatsError as exc:
@@ -236,9 +239,16 @@ def shown(urls: str) -> str:
 
 
 async def ready(bus: Bus, *, within_s: float = 5.0) -> None:
-    """Return when the server has seen all our subscriptions; also the readiness check. Raises: TransientError."""
+    """Return when the server answers and knows all our subscriptions: the readiness check. Raises: TransientError."""
     if not connected(bus):
         raise TransientError("not connected to NATS")
+    if not bus.subscribed:
+        raise TransientError("still subscribing at NATS")
+    await _flushed(bus, within_s=within_s)
+
+
+async def _flushed(bus: Bus, *, within_s: float) -> None:
+    """Return when the server has read all that was sent. Raises: TransientError."""
     try:
         async with asyncio.timeout(within_s):
             await bus.connection.flush()
