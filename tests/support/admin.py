@@ -1,6 +1,8 @@
 """`calliope-admin` as an operator starts it: a process, its exit status, and what it wrote."""
 
 import asyncio
+import contextlib
+import io
 import json
 import os
 import sys
@@ -8,6 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import structlog
+
+from calliope_admin.command_line import run
 
 PATIENCE_S = 60.0
 
@@ -42,3 +48,22 @@ async def admin(*arguments: str, cwd: Path, environment: Mapping[str, str] | Non
     async with asyncio.timeout(PATIENCE_S):
         out, err = await process.communicate()
     return Said(process.returncode or 0, out.decode(), err.decode())
+
+
+async def admin_here(*arguments: str) -> Said:
+    """Run it in this process, which is much faster; for commands that look at no file and no environment."""
+
+    def call() -> int:
+        try:
+            return run(arguments)
+        except SystemExit as exc:  # the command line is wrong
+            return int(exc.code or 0)
+
+    logs, out, err = structlog.get_config(), io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            async with asyncio.timeout(PATIENCE_S):
+                status = await asyncio.to_thread(call)
+    finally:
+        structlog.configure(**logs)
+    return Said(status, out.getvalue(), err.getvalue())

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from calliope_admin.command_line import run
-from calliope_admin.commands.keys import when
+from calliope_admin.moments import from_now
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
     ],
 )
 def test_an_end_is_a_time_from_now_or_a_moment(text: str, expected: datetime) -> None:
-    assert when(text, NOW) == expected
+    assert from_now(text, NOW) == expected
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_an_end_is_a_time_from_now_or_a_moment(text: str, expected: datetime) ->
 )
 def test_what_is_no_end_is_told_with_examples(text: str) -> None:
     with pytest.raises(ArgumentTypeError, match="such as 90d"):
-        when(text, NOW)
+        from_now(text, NOW)
 
 
 @pytest.mark.parametrize("more", [[], ["--scope", ""], ["--scope", "read", "--all-scopes"]])

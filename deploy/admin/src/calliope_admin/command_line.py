@@ -10,13 +10,13 @@ from typing import Final
 
 import structlog
 
-from calliope.errors import CommandError
-from calliope_admin.commands import doctor, keys, numbers, organizations, secrets
+from calliope.errors import CalliopeError, CommandError
+from calliope_admin.commands import dead_letters, doctor, keys, numbers, organizations, secrets
 from calliope_admin.errors import FAILED, AdminError, in_words
 from calliope_admin.output import Output
-from calliope_admin.parsing import Nouns, add_common
+from calliope_admin.parsing import Nouns, add_common, sentence
 
-NOUNS: Final = (doctor.add, organizations.add, keys.add, numbers.add, secrets.add)
+NOUNS: Final = (doctor.add, organizations.add, keys.add, numbers.add, dead_letters.add, secrets.add)
 """One line per file of `commands/`."""
 INTERRUPTED: Final = 130
 _HELP: Final = "Look after an installation of Calliope: over its bus, so it works wherever the bus can be reached."
@@ -48,6 +48,8 @@ def run(arguments: Sequence[str]) -> int:
         return _complain(in_words(exc))
     except AdminError as exc:
         return _complain(str(exc), exc.status)
+    except CalliopeError as exc:
+        return _complain(sentence(str(exc)))
     except BrokenPipeError:  # `calliope-admin … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED

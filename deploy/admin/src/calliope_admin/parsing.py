@@ -23,7 +23,7 @@ class Verbs:
 
     def add(self, verb: str, command: CommandFunction, help_: str) -> ArgumentParser:
         """One command; its arguments are added to what this returns."""
-        return _command(self._verbs.add_parser(verb, help=help_, description=_sentence(help_)), command)
+        return _command(self._verbs.add_parser(verb, help=help_, description=sentence(help_)), command)
 
 
 class Nouns:
@@ -34,11 +34,11 @@ class Nouns:
 
     def add(self, noun: str, help_: str) -> Verbs:
         """A noun with verbs: `numbers list`."""
-        return Verbs(self._nouns.add_parser(noun, help=help_, description=_sentence(help_)))
+        return Verbs(self._nouns.add_parser(noun, help=help_, description=sentence(help_)))
 
     def add_command(self, word: str, command: CommandFunction, help_: str) -> ArgumentParser:
         """A command that is one word: `doctor`."""
-        return _command(self._nouns.add_parser(word, help=help_, description=_sentence(help_)), command)
+        return _command(self._nouns.add_parser(word, help=help_, description=sentence(help_)), command)
 
 
 def add_organization(parser: ArgumentParser) -> None:
@@ -65,5 +65,6 @@ def _command(parser: ArgumentParser, command: CommandFunction) -> ArgumentParser
     return parser
 
 
-def _sentence(words: str) -> str:
+def sentence(words: str) -> str:
+    """Words with a capital letter in front and a stop behind."""
     return f"{words[:1].upper()}{words[1:]}."

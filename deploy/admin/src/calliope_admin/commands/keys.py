@@ -1,8 +1,8 @@
 """`calliope-admin keys …`: API keys. A key is made here and shown here, once; only its SHA-256 goes over the bus."""
 
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from calliope import api_keys
@@ -18,13 +18,13 @@ from calliope.contracts.identity import (
 from calliope.contracts.subjects import Command
 from calliope_admin.bus import AdminBus, open_bus, organization_of
 from calliope_admin.errors import MISUSED, AdminError
+from calliope_admin.moments import from_now
 from calliope_admin.output import Output, moment, table, visible
 from calliope_admin.parsing import Nouns, add_organization
 
 EVERYTHING: Final = tuple(scope.value for scope in Scope)
 ONCE: Final = "shown this once and kept nowhere"
 _PAGE: Final = 200
-_UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 def add(nouns: Nouns) -> None:
@@ -41,7 +41,10 @@ def add(nouns: Nouns) -> None:
     )
     create.add_argument("--all-scopes", action="store_true", help="it may do everything, also make keys")
     create.add_argument(
-        "--expires", type=when, metavar="WHEN", help="12h, 90d, 4w from now, or 2030-01-31T12:00:00Z; default: never"
+        "--expires",
+        type=from_now,
+        metavar="WHEN",
+        help="12h, 90d, 4w from now, or 2030-01-31T12:00:00Z; default: never",
     )
     add_organization(create)
     listing = keys.add("list", listed, "list the API keys that work")
@@ -50,21 +53,6 @@ def add(nouns: Nouns) -> None:
     revoke = keys.add("revoke", revoked, "refuse an API key for ever, within a second")
     revoke.add_argument("key_id", metavar="ID", help="its id, such as key_01jd…; `keys list` shows it")
     add_organization(revoke)
-
-
-def when(text: str, now: datetime | None = None) -> datetime:
-    """`90d` from now, or a moment with its zone. Raises: ArgumentTypeError, in words."""
-    unit = _UNITS.get(text[-1:])
-    try:
-        if unit is not None and text[:-1].isascii() and text[:-1].isdigit():
-            return (now or datetime.now(UTC)) + int(text[:-1]) * unit
-        found = datetime.fromisoformat(text)
-        found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        found = None
-    if found is None or found.tzinfo is None:
-        raise ArgumentTypeError(f"{text!r} is neither a time from now, such as 90d, nor like 2030-01-31T12:00:00Z")
-    return found
 
 
 async def make(

@@ -49,6 +49,6 @@ def dead_trouble(letters: Mapping[tuple[str, str], int]) -> tuple[str, str] | No
     words = f"{total} messages were given up ({by_reader})"
     return (
         words,
-        "`nats stream view DEAD` shows each with its reason; docs/delivery.md says what to do about it. Purge nothing: "
-        "what is there can still be played back, and goes by itself after 30 days",
+        "`calliope-admin dead-letters list` shows each with what to do, `dead-letters replay` gives it to its reader "
+        "again. Purge nothing: what is there can still be replayed, and goes by itself after 30 days",
     )
