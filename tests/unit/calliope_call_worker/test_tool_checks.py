@@ -248,3 +248,19 @@ async def test_a_tool_that_was_called_is_journalled_before_and_behind() -> None:
     async with a_toolbox(journal=journal) as toolbox:
         assert await told(toolbox, a_call()) == "booked"
     assert [type(fact) for fact in journal.facts] == [ToolStarted, ToolFinished]
+
+
+async def test_the_outcome_of_an_effect_that_outlives_its_turn_is_not_kept() -> None:
+    may_end = asyncio.Event()
+
+    async def transfer() -> ToolAnswer:
+        await may_end.wait()
+        return ToolAnswer(True, "connected")
+
+    async with a_toolbox() as toolbox:
+        (checked,) = await toolbox.check([a_call(json.dumps({"destination": NUMBER}), "transfer_call")])
+        late = asyncio.create_task(toolbox.grant(1, Wish(checked, NUMBER), transfer), name="late")
+        await toolbox.run(2, await toolbox.check([a_call()]))
+        may_end.set()
+        assert (await late).text == "connected"
+        assert (toolbox.outcome(1, "t1"), toolbox.outcome(2, "t1")) == (None, "booked")

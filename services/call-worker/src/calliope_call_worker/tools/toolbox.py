@@ -98,11 +98,15 @@ class Toolbox:
         self._unknown = dict(unknown or {})
         self._schemas = {spec.name: spec.parameters for spec in offered(tools)}
         self._running: set[asyncio.Task[ToolAnswer]] = set()
-        self._outcomes: dict[tuple[int, str], str] = {}
+        self._outcomes: dict[int, dict[str, str]] = {}  # by turn and id; of the turn of the last effect and later ones
 
     def outcome(self, turn: int, tool_call_id: str) -> str | None:
-        """What came of an effect; None when it was never begun."""
-        return self._outcomes.get((turn, tool_call_id))
+        """What came of an effect; None when it was never begun.
+
+        Of the turn that is answered now. Earlier ones are over and their outcomes forgotten once a tool of a later one
+        begins.
+        """
+        return self._outcomes.get(turn, {}).get(tool_call_id)
 
     async def check(self, calls: Sequence[ToolCall]) -> list[CheckedCall]:
         """Each call with its arguments, or with what is wrong: in words, whatever became of the checking itself."""
@@ -178,14 +182,15 @@ class Toolbox:
         )
         if not self._written(call, started):
             return ToolAnswer(False, NOT_JOURNALLED)
-        self._outcomes[turn, call.id] = UNKNOWN
+        outcomes = self._outcomes_of(turn)
+        outcomes[call.id] = UNKNOWN
         await self._journal.flush(JOURNAL_S)
         began = time.perf_counter()
         try:
             answer = await effect()
         except Exception:
             answer = self._crashed(call)
-        self._outcomes[turn, call.id] = answer.text
+        outcomes[call.id] = answer.text
         finished = ToolFinished(
             turn=turn,
             tool_call_id=call.id,
@@ -197,6 +202,12 @@ class Toolbox:
         problems = [_failed(turn, answer, answer.problem)] if answer.problem is not None else []
         self._written(call, *problems, finished)
         return answer
+
+    def _outcomes_of(self, turn: int) -> dict[str, str]:
+        """Where the outcomes of this turn are kept. There is one reply at a time, so every earlier one is committed."""
+        for earlier in [other for other in self._outcomes if other < turn]:
+            del self._outcomes[earlier]
+        return self._outcomes.setdefault(turn, {})
 
     def _written(self, call: ToolCall, *facts: Message) -> bool:
         """Journal these. False: it takes no more, which ends the call as soon as the conversation goes on."""
