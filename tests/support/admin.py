@@ -60,6 +60,7 @@ async def admin_here(*arguments: str) -> Said:
             return int(exc.code or 0)
 
     logs, out, err = structlog.get_config(), io.StringIO(), io.StringIO()
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))  # of readers in this process
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             async with asyncio.timeout(PATIENCE_S):

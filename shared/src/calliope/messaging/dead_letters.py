@@ -42,6 +42,7 @@ from calliope.messaging.dead_letter_form import (
     waiting_key,
 )
 from calliope.messaging.publish import BUDGET_S, EXPECTED_LAST, TIMEOUT_S, WRONG_LAST_SEQUENCE, stored
+from calliope.messaging.stream_positions import first_since
 from calliope.messaging.streams import DEAD, DURABLES, Durable, durable_named
 
 if TYPE_CHECKING:
@@ -282,6 +283,10 @@ class DeadLetters:
             except NotFoundError:
                 return None
 
+    async def _first_since(self, since: datetime) -> int:
+        async with self._asked():
+            return await first_since(self._bus.jetstream, DEAD.name, since)
+
     @asynccontextmanager
     async def _asked(self) -> AsyncIterator[None]:
         """Around one question to the bus."""
@@ -290,23 +295,6 @@ class DeadLetters:
                 yield
         except (NatsError, OSError, TimeoutError) as exc:
             raise TransientError(f"the dead letters cannot be reached: {str(exc) or type(exc).__name__}") from exc
-
-    async def _first_since(self, since: datetime) -> int:
-        """The first number at or after a moment, by halving: numbers grow with time."""
-        async with self._asked():
-            try:
-                state = (await self._bus.jetstream.stream_info(DEAD.name)).state
-            except NotFoundError:
-                return 1
-        low, high = state.first_seq, state.last_seq + 1
-        while low < high:
-            middle = (low + high) // 2
-            found = await self._next(middle, ">")
-            if found is None or (found.time is not None and found.time >= since):
-                high = middle
-            else:
-                low = int(found.seq or middle) + 1
-        return low
 
 
 def _filters(durable: str | None, *, replayed: bool) -> tuple[str, ...]:

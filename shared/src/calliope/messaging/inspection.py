@@ -48,6 +48,14 @@ class Reading:
     """Readers that wait for messages."""
     acknowledged: int
     """Place in the stream up to which all are."""
+    delivered: int = 0
+    """Place in the stream of the latest one that was given."""
+    paused_until: str | None = None
+    """When an operator's pause ends, as the server tells it; None, when there is none."""
+
+    def moved(self, before: "Reading") -> bool:
+        """Whether somebody read or acknowledged something since that look."""
+        return self.acknowledged > before.acknowledged or self.delivered > before.delivered
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +76,13 @@ def server(bus: Bus) -> Server:
 
 async def keeps_messages(bus: Bus) -> None:
     """Return when JetStream is there. Raises: TransientError, PermanentError."""
-    async with _looking("JetStream"):
+    async with looking("JetStream"):
         await bus.jetstream.account_info()
 
 
 async def stream_look(bus: Bus, stream: Stream) -> tuple[list[str], Copies] | None:
     """Fields in which it is not as declared, and how it is kept; None when there is no such stream."""
-    async with _looking(f"stream {stream.name}"):
+    async with looking(f"stream {stream.name}"):
         try:
             info = await bus.jetstream.stream_info(stream.name)
         except NotFoundError:
@@ -92,7 +100,7 @@ async def stream_look(bus: Bus, stream: Stream) -> tuple[list[str], Copies] | No
 
 async def durable_look(bus: Bus, durable: Durable) -> tuple[list[str], Reading] | None:
     """Fields in which it is not as declared, and how far its readers are; None when there is no such durable."""
-    async with _looking(f"durable {durable.name}"):
+    async with looking(f"durable {durable.name}"):
         try:
             info = await bus.jetstream.consumer_info(durable.stream, durable.name)
         except NotFoundError:
@@ -103,6 +111,8 @@ async def durable_look(bus: Bus, durable: Durable) -> tuple[list[str], Reading] 
         again=info.num_redelivered or 0,
         pulls=info.num_waiting or 0,
         acknowledged=info.ack_floor.stream_seq if info.ack_floor else 0,
+        delivered=info.delivered.stream_seq if info.delivered else 0,
+        paused_until=str(info.config.pause_until or "a moment that is not known") if info.paused else None,
     )
     return durable_differences(info.config, durable), reading
 
@@ -110,7 +120,7 @@ async def durable_look(bus: Bus, durable: Durable) -> tuple[list[str], Reading] 
 async def clock_ahead_s(bus: Bus) -> float | None:
     """How far the clock of the bus is ahead of ours, in seconds; None when it does not tell."""
     asked = time.time()
-    async with _looking("the bus"):
+    async with looking("the bus"):
         message = await bus.connection.request(_STREAM_INFO + EVENTS.name, b"", timeout=LOOK_S)
     now = (asked + time.time()) / 2
     answer: Any = orjson.loads(message.data)
@@ -130,7 +140,8 @@ def _is_late(peer: Any) -> bool:
 
 
 @asynccontextmanager
-async def _looking(at: str) -> AsyncIterator[None]:
+async def looking(at: str) -> AsyncIterator[None]:
+    """Around questions to the bus: they have `LOOK_S` in all, and what fails is told in words that begin with `at`."""
     try:
         async with asyncio.timeout(LOOK_S):
             yield

@@ -8,13 +8,13 @@ from calliope.errors import CalliopeError
 from calliope.messaging import inspection
 from calliope.messaging.broker import Bus
 from calliope.messaging.dead_letters import DeadLetters
-from calliope.messaging.streams import DURABLES, STREAMS, Durable, Stream
+from calliope.messaging.streams import DURABLES, STREAMS, Stream
 from calliope_admin.doctor.clocks import clock_finding
+from calliope_admin.doctor.durables import DurableLook, look_at_all
 from calliope_admin.doctor.findings import About, Finding, well, wrong
 from calliope_admin.doctor.streams import PROVISION, copies_trouble, dead_trouble, reading_trouble
 
 LEAST_VERSION: Final = (2, 12)
-SECOND_LOOK_S: Final = 1.0
 _START: Final = "is it running, and does this user have its permissions?"
 
 
@@ -53,8 +53,8 @@ class BusLooks:
 
     async def durables(self) -> list[Finding]:
         """Every durable that is declared, and whether somebody reads it."""
-        words = f"All {len(DURABLES)} durable consumers are as declared and read."
-        return await self._each(About.CONSUMERS, DURABLES, self._durable, words)
+        found = [finding for look in await look_at_all(self._bus, DURABLES) for finding in _durable_judged(look)]
+        return found or [well(About.CONSUMERS, f"All {len(DURABLES)} durable consumers are as declared and read.")]
 
     async def dead_letters(self) -> list[Finding]:
         """What the services gave up on."""
@@ -92,17 +92,16 @@ class BusLooks:
         trouble = copies_trouble(stream.name, copies, self._replicas)
         return [*found, _troubled(About.STREAMS, trouble)] if trouble else found
 
-    async def _durable(self, durable: Durable) -> list[Finding]:
-        first = await inspection.durable_look(self._bus, durable)
-        if first is None:
-            return [wrong(About.CONSUMERS, f"There is no durable consumer {durable.name}.", PROVISION)]
-        different, before = first
-        if different:
-            return [wrong(About.CONSUMERS, f"{durable.name} differs in {', '.join(different)}.", PROVISION)]
-        await asyncio.sleep(SECOND_LOOK_S)
-        second = await inspection.durable_look(self._bus, durable)
-        trouble = reading_trouble(durable, before, second[1]) if second else None
-        return [_troubled(About.CONSUMERS, trouble)] if trouble else []
+
+def _durable_judged(look: DurableLook) -> list[Finding]:
+    if look.problem is not None:
+        return [wrong(About.CONSUMERS, f"{look.problem}.", _START)]
+    if look.before is None or look.now is None:
+        return [wrong(About.CONSUMERS, f"There is no durable consumer {look.durable.name}.", PROVISION)]
+    if look.different:
+        return [wrong(About.CONSUMERS, f"{look.durable.name} differs in {', '.join(look.different)}.", PROVISION)]
+    trouble = reading_trouble(look.durable, look.before, look.now)
+    return [_troubled(About.CONSUMERS, trouble)] if trouble else []
 
 
 def _troubled(about: About, trouble: tuple[str, str]) -> Finding:

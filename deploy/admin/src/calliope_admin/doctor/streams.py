@@ -25,6 +25,9 @@ def copies_trouble(name: str, copies: Copies, wanted: int | None) -> tuple[str, 
 def reading_trouble(durable: Durable, before: Reading, now: Reading) -> tuple[str, str] | None:
     """What is wrong with how a durable is read, from two looks a moment apart, and what to do."""
     stands = now.acknowledged <= before.acknowledged
+    if now.paused_until is not None:
+        words = f"{durable.name} is paused until {now.paused_until}, and {now.waiting} messages wait"
+        return words, f"resume it: `nats consumer resume {durable.stream} {durable.name}`"
     if now.waiting and not before.pulls and not now.pulls and stands:
         start = f"start the {durable.service} service, or see its log"
         return f"{durable.name}: {now.waiting} messages wait and nobody reads them", start
