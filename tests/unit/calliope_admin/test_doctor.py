@@ -1,5 +1,8 @@
 """How the doctor judges what it saw."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from calliope.messaging.inspection import Copies, Reading
@@ -13,8 +16,8 @@ from calliope_admin.doctor.streams import BEHIND, copies_trouble, dead_trouble, 
 FULL = WEBHOOKS_FANOUT.max_ack_pending
 
 
-def a_reading(**changes: int) -> Reading:
-    return Reading(**({"waiting": 0, "unanswered": 0, "again": 0, "pulls": 1, "acknowledged": 7} | changes))
+def a_reading(**changes: Any) -> Reading:
+    return replace(Reading(waiting=0, unanswered=0, again=0, pulls=1, acknowledged=7), **changes)
 
 
 @pytest.mark.parametrize(
@@ -27,10 +30,11 @@ def a_reading(**changes: int) -> Reading:
         ({"unanswered": FULL}, {"unanswered": FULL}, "not finished"),
         ({"unanswered": FULL}, {"unanswered": FULL, "acknowledged": 9}, None),
         ({"unanswered": 2, "again": 2}, {"unanswered": 2, "again": 2}, "tried again and again"),
+        ({}, {"waiting": 2, "paused_until": "2030-01-01T00:00:00Z"}, "is paused until 2030-01-01"),
         ({"waiting": BEHIND}, {"waiting": BEHIND + 5, "acknowledged": 50}, "do not become fewer"),
     ],
 )
-def test_a_durable_is_judged_from_two_looks(before: dict[str, int], now: dict[str, int], words: str | None) -> None:
+def test_a_durable_is_judged_from_two_looks(before: dict[str, Any], now: dict[str, Any], words: str | None) -> None:
     trouble = reading_trouble(WEBHOOKS_FANOUT, a_reading(**before), a_reading(**now))
     assert (trouble is None) if words is None else (trouble is not None and words in trouble[0])
 
