@@ -16,6 +16,7 @@ _REPLAYED: Final = "tests/e2e/test_hearing.py::test_a_call_is_heard_answered_rec
 _TURNS: Final = f"{_WISHES}::test_turn_taking_follows_the_document"
 _PHRASES: Final = "tests/unit/calliope_call_worker/test_spoken_phrases.py"
 _OWN_PHRASES: Final = f"{_PHRASES}::test_a_document_brings_its_own_phrases_and_an_empty_list_means_none"
+_MISSED: Final = "tests/unit/calliope_call_worker/test_words_missed.py"
 _BARGE_IN: Final = "tests/unit/calliope_call_worker/test_barge_in.py"
 _ASKED: Final = "tests/e2e/test_vendor_failover.py::test_voices_are_asked_as_the_document_says_each_with_its_own_key"
 _STOOD_IN: Final = (
@@ -116,6 +117,10 @@ PROOFS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "idle_message": (_CALL,),
     "messages.apology": (_APOLOGY,),
+    "messages.ask_to_repeat": (
+        _OWN_LINE,
+        f"{_MISSED}::test_it_is_asked_in_the_assistants_language_and_is_part_of_the_talk",
+    ),
     "messages.final_apology": (_APOLOGY,),
     "messages.goodbye": (f"{_LINES}::test_the_goodbye_is_in_the_assistants_language",),
     "messages.idle_goodbye": (_SILENCE,),

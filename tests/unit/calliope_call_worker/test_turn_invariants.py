@@ -38,6 +38,7 @@ SETTINGS = st.builds(
     min_speaking_time_s=st.sampled_from([0.0, 0.5, 3.0]),
     interruption_cooldown_s=st.sampled_from([0.0, 2.0]),
     false_interruption_s=st.sampled_from([None, 1.5]),
+    ask_to_repeat_s=st.sampled_from([None, 0.0, 2.5]),
     idle_timeout_s=st.sampled_from([None, 0.0, 5.0]),
     max_idle_messages=st.sampled_from([None, 0, 1, 3]),
     prepare_after_s=st.sampled_from([None, 0.0, 0.25]),
@@ -187,7 +188,7 @@ class World:
                 assert not self.live
                 assert self.last_cut is not None
                 self.live = decision.reply_id
-            case ev.SayWelcome() | ev.SayIdle() | ev.SayGoodbye():
+            case ev.SayWelcome() | ev.SayIdle() | ev.AskToRepeat() | ev.SayGoodbye():
                 assert not self.live
                 self.live = decision.reply_id
             case ev.Prepare():
@@ -230,7 +231,7 @@ class World:
 
 def _run(settings: TurnSettings, steps: list[tuple[str, int, float]], *, welcome: bool) -> World:
     world = World(settings)
-    world.tell(ev.MediaStarted(welcome=welcome))
+    world.tell(ev.MediaStarted(welcome=welcome, words_missed=True))
     for what, n, wait_s in steps:
         if world.end is None:
             world.step(what, n, wait_s)

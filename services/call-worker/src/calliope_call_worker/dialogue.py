@@ -108,6 +108,7 @@ class Dialogue:
                 turns=past.turns,
                 replies=1_000 * (1 + past.turns),
                 unanswered="" if past.ends else past.unanswered,
+                words_missed=past.words_missed,
             )
         )
         if past.ends:
@@ -198,6 +199,8 @@ class Dialogue:
                 self._say(reply_id, TurnKind.WELCOME, self._plan.spec.llm_settings.welcome_message or "")
             case ev.SayIdle(reply_id):
                 self._say(reply_id, TurnKind.IDLE, self._phrases.idle)
+            case ev.AskToRepeat(reply_id):
+                self._say(reply_id, TurnKind.ASK_TO_REPEAT, self._phrases.ask_to_repeat)
             case ev.SayGoodbye(reply_id, reason):
                 custom = self._plan.spec.tools_settings.end_call.custom_message
                 ours = custom if custom and reason == EndReason.ASSISTANT_ENDED else self._phrases.goodbye_for(reason)

@@ -19,6 +19,7 @@ class Phrases:
     """The fixed lines of one language, or of one assistant."""
 
     idle: str
+    ask_to_repeat: str
     goodbye: str
     idle_goodbye: str
     time_limit_goodbye: str
@@ -41,6 +42,7 @@ class Phrases:
 _PHRASES: Final = {
     "en": Phrases(
         idle="Are you still there?",
+        ask_to_repeat="Sorry, I missed that. Could you say it again?",
         goodbye="Thank you for calling. Goodbye.",
         idle_goodbye="I cannot hear you, so I will hang up now. Goodbye.",
         time_limit_goodbye="We have reached the longest time a call may take. Goodbye.",
@@ -52,6 +54,7 @@ _PHRASES: Final = {
     ),
     "es": Phrases(
         idle="¿Sigue usted ahí?",
+        ask_to_repeat="Perdone, no le he oído. ¿Puede repetirlo?",
         goodbye="Gracias por llamar. Adiós.",
         idle_goodbye="No le oigo, así que voy a colgar. Adiós.",
         time_limit_goodbye="Hemos llegado a la duración máxima de una llamada. Adiós.",
@@ -63,6 +66,7 @@ _PHRASES: Final = {
     ),
     "fr": Phrases(
         idle="Êtes-vous toujours là ?",
+        ask_to_repeat="Pardon, je n'ai pas entendu. Pouvez-vous répéter ?",
         goodbye="Merci de votre appel. Au revoir.",
         idle_goodbye="Je ne vous entends pas, je vais donc raccrocher. Au revoir.",
         time_limit_goodbye="Nous avons atteint la durée maximale d'un appel. Au revoir.",
@@ -74,6 +78,7 @@ _PHRASES: Final = {
     ),
     "de": Phrases(
         idle="Sind Sie noch da?",
+        ask_to_repeat="Entschuldigung, das habe ich nicht gehört. Können Sie es bitte wiederholen?",
         goodbye="Vielen Dank für Ihren Anruf. Auf Wiederhören.",
         idle_goodbye="Ich höre Sie nicht und lege deshalb jetzt auf. Auf Wiederhören.",
         time_limit_goodbye="Die längste Dauer eines Anrufs ist erreicht. Auf Wiederhören.",
@@ -86,6 +91,7 @@ _PHRASES: Final = {
     ),
     "pt": Phrases(
         idle="Ainda está na linha?",
+        ask_to_repeat="Desculpe, não ouvi. Pode repetir, por favor?",
         goodbye="Obrigado pela ligação. Até logo.",
         idle_goodbye="Não consigo ouvir, por isso vou desligar agora. Até logo.",
         time_limit_goodbye="Chegamos à duração máxima de uma ligação. Até logo.",
@@ -97,6 +103,7 @@ _PHRASES: Final = {
     ),
     "it": Phrases(
         idle="È ancora in linea?",
+        ask_to_repeat="Mi scusi, non ho sentito. Può ripetere?",
         goodbye="Grazie per la chiamata. Arrivederci.",
         idle_goodbye="Non la sento, quindi ora chiudo la chiamata. Arrivederci.",
         time_limit_goodbye="Abbiamo raggiunto la durata massima di una chiamata. Arrivederci.",
@@ -108,6 +115,7 @@ _PHRASES: Final = {
     ),
     "nl": Phrases(
         idle="Bent u er nog?",
+        ask_to_repeat="Sorry, dat heb ik niet gehoord. Kunt u het herhalen?",
         goodbye="Bedankt voor uw telefoontje. Tot ziens.",
         idle_goodbye="Ik hoor u niet, dus ik hang nu op. Tot ziens.",
         time_limit_goodbye="We hebben de maximale duur van een gesprek bereikt. Tot ziens.",
@@ -119,6 +127,7 @@ _PHRASES: Final = {
     ),
     "pl": Phrases(
         idle="Czy nadal jest ktoś na linii?",
+        ask_to_repeat="Przepraszam, to mi umknęło. Proszę powtórzyć.",
         goodbye="Dziękuję za telefon. Do widzenia.",
         idle_goodbye="Nic nie słyszę, więc teraz się rozłączę. Do widzenia.",
         time_limit_goodbye="Osiągnęliśmy maksymalny czas rozmowy. Do widzenia.",
@@ -130,6 +139,7 @@ _PHRASES: Final = {
     ),
     "ja": Phrases(
         idle="もしもし、聞こえていますか。",
+        ask_to_repeat="申し訳ございません、聞き取れませんでした。もう一度おっしゃっていただけますか。",
         goodbye="お電話ありがとうございました。失礼いたします。",
         idle_goodbye="お声が聞こえないため、電話を切らせていただきます。失礼いたします。",
         time_limit_goodbye="通話時間の上限に達しました。失礼いたします。",

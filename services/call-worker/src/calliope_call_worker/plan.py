@@ -27,6 +27,8 @@ class Continuation:
     elapsed_s: float
     welcome_owed: bool = False
     """Nobody has heard the welcome to its end, and nothing was said since."""
+    words_missed: bool = False
+    """The caller may have spoken while no worker listened, or words that were not yet written down."""
     ends: bool = False
     """The assistant had decided to end the call; what is left of that is a goodbye, unless it was heard."""
     tools_done: tuple[tuple[ToolCall, ToolResult], ...] = ()

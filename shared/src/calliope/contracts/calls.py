@@ -72,6 +72,7 @@ class TurnKind(StrEnum):
     GOODBYE = "goodbye"
     APOLOGY = "apology"
     RESUME = "resume"
+    ASK_TO_REPEAT = "ask_to_repeat"
 
 
 class Stage(StrEnum):

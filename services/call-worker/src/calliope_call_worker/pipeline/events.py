@@ -6,13 +6,17 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class MediaStarted:
-    """The media stream is open. A call taken over says how far it was, and which words nobody had answered."""
+    """The media stream is open. A call taken over says how far it was, and which words nobody had answered.
+
+    `words_missed`: the caller may have spoken while nobody listened.
+    """
 
     welcome: bool = True
     elapsed_s: float = 0.0
     turns: int = 0
     replies: int = 0
     unanswered: str = ""
+    words_missed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +226,13 @@ class SayIdle:
 
 
 @dataclass(frozen=True, slots=True)
+class AskToRepeat:
+    """Ask the caller to say again what may have been lost while nobody listened."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SayGoodbye:
     """Speak the goodbye that belongs to this reason."""
 
@@ -245,4 +256,17 @@ class Note:
     text: str
 
 
-Decision = SayWelcome | Prepare | Discard | Commit | Withdraw | Interrupt | GoOn | SayIdle | SayGoodbye | EndCall | Note
+Decision = (
+    SayWelcome
+    | Prepare
+    | Discard
+    | Commit
+    | Withdraw
+    | Interrupt
+    | GoOn
+    | SayIdle
+    | AskToRepeat
+    | SayGoodbye
+    | EndCall
+    | Note
+)

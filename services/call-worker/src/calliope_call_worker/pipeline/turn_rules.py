@@ -204,6 +204,23 @@ def go_on(s: TurnState) -> None:
         s.out.append(ev.GoOn(reply.id, cut.reply_id))
 
 
+def ask_to_repeat_due(s: TurnState) -> float | None:
+    """Nobody has spoken since another worker left the call, nor is the caller owed anything.
+
+    While the caller is loud, words may be on their way: they are waited for as long as for an interim.
+    """
+    after_s, busy = s.settings.ask_to_repeat_s, s.live is not None or s.closing is not None or s.caller_goes_on
+    if not s.words_missed or after_s is None or busy:
+        return None
+    quiet_since = s.silence_since if s.quiet_since is None else max(s.silence_since, s.quiet_since)
+    return quiet_since + after_s + (s.settings.interim_ceiling_s if s.voiced else 0.0)
+
+
+def ask_to_repeat(s: TurnState) -> None:
+    """Ask once for the words that nobody heard."""
+    s.out.append(ev.AskToRepeat(s.start_reply("ask_to_repeat").id))
+
+
 def idle_due(s: TurnState) -> float | None:
     """Nobody speaks, thinks or types."""
     busy = s.live is not None or s.closing is not None or s.caller_goes_on
@@ -233,6 +250,7 @@ RULES = (
     Rule(stalled_due, give_up_reply),
     Rule(prepare_due, prepare),
     Rule(go_on_due, go_on),
+    Rule(ask_to_repeat_due, ask_to_repeat),
     Rule(idle_due, ask_idle),
 )
 """In the order in which they are asked."""

@@ -9,7 +9,7 @@ from calliope_call_worker.pipeline.hearing import Ear, Piece, count_words, join
 from calliope_call_worker.pipeline.spoken_phrases import SpokenPhrases
 from calliope_call_worker.pipeline.turn_settings import TurnSettings
 
-ReplyKind = Literal["welcome", "reply", "resume", "idle", "goodbye"]
+ReplyKind = Literal["welcome", "reply", "resume", "idle", "ask_to_repeat", "goodbye"]
 InterruptCause = Literal["words", "phrase", "dtmf", "superseded", "stalled", "max_duration"]
 
 
@@ -100,6 +100,7 @@ class TurnState:
 
     started_at: float | None = None
     silence_since: float = 0.0
+    words_missed: bool = False  # nobody listened for a while, and nobody has spoken since
     idle_count: int = 0
     closing: Closing | None = None
     said_goodbye: bool = False
@@ -125,7 +126,7 @@ class TurnState:
 
     def start_reply(self, kind: ReplyKind, *, reply_id: str | None = None, pieces: tuple[Piece, ...] = ()) -> Reply:
         """A reply begins: thought about, not heard yet."""
-        self.cut_short = None
+        self.cut_short, self.words_missed = None, False
         self.live = Reply(reply_id or self.next_id(), kind, since=self.now, quiet_since=self.now, pieces=pieces)
         return self.live
 

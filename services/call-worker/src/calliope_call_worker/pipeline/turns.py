@@ -48,7 +48,8 @@ class TurnMachine:
     @property
     def between_turns(self) -> bool:
         """Whether nobody speaks, thinks, or waits for an answer, and the call is not about to end."""
-        return self._state.live is None and self._state.closing is None and not self._state.caller_goes_on
+        s = self._state
+        return not (s.live or s.closing or s.caller_goes_on or s.voiced)
 
     @property
     def ended(self) -> bool:
@@ -112,6 +113,7 @@ def _on_media_started(s: TurnState, event: ev.MediaStarted) -> None:
         return
     s.started_at, s.silence_since = s.now - event.elapsed_s, s.now
     s.turns, s.replies = event.turns, event.replies
+    s.words_missed = event.words_missed
     unanswered = event.unanswered.strip()
     if unanswered:
         s.ear.add(unanswered)
@@ -160,7 +162,7 @@ def _began(s: TurnState, heard: ev.Interim | ev.Final, words: int) -> Sequence[f
 
 
 def _words_changed(s: TurnState) -> None:
-    s.open = True
+    s.open, s.words_missed = True, False
     s.changed_at = s.silence_since = s.now
     s.idle_count = 0
     if s.prepared is not None and not same_words(s.prepared.text, s.ear.text):
@@ -185,7 +187,7 @@ def _on_turn_resumed(s: TurnState) -> None:
 
 
 def _on_digit(s: TurnState, digit: str) -> None:
-    s.silence_since, s.idle_count = s.now, 0
+    s.silence_since, s.idle_count, s.words_missed = s.now, 0, False
     s.discard()
     if s.live is not None and s.live.can_be_cut:
         s.cut(s.live, "dtmf")

@@ -14,6 +14,12 @@ class Messages(Request):
         description="Said when no language model answered a turn, and the caller may go on.",
         examples=["I am sorry, I did not get that. Could you say it again?"],
     )
+    ask_to_repeat: Line | None = Field(
+        default=None,
+        description="Said when the call moved to another worker and nobody speaks: words of the caller may have been "
+        "lost meanwhile.",
+        examples=["Sorry, the line was bad for a moment. What did you say?"],
+    )
     final_apology: Line | None = Field(
         default=None,
         description="Said before the call ends because models or recogniser have failed.",
