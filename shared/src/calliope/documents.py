@@ -9,7 +9,10 @@ Place = tuple[tuple[str, ...], Any, str | int]
 
 
 def places(document: Any, pattern: PathPattern) -> Iterator[Place]:
-    """Every place of `document` that matches; `*` stands for each element of a list. Missing places are left out."""
+    """Every place of `document` that matches; `*` stands for each element of a list and each value of an object.
+
+    Missing places are left out.
+    """
     yield from _places(document, pattern, ())
 
 
@@ -17,7 +20,7 @@ def _places(node: Any, pattern: PathPattern, path: tuple[str, ...]) -> Iterator[
     step, rest = pattern[0], pattern[1:]
     keys: list[str | int]
     if step == "*":
-        keys = list(range(len(node))) if isinstance(node, list) else []
+        keys = list(range(len(node))) if isinstance(node, list) else list(node) if isinstance(node, dict) else []
     else:
         keys = [step] if isinstance(node, dict) and step in node else []
     for key in keys:

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from calliope.contracts.assistants import SealedSecret
+from calliope.contracts.document.types import MASK
 from calliope.errors import PermanentError
 
-MASK: Final = "••••"
 _NONCE: Final = bytes(12)
 
 
@@ -48,8 +48,7 @@ class Sealer:
         ours = ephemeral.public_key().public_bytes_raw()
         key = _derive(ephemeral.exchange(self._key), ours, self._key.public_bytes_raw())
         sealed = ours + AESGCM(key).encrypt(_NONCE, secret.encode(), context.encode())
-        last4 = secret[-4:] if len(secret) >= 12 else ""
-        return SealedSecret(key_id=self.key_id, sealed=base64.b64encode(sealed).decode(), last4=last4)
+        return SealedSecret(key_id=self.key_id, sealed=base64.b64encode(sealed).decode(), last4=_last4(secret))
 
 
 class Opener:
@@ -79,6 +78,15 @@ class Opener:
 def mask(secret: SealedSecret) -> str:
     """What a read shows: `"••••3f9a"`."""
     return MASK + secret.last4
+
+
+def mask_of_plain(secret: str) -> str:
+    """What a read shows of a secret that is not sealed."""
+    return MASK + _last4(secret)
+
+
+def _last4(secret: str) -> str:
+    return secret[-4:] if len(secret) >= 12 else ""
 
 
 def _private(key: str) -> X25519PrivateKey:

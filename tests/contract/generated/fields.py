@@ -33,8 +33,11 @@ request may bring its own `webhook_secret`.
 - **Headers of a tool** have every name that HTTP allows, underscores too, since this version, and are sent as written.
   What would not be sent so (`Host`, `Content-Type`, two that differ in case, `Authorization` beside `auth_token`) is
   refused with the reason.
-- **Secrets** (`api_key`, `auth_token`) are sealed when they arrive and read as a mask such as `••••3f9a`; a mask that
-  is written back keeps the secret.
+- **Secrets** (`api_key`, `auth_token`, each value of a tool's `headers`) are sealed when they arrive and read as a mask
+  such as `••••3f9a`; a mask that is written back keeps the secret. That of a header keeps the value of the header of
+  that name, in whatever case; under another name it is refused, so send the value when you rename one. Headers that an
+  older version stored readable are shown as masks too, and sealed when the assistant is written next: an empty `PATCH`
+  (`{}`) does it.
 
 `/docs` of a running gateway shows the same with examples; [`examples/`](../examples) has whole documents.
 
@@ -119,7 +122,8 @@ def _kind(slot: Slot) -> str:
         inner = slot.step("0")
         return f"list of {_kind(inner)}s" if inner is not None else "list"
     if get_origin(slot.annotation) is dict:
-        return "object"
+        inner = slot.step("*")
+        return "object of secrets" if inner is not None and inner.annotation is SecretStr else "object"
     return "choice" if choices(slot) else names[slot.annotation]
 
 

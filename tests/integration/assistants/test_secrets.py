@@ -45,7 +45,8 @@ def planted(at: str) -> dict[str, Any]:
         "stt_settings": {"api_key": f"{CANARY}-{at}-5"},
         "tools_settings": {
             "custom_tools": [
-                {"name": "t", "description": "d", "url": "https://example.com/", "auth_token": f"{CANARY}-{at}-6"}
+                {"name": "t", "description": "d", "url": "https://example.com/", "auth_token": f"{CANARY}-{at}-6",
+                 "headers": {"X-Api-Key": f"{CANARY}-{at}-9"}}
             ]
         },
         "twilio_config": {"account_sid": "AC" + "0" * 32, "auth_token": f"{CANARY}-{at}-7"},
@@ -63,6 +64,7 @@ REFUSED: list[dict[str, Any]] = [
     {"twilio_config": {"account_sid": CANARY, "auth_token": CANARY}},
     {"telnyx_config": {"api_key": CANARY, "connection_id": ""}},
     {"tools_settings": {"custom_tools": [{"name": "t", "auth_token": CANARY}]}},
+    {"tools_settings": {"custom_tools": [{"name": "t", "headers": {"X-Key": f"{CANARY}\n", "X-Other": [CANARY]}}]}},
     {"webhook_url": f"https://user:{CANARY}@hooks.example.com/"},
     {"webhook_url": f"https://10.0.0.1/?token={CANARY}"},
     {"webhook_secret": CANARY},

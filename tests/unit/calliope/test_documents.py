@@ -115,6 +115,16 @@ def test_places_finds_every_element_of_a_list() -> None:
     ]
 
 
+def test_places_finds_every_value_of_an_object() -> None:
+    document = {"tools": [{"headers": {"x.y": "a", "1": "b"}}, {"headers": ["c"]}, {"headers": None}]}
+    found = [(path, container[key]) for path, container, key in places(document, ("tools", "*", "headers", "*"))]
+    assert found == [
+        (("tools", "0", "headers", "x.y"), "a"),
+        (("tools", "0", "headers", "1"), "b"),
+        (("tools", "1", "headers", "0"), "c"),
+    ]
+
+
 def _leaves(schema: dict[str, Any], definitions: dict[str, Any], path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
     """Paths of every field whose schema says that it is a secret."""
     if "$ref" in schema:
@@ -126,12 +136,41 @@ def _leaves(schema: dict[str, Any], definitions: dict[str, Any], path: tuple[str
         found |= _leaves(part, definitions, (*path, name))
     if isinstance(schema.get("items"), dict):
         found |= _leaves(schema["items"], definitions, (*path, "*"))
+    if isinstance(schema.get("additionalProperties"), dict):
+        found |= _leaves(schema["additionalProperties"], definitions, (*path, "*"))
     return found
 
 
 def test_every_secret_of_the_document_is_listed() -> None:
     schema = AssistantSpec.model_json_schema()
     assert _leaves(schema, schema["$defs"]) == set(SECRET_PATHS)
+
+
+NO_SECRETS = {("variables", "*")}
+"""Objects of texts by names of the developer's own that are no secrets: they are spoken."""
+
+
+def _free_texts(
+    schema: dict[str, Any], definitions: dict[str, Any], path: tuple[str, ...] = ()
+) -> set[tuple[str, ...]]:
+    """Paths of every object whose values are texts under names that nobody but the developer knows."""
+    if "$ref" in schema:
+        return _free_texts(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions, path)
+    values = schema.get("additionalProperties")
+    found = {(*path, "*")} if isinstance(values, dict) and values.get("type") == "string" else set()
+    for part in schema.get("anyOf", []):
+        found |= _free_texts(part, definitions, path)
+    for name, part in schema.get("properties", {}).items():
+        found |= _free_texts(part, definitions, (*path, name))
+    if isinstance(schema.get("items"), dict):
+        found |= _free_texts(schema["items"], definitions, (*path, "*"))
+    return found
+
+
+def test_every_object_of_texts_is_sealed_or_known_to_hold_no_secret() -> None:
+    """Somebody will put a key into an object whose names are free, such as headers."""
+    schema = AssistantSpec.model_json_schema()
+    assert _free_texts(schema, schema["$defs"]) == NO_SECRETS | {path for path in SECRET_PATHS if path[-1] == "*"}
 
 
 def test_every_url_of_the_document_is_listed() -> None:

@@ -13,6 +13,10 @@ from support.plain_words import riddles
 TOOL: dict[str, Any] = {"name": "rooms", "description": "Free rooms.", "url": "https://example.com/rooms"}
 
 
+def plain(tool: CustomTool) -> dict[str, str]:
+    return {name: value.get_secret_value() for name, value in tool.headers.items()}
+
+
 def refusal(headers: dict[str, str], **more: Any) -> tuple[str, str]:
     with pytest.raises(ValidationError) as caught:
         CustomTool.model_validate({**TOOL, "headers": headers, **more})
@@ -23,7 +27,7 @@ def refusal(headers: dict[str, str], **more: Any) -> tuple[str, str]:
 
 @pytest.mark.parametrize("name", ["x_api_key", "X-Hotel", "accept", "User-Agent", "x.y~z", "Authorization", "1st"])
 def test_every_legal_name_is_taken(name: str) -> None:
-    assert CustomTool.model_validate({**TOOL, "headers": {name: "k 1"}}).headers == {name: "k 1"}
+    assert plain(CustomTool.model_validate({**TOOL, "headers": {name: "k 1"}})) == {name: "k 1"}
 
 
 @pytest.mark.parametrize(
@@ -57,4 +61,10 @@ def test_a_header_that_the_token_would_replace_is_refused() -> None:
 
 def test_what_was_stored_before_a_rule_came_is_not_taken_back() -> None:
     stored = CustomTool.model_validate({**TOOL, "headers": {"TE": "trailers"}}, context=STORED)
-    assert stored.headers == {"TE": "trailers"}
+    assert plain(stored) == {"TE": "trailers"}
+
+
+def test_a_refusal_never_shows_a_value() -> None:
+    path, message = refusal({"X-Key": "canary\n"})
+    assert path == "headers"
+    assert "canary" not in message

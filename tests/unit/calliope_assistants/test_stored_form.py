@@ -34,7 +34,13 @@ EVERY_SECRET: dict[str, Any] = {
     "stt_settings": {"api_key": "sk-canary-stt-0006"},
     "tools_settings": {
         "custom_tools": [
-            {"name": "book", "description": "Book", "url": "https://example.com/b", "auth_token": "canary-tool-0007"}
+            {
+                "name": "book",
+                "description": "Book",
+                "url": "https://example.com/b",
+                "auth_token": "canary-tool-0007",
+                "headers": {"X-Api-Key": "canary-header-0010", "1st.key": "canary-header-0011"},
+            }
         ]
     },
     "twilio_config": {"account_sid": "AC" + "0" * 32, "auth_token": "canary-twilio-0008"},
@@ -74,7 +80,7 @@ def with_fallbacks(*fallbacks: dict[str, Any]) -> Document:
 def test_every_secret_is_sealed_and_opens_only_where_it_belongs() -> None:
     form = stored(EVERY_SECRET)
     assert "canary" not in str(form)
-    assert sorted(value[-4:] for value in opened(form).values()) == [f"000{n}" for n in range(1, 10)]
+    assert sorted(value[-4:] for value in opened(form).values()) == [f"{n:04}" for n in range(1, 12)]
 
 
 def test_an_unknown_variable_is_refused_when_it_is_written_also_by_a_patch() -> None:
@@ -95,7 +101,7 @@ def test_a_read_does_not_change_what_is_stored() -> None:
     form = stored(EVERY_SECRET)
     masked(form)["name"] = "Berta"
     assert form["name"] == "Anna"
-    assert len(opened(form)) == 9
+    assert len(opened(form)) == 11
 
 
 def test_what_a_read_shows_can_be_written_back_whole() -> None:
@@ -160,6 +166,60 @@ def test_a_mask_that_could_stand_for_several_secrets_is_refused() -> None:
         {"provider": "groq", "api_key": "••••"},
     )
     assert list(refused(changed, form)) == ["llm_fallback_providers.fallbacks.2.api_key"]
+
+
+def with_tools(*tools: dict[str, Any]) -> Document:
+    url = "https://example.com/"
+    filled = [{"name": f"t{n}", "description": "d", "url": url, **tool} for n, tool in enumerate(tools)]
+    return {**MINIMAL, "tools_settings": {"custom_tools": filled}}
+
+
+def headers_of(document: Document) -> dict[str, str]:
+    return {path.rpartition("headers.")[2]: value for path, value in opened(document).items() if "headers" in path}
+
+
+HEADER = "tools_settings.custom_tools.0.headers"
+
+
+def test_a_mask_keeps_the_value_of_its_header_in_whatever_case_the_name_is_written() -> None:
+    """Short values look alike behind their masks: the name alone says whose is whose."""
+    form = stored(with_tools({"headers": {"X-Api-Key": "one", "Authorization": "two"}}))
+    after = stored(with_tools({"headers": {"authorization": "••••", "x-api-key": "••••"}}), form)
+    assert headers_of(after) == {"authorization": "two", "x-api-key": "one"}
+
+
+def test_a_header_that_is_renamed_needs_its_value_again() -> None:
+    form = stored(with_tools({"headers": {"X-Api-Key": "a-long-value-3f9a"}}))
+    problems = refused(with_tools({"headers": {"X-Key": "••••3f9a"}}), form)
+    assert problems == {
+        f"{HEADER}.X-Key": "'X-Key' has no stored value behind this mask, which belongs to another name; send the value"
+    }
+
+
+def test_masks_of_headers_follow_their_tool_when_tools_are_reordered() -> None:
+    tools = ({"name": "a", "headers": {"X-Key": "of-a"}}, {"name": "b", "headers": {"X-Key": "of-b"}})
+    form = stored(with_tools(*tools))
+    shown = masked(form)
+    shown["tools_settings"]["custom_tools"].reverse()
+    after = stored(shown, form)["tools_settings"]["custom_tools"]
+    before = form["tools_settings"]["custom_tools"]
+    assert [tool["headers"] for tool in after] == [tool["headers"] for tool in reversed(before)]
+
+
+def test_a_header_may_be_empty_and_one_that_cannot_be_sent_is_refused_without_repeating_it() -> None:
+    assert headers_of(stored(with_tools({"headers": {"X-Empty": ""}}))) == {"X-Empty": ""}
+    ((path, words),) = refused(with_tools({"headers": {"X-Key": "canary\r\nx: y"}})).items()
+    assert path == HEADER
+    assert "canary" not in words
+
+
+def test_a_header_that_an_older_version_stored_in_clear_is_masked_kept_and_sealed_at_the_next_write() -> None:
+    form = stored(with_tools({"headers": {"X-Key": "a-long-canary-3f9a", "X-Short": "canary"}}))
+    form["tools_settings"]["custom_tools"][0]["headers"] = {"X-Key": "a-long-canary-3f9a", "X-Short": "canary"}
+    assert masked(form)["tools_settings"]["custom_tools"][0]["headers"] == {"X-Key": "••••3f9a", "X-Short": "••••"}
+    after = stored(patched(form, {}), form)
+    assert "canary" not in str(after)
+    assert headers_of(after) == {"X-Key": "a-long-canary-3f9a", "X-Short": "canary"}
 
 
 @pytest.mark.parametrize("secret", ["sk-0123\n456", "sk-0123456\r\n", "sk\x00", "\ufeffsk-0123456"])

@@ -83,13 +83,13 @@ def test_an_account_whose_secret_is_set_to_nothing_is_none(carrier: str) -> None
         )
 
 
-def test_a_stored_document_that_newer_rules_refuse_is_refused_without_its_values() -> None:
+async def test_a_stored_document_that_newer_rules_refuse_is_refused_without_its_values() -> None:
     """It may have been stored before a rule was: the caller is turned away, and nobody reads the secret beside it."""
     document = {"name": "Ann", "llm_provider_config": {"api_key": "sk-secret"}, "idle_timeout": -7}
     pinned = PinnedAssistant(id="asst_1", organization_id="org_1", revision=3, document=document)
 
     with pytest.raises(PermanentError, match=r"revision 3 of asst_1 .*idle_timeout") as caught:
-        open_spec(pinned, Opener([]))
+        await open_spec(pinned, Opener([]))
 
     assert "secret" not in repr(caught.value)
     assert caught.value.__cause__ is None

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import orjson
 
+from calliope.contracts.document.types import MASK
 from calliope.contracts.subjects import pattern_of
 from calliope.messaging.dead_letters import DeadLetter, DeadLetterContent, Replay, ReplayOutcome
 from calliope.messaging.streams import durable_named
-from calliope.secrets import MASK
 from calliope_admin.output import visible
 
 HIDDEN: Final = (

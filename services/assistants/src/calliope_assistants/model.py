@@ -7,23 +7,23 @@ from typing import Any, Final
 import orjson
 from pydantic import SecretStr, ValidationError
 
-from calliope.contracts.assistants import AssistantRequest, SealedSecret, secret_context
+from calliope.contracts.assistants import AssistantRequest, secret_context
 from calliope.contracts.document.spec import SECRET_PATHS, URL_PATHS, AssistantSpec
+from calliope.contracts.document.types import MASK
 from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.documents import PathPattern, merge_patch, places
 from calliope.egress import check_url
 from calliope.errors import CommandError, invalid
-from calliope.secrets import MASK, Sealer, mask
+from calliope.secrets import Sealer
 from calliope.settings import EgressSettings
 from calliope.validation.problems import field_problems
 from calliope.validation.variables import variable_problems
+from calliope_assistants import masks
 
 Document = dict[str, Any]
 MAX_STORED_BYTES: Final = 240_000
 """Completed and sealed; an answer on the bus is at most 256 KiB, and what is stored must fit one."""
 MAX_SECRET: Final = 4_096
-_IDENTITY: Final = ("name", "provider")
-"""What tells the elements of a list with secrets apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,13 @@ def stored_form(document: Document, owner: Owner, rules: Rules, *, before: Docum
             if secret is None:
                 continue
             if secret.startswith(MASK):
-                container[key], why = _stored_secret(before, pattern, path, container, secret)
+                kept, why = masks.stored_secret(before, plain, pattern, path, secret)
             else:
-                why = _refused_secret(secret)
+                kept, why = secret, _refused_secret(secret, pattern)
+            if isinstance(kept, str):
                 context = secret_context(owner.organization_id, owner.assistant_id, pattern)
-                container[key] = rules.calls.seal(secret, context=context).model_dump()
+                kept = rules.calls.seal(kept, context=context).model_dump()
+            container[key] = kept
             if why is not None:
                 problems.append(FieldProblem(path=".".join(path), message=why))
     if problems:
@@ -84,8 +86,7 @@ def masked(stored: Document) -> Document:
     shown: Document = _copy(stored)
     for pattern in SECRET_PATHS:
         for _, container, key in places(shown, pattern):
-            if isinstance(container[key], dict):
-                container[key] = mask(SealedSecret.model_validate(container[key]))
+            container[key] = masks.shown(container[key])
     return shown
 
 
@@ -116,44 +117,23 @@ def _refused_urls(plain: Document, egress: EgressSettings) -> list[FieldProblem]
 def _reveal(spec: AssistantSpec, path: tuple[str, ...]) -> str | None:
     node: Any = spec
     for step in path:
-        node = node[int(step)] if step.isdigit() else getattr(node, step, None)
+        if isinstance(node, tuple):
+            node = node[int(step)]
+        else:
+            node = node[step] if isinstance(node, dict) else getattr(node, step, None)
         if node is None:
             return None
     return node.get_secret_value() if isinstance(node, SecretStr) else None
 
 
-def _refused_secret(secret: str) -> str | None:
+def _refused_secret(secret: str, pattern: PathPattern) -> str | None:
+    if pattern[-1] == "*":
+        return None  # a header's value, whose form the document's own rules have judged
     if not secret:
         return "is empty; leave it out, or send null to clear it"
     if not secret.isprintable():
         return "holds a line break or another character that no header can carry; was it copied whole?"
     return f"is longer than {MAX_SECRET} characters" if len(secret) > MAX_SECRET else None
-
-
-def _stored_secret(
-    before: Document | None, pattern: PathPattern, path: tuple[str, ...], container: Document, shown: str
-) -> tuple[Document | None, str | None]:
-    """The sealed secret that a mask stands for, or why none.
-
-    Short secrets look alike behind their masks. So among those that do, the element's own name or provider decides
-    first and its position second; a secret is never handed to a neighbour by guessing.
-    """
-    alike = [
-        (where, element, element[key])
-        for where, element, key in places(before or {}, pattern)
-        if isinstance(element[key], dict) and mask(SealedSecret.model_validate(element[key])) == shown
-    ]
-    if not alike:
-        return None, "this mask stands for no stored secret; send the secret itself"
-    namesakes = [found for found in alike if _identity(found[1]) == _identity(container)] or alike
-    here = [found for found in namesakes if found[0] == path] or namesakes
-    if len(here) > 1:
-        return None, "this mask could stand for several stored secrets; send the secret itself"
-    return here[0][2], None
-
-
-def _identity(element: Document) -> tuple[Any, ...]:
-    return tuple(element.get(name) for name in _IDENTITY)
 
 
 def _check_size(plain: Document) -> None:

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from calliope.contracts.assistants import SealedSecret, secret_context
+from calliope.contracts.document.types import MASK
 from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.errors import CommandError
-from calliope.secrets import MASK, Sealer, mask
+from calliope.secrets import Sealer, mask
 
 FIELD: Final = "webhook_secret"
 REPLACED_SIGNS: Final = timedelta(hours=24)

@@ -105,7 +105,7 @@ class AnalysisJob:
             raise PermanentError("the assistant was deleted, and the revision that took the call is not kept")
         if pinned.revision != call.assistant_revision:
             log.info("analysis.newer_assistant", took_call=call.assistant_revision, now=pinned.revision)
-        return _opened(pinned, self._opener)
+        return await _opened(pinned, self._opener)
 
     async def _append(self, call_id: str, facts: tuple[Event, ...], last: int, found: CallAnalyzed) -> None:
         """Store the result behind the last fact. Raises: TransientError."""
@@ -121,9 +121,9 @@ class AnalysisJob:
         raise TransientError("the call's journal does not come to rest")
 
 
-def _opened(pinned: PinnedAssistant, opener: Opener) -> AssistantSpec:
+async def _opened(pinned: PinnedAssistant, opener: Opener) -> AssistantSpec:
     try:
-        return open_spec(pinned, opener)
+        return await open_spec(pinned, opener)
     except ValidationError as exc:  # its words would quote the document
         raise PermanentError("the assistant's document is not valid for this version") from exc
 

@@ -30,7 +30,7 @@ class CallDocuments:
         pinned = await self._pins.find(*key) or await self._directory.pin(*key[:2])
         if pinned is None:
             return None
-        spec = self._opened.open(pinned)
+        spec = await self._opened.open(pinned)
         await self._pins.keep(pinned)
         return spec, pinned.revision
 
@@ -46,6 +46,6 @@ class CallDocuments:
                 log.warning("call.other_revision", assistant_id=assistant_id, taken_with=revision, now=found.revision)
         return found
 
-    def opened(self, pinned: PinnedAssistant) -> AssistantSpec:
+    async def opened(self, pinned: PinnedAssistant) -> AssistantSpec:
         """That document, opened. Raises: PermanentError, when it cannot be used."""
-        return self._opened.open(pinned)
+        return await self._opened.open(pinned)

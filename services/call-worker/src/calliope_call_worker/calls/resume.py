@@ -183,7 +183,7 @@ class CallResumption:
         pinned = await self._documents.pinned(call.organization_id, call.assistant_id, call.assistant_revision)
         if pinned is None:
             return None
-        spec = self._documents.opened(pinned)
+        spec = await self._documents.opened(pinned)
         return plan_of(carrier, account, spec, facts[0], revision=pinned.revision, time_zone=self._settings.time_zone)
 
     async def _go_on(self, plan: CallPlan, facts: tuple[Event, ...], position: int) -> CarrierResponse:

@@ -48,7 +48,7 @@ class AssistantChecks:
             deadline = asyncio.get_running_loop().time() + self._settings.deadline_s
             pinned, numbers = await self._known(organization_id, assistant_id)
             try:
-                spec = open_spec(pinned, self._opener)
+                spec = await open_spec(pinned, self._opener)
             except PermanentError as exc:
                 raise invalid(f"no call could use this assistant: {exc}") from exc
             async with asyncio.TaskGroup() as tasks:

@@ -37,7 +37,8 @@ class HttpTools:
 
     async def run(self, tool: CustomTool, arguments: dict[str, Any], *, idempotency_key: str) -> ToolAnswer:
         """One request, never repeated; a failure is an answer too, so that the model can say something."""
-        headers = {**tool.headers, "Idempotency-Key": idempotency_key}
+        headers = {name: value.get_secret_value() for name, value in tool.headers.items()}
+        headers["Idempotency-Key"] = idempotency_key
         if "accept" not in map(str.lower, tool.headers):
             headers["Accept"] = "application/json, text/plain"
         if tool.auth_token is not None:

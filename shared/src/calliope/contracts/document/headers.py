@@ -4,6 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from pydantic import SecretStr
+
+from calliope.contracts.document.types import MASK
+
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # a token of RFC 9110, section 5.6.2
 _VALUE: Final = re.compile(r"[\x20-\x7e]{0,1000}")
 
@@ -27,8 +31,8 @@ OURS: Final[Mapping[str, str]] = {
 """Names that cannot be set, in lower case, and why."""
 
 
-def plain_headers(headers: dict[str, str]) -> dict[str, str]:
-    """Headers as they will be sent. Raises: ValueError."""
+def plain_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    """Headers as they will be sent; a mask stands for a value that was judged before. Raises: ValueError."""
     names: dict[str, str] = {}
     for name, value in headers.items():
         if not _NAME.fullmatch(name):
@@ -39,8 +43,15 @@ def plain_headers(headers: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"{name!r} cannot be set: {why}; leave it out")
         if (first := names.setdefault(name.lower(), name)) is not name:
             raise ValueError(f"{first!r} and {name!r} are the same header; keep one of them")
-        if not _VALUE.fullmatch(value):
-            raise ValueError(f"the value of {name!r} must be printable ASCII of at most 1000 characters")
-        if value != value.strip():
-            raise ValueError(f"the value of {name!r} begins or ends with a blank, which no header can carry")
+        if (why := value_problem(value.get_secret_value())) is not None:
+            raise ValueError(f"the value of {name!r} {why}")
     return headers
+
+
+def value_problem(value: str) -> str | None:
+    """Why no header can carry this value, in words that do not repeat it; None for one that it can, and for a mask."""
+    if value.startswith(MASK):
+        return None
+    if not _VALUE.fullmatch(value):
+        return "must be printable ASCII of at most 1000 characters"
+    return "begins or ends with a blank, which no header can carry" if value != value.strip() else None

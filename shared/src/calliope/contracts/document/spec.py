@@ -270,10 +270,11 @@ SECRET_PATHS: Final = (
     ("tts_settings", "fallbacks", "*", "api_key"),
     ("stt_settings", "api_key"),
     ("tools_settings", "custom_tools", "*", "auth_token"),
+    ("tools_settings", "custom_tools", "*", "headers", "*"),
     ("twilio_config", "auth_token"),
     ("telnyx_config", "api_key"),
 )
-"""Where the document holds secrets; `*` stands for every element of a list."""
+"""Where the document holds secrets; `*` stands for every element of a list and every value of an object."""
 URL_PATHS: Final = (
     ("llm_provider_config", "base_url"),
     ("llm_fallback_providers", "fallbacks", "*", "base_url"),

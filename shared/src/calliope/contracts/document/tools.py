@@ -101,11 +101,11 @@ class CustomTool(Request):
         default=HttpMethod.POST,
         description="`GET` sends the arguments as query parameters, the others as a JSON body.",
     )
-    headers: dict[str, str] = Field(
+    headers: dict[str, SecretStr] = Field(
         default_factory=dict,
         max_length=20,
-        description="Headers sent with every request as they are written, also an `Accept` of your own. Stored "
-        "readable, so keep keys in `auth_token`.",
+        description="Headers sent with every request as they are written, also an `Accept` of your own. Each value is "
+        "stored sealed and read as a mask; a mask that is written back keeps the value of the header of that name.",
         examples=[{"X-Practice": "bell"}],
     )
     auth_token: SecretStr | None = Field(
@@ -129,7 +129,7 @@ class CustomTool(Request):
 
     @field_validator("headers")
     @classmethod
-    def _plain_headers(cls, headers: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    def _plain_headers(cls, headers: dict[str, SecretStr], info: ValidationInfo) -> dict[str, SecretStr]:
         return headers if was_stored(info) else plain_headers(headers)
 
     @model_validator(mode="after")

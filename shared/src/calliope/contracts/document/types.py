@@ -7,6 +7,8 @@ from pydantic import Field, StringConstraints
 from calliope.contracts.forms import Form
 from calliope.contracts.meant import url_meant
 
+MASK: Final = "••••"
+"""How a secret begins that a read shows; written back it keeps the stored one."""
 MAX_PROMPT: Final = 32_000
 MAX_LINE: Final = 2_000
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
