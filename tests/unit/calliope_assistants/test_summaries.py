@@ -44,6 +44,14 @@ def test_a_call_that_was_refused_began_and_ended_at_once_and_says_why() -> None:
     assert (summary.assistant_id, summary.from_number, summary.carrier_call_id) == ("asst_1", "+15550001", "CA1")
 
 
+def test_a_call_ended_when_its_event_says_and_else_when_the_event_was_told() -> None:
+    said = "2026-01-02T00:00:00.000Z"
+    (told_late,) = (an_event(9, "ended", reason="idle", duration_ms=1.0, ended_at=said),)
+    old = an_event(9, "ended", reason="idle", duration_ms=1.0)
+    assert listed([*a_call()[:2], told_late]).ended_at == datetime.fromisoformat(said)
+    assert listed([*a_call()[:2], old]).ended_at == old.time
+
+
 def test_of_many_ways_to_fail_the_first_twenty_are_told_and_all_are_counted() -> None:
     events = [an_event(at, "provider_failed", stage="llm", reason="key", provider=f"p{at}") for at in range(1, 31)]
     summary = listed(events)

@@ -1,6 +1,7 @@
 """How calls close and are let go: the end is fixed first, nothing is heard of lost media, turns are not torn."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -16,7 +17,7 @@ from calliope_call_worker.ports import Journal
 from calliope_call_worker.providers.stt.base import Transcript
 from calliope_call_worker.tools.toolbox import Toolbox
 from support.waiting import until
-from support.whole_call import a_call
+from support.whole_call import BEGAN, a_call
 
 WELCOME: dict[str, Any] = {"llm_settings": {"welcome_message": "Hello there, this is Ann."}}
 
@@ -64,14 +65,33 @@ async def test_the_line_is_put_down_before_tools_end_and_the_end_stays_what_it_w
             parts.hang_up,
             lambda work, name: tasks.create_task(work, name=name),
         )
-        end = End(EndReason.ASSISTANT_ENDED, 300.0)
+        end = End(EndReason.ASSISTANT_ENDED, 300.0, at=BEGAN)
         closed = tasks.create_task(closing.close(end, line_is_up=lambda: True, tell_problem=lambda: ""))
         await until(lambda: "hang-up" in parts.done)
         assert not closed.done()
         parts.tool.set()
     assert closed.result()
     assert parts.done == ["stop", "hang-up", "tools", "last turn", "ended"]
-    assert parts.facts == [CallEnded(reason=EndReason.ASSISTANT_ENDED, duration_ms=300.0, turns=3)]
+    assert parts.facts == [CallEnded(reason=EndReason.ASSISTANT_ENDED, duration_ms=300.0, turns=3, ended_at=BEGAN)]
+
+
+async def test_a_call_ended_when_its_end_was_fixed_however_long_closing_takes() -> None:
+    async with a_call(**WELCOME) as call:
+        await call.conversing()
+        stopped, may_end = asyncio.Event(), asyncio.Event()
+
+        async def finish(timeout_s: float) -> None:
+            stopped.set()
+            await may_end.wait()
+
+        call.call._toolbox.finish = finish  # type: ignore[method-assign]
+        call.media.hang_up()
+        await stopped.wait()
+        at_the_latest = datetime.now(UTC)
+        may_end.set()
+        await call.over()
+        (ended,) = call.facts(CallEnded)
+    assert ended.ended_at <= at_the_latest
 
 
 async def test_media_that_cannot_be_written_are_lost_at_once_and_nothing_more_is_taken_as_heard(
@@ -141,3 +161,12 @@ async def test_a_call_whose_worker_died_while_ending_it_is_ended_by_the_next(una
     assert said == [TurnKind.GOODBYE] * spoken
     assert users == [unanswered] * spoken
     assert [(one.reason, one.turns) for one in end] == [(EndReason.ASSISTANT_ENDED, 3 + spoken)]
+
+
+async def test_a_call_that_was_taken_over_lasted_since_its_first_media() -> None:
+    answered_at = datetime.now(UTC) - timedelta(seconds=90)
+    past = Continuation(history=(), turns=3, unanswered="", elapsed_s=92.0, answered_at=answered_at, ends=True)
+    async with a_call(continuation=past, **WELCOME) as call:
+        await call.over()
+        (ended,) = call.facts(CallEnded)
+    assert ended.duration_ms == (ended.ended_at - answered_at) / timedelta(milliseconds=1) >= 90_000

@@ -16,6 +16,7 @@ from calliope.contracts.calls import (
     TurnKind,
     TurnStarted,
 )
+from calliope_call_worker.calls.claim import lost
 from calliope_call_worker.continuation import continuation, outdated, resumed_since
 from calliope_call_worker.conversation import to_json
 from calliope_call_worker.plan import Continuation
@@ -67,6 +68,15 @@ def test_committed_turns_are_the_history() -> None:
     past = after(started(1, "Hello"), committed(1, "Hello", "Hi."))
     assert past.history == ((UserMessage("Hello"), AssistantMessage("Hi.")),)
     assert (past.turns, past.unanswered, past.elapsed_s) == (1, "", 7)
+
+
+def test_a_call_lasts_since_its_first_media_however_often_it_is_taken_over() -> None:
+    answered = CallAnswered(stream_id="MZ1")
+    told = enumerate(journal(answered, started(1, "Hello"), CallAnswered(stream_id="MZ2")))
+    facts = [fact.model_copy(update={"time": BEGAN + timedelta(seconds=at)}) for at, fact in told]
+    assert continuation(facts, 0.0).answered_at == facts[0].time
+    assert lost(facts, "nobody came").ended_at == facts[-1].time
+    assert after(started(1, "Hello")).answered_at is None
 
 
 def test_words_nobody_answered_are_answered_under_the_number_they_had() -> None:

@@ -28,7 +28,7 @@ from calliope.contracts.calls import (
 )
 from calliope_assistants.pages import position
 
-SUMMARY_VERSION: Final = 2
+SUMMARY_VERSION: Final = 3
 """Counts changes of what summaries hold; rows of another version are built anew from their events."""
 ANALYZED_IN: Final = "analyzed_in"
 """Sequence of the event that has the structured data: too large for a row that lists read."""
@@ -135,7 +135,8 @@ def _change_of(event: Event) -> Change:
             return _failed(event, failed)
         case "ended" if ended := read(event, CallEnded):
             says = {"ended_reason": ended.reason, "ended_detail": ended.detail, "duration_ms": ended.duration_ms}
-            told = _sequenced(event, {**says, "ended_at": _at(event)})
+            said = ended.model_dump(mode="json", include={"ended_at"})["ended_at"]
+            told = _sequenced(event, {**says, "ended_at": said or _at(event)})
             return Change(put={"ended_reason": str(ended.reason)}, greatest={"status": 2, "told.ended": told})
         case "analyzed" if analyzed := read(event, CallAnalyzed):
             says = {"analysis_status": analyzed.status, "analysis_error": analyzed.error, "summary": analyzed.summary}

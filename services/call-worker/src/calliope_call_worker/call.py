@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
@@ -380,9 +381,16 @@ class Call:
     def _end(self, reason: EndReason, detail: str = "") -> None:
         if not self._over.is_set():
             self._reason, self._detail = reason, detail or self._detail
-            duration_ms = self._clock.ms(self._loop.time()) if self._media is not None else 0.0
-            self._ended = End(reason, duration_ms)
+            ended_at = datetime.now(UTC)
+            self._ended = End(reason, self._duration_ms(ended_at), ended_at)
             self._over.set()
+
+    def _duration_ms(self, until: datetime) -> float:
+        """From the first media on, also where that went to another worker."""
+        past = self.plan.continuation
+        if past is not None and past.answered_at is not None:
+            return max(0.0, (until - past.answered_at).total_seconds() * 1_000)
+        return self._clock.ms(self._loop.time()) if self._media is not None else 0.0
 
     async def _close(self) -> None:
         """Nothing is said any more. See `closing`."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import structlog
@@ -27,6 +28,7 @@ class End:
 
     reason: EndReason
     duration_ms: float
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,12 @@ class Closing:
             log.error("call.last_turn_lost", call_id=self.call_id, reason=str(exc))  # noqa: TRY400
         detail = tell_problem()
         self.journal.append(
-            CallEnded(reason=end.reason, duration_ms=end.duration_ms, detail=detail, turns=self.dialogue.turns)
+            CallEnded(
+                reason=end.reason,
+                duration_ms=end.duration_ms,
+                detail=detail,
+                turns=self.dialogue.turns,
+                ended_at=end.at,
+            )
         )
         return await self.journal.flush(FLUSH_S)

@@ -61,6 +61,7 @@ def continuation(facts: Sequence[Event], now: float, *, history_characters: int 
         welcome_owed=bool(facts) and not any(fact.name in _TALK for fact in facts),
         elapsed_s=max(0.0, now - facts[0].time.timestamp()) if facts else 0.0,
         words_missed=any(fact.name == "answered" for fact in facts),
+        answered_at=next((fact.time for fact in facts if fact.name == "answered"), None),
         ends=_ends(facts, started, turns),
         tools_done=tuple(_done(one, done[id_]) for id_, one in begun.items() if id_ in done),
         tools_unknown={one.name: one.idempotency_key for id_, one in begun.items() if id_ not in done},

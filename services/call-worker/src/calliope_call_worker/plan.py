@@ -25,6 +25,8 @@ class Continuation:
     turns: int
     unanswered: str
     elapsed_s: float
+    answered_at: datetime | None = None
+    """When media flowed first, in UTC; None: it never did."""
     welcome_owed: bool = False
     """Nobody has heard the welcome to its end, and nothing was said since."""
     words_missed: bool = False

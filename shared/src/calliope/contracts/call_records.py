@@ -152,7 +152,9 @@ class CallSummary(Message):
     )
     answered_at: Moment | None = Field(default=None, description="When its media flowed first.")
     ended_at: Moment | None = Field(
-        default=None, description="When it ended, in UTC.", examples=["2026-01-31T12:00:17.200Z"]
+        default=None,
+        description="When it ended, in UTC. The event `call.ended` comes later where closing took a while.",
+        examples=["2026-01-31T12:00:17.200Z"],
     )
     ended_reason: OpenEnum[EndReason] | None = Field(default=None, description="Why it ended; absent until then.")
     ended_detail: str = Field(default="", description="What is known beyond the reason, in words.")
@@ -162,7 +164,9 @@ class CallSummary(Message):
         examples=["signature"],
     )
     duration_ms: float | None = Field(
-        default=None, description="How long media flowed, in milliseconds.", examples=[17200]
+        default=None,
+        description="From the first media to the end, in milliseconds; 0 when no media flowed.",
+        examples=[17200],
     )
     turns: NonNegativeInt = Field(default=0, description="How many turns the caller took.")
     interruptions: NonNegativeInt = Field(default=0, description="How often the caller cut the assistant short.")

@@ -326,9 +326,17 @@ class CallEnded(Message):
     """The call is over. Last fact before analysis."""
 
     reason: OpenEnum[EndReason]
-    duration_ms: NonNegativeFloat
+    duration_ms: NonNegativeFloat = Field(
+        description="From the first media to the end, in milliseconds; 0 when no media flowed."
+    )
     detail: str = Field(default="", max_length=500)
     turns: NonNegativeInt = 0
+    ended_at: Moment | None = Field(
+        default=None,
+        description="When the call ended, in UTC. The event's own `time` is later where closing took a while, such as "
+        "for a tool that was still running. Absent: as `time`.",
+        examples=["2026-01-31T12:00:17.200Z"],
+    )
 
 
 class Refusal(StrEnum):

@@ -74,6 +74,7 @@ def lost(facts: Sequence[Event], why: str) -> CallEnded:
         duration_ms=max(0.0, (facts[-1].time - answered).total_seconds() * 1_000),
         detail=why,
         turns=continuation(facts, facts[-1].time.timestamp()).turns,
+        ended_at=facts[-1].time,
     )
 
 
