@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -389,7 +389,7 @@ class Call:
         """From the first media on, also where that went to another worker."""
         past = self.plan.continuation
         if past is not None and past.answered_at is not None:
-            return max(0.0, (until - past.answered_at).total_seconds() * 1_000)
+            return max(0.0, (until - past.answered_at) / timedelta(milliseconds=1))
         return self._clock.ms(self._loop.time()) if self._media is not None else 0.0
 
     async def _close(self) -> None:
