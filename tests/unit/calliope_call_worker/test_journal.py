@@ -293,3 +293,14 @@ def _lost(reason: str) -> float:
     value = metrics.REGISTRY.get_sample_value("calliope_journal_facts_lost_total", {"reason": reason})
     assert value is not None
     return value
+
+
+@in_virtual_time
+async def test_nothing_is_told_of_a_call_behind_its_end() -> None:
+    async with journals() as at:
+        journal = at.journal()
+        await journal.store_first(STARTED)
+        journal.append(ENDED)
+        journal.append(KEY)  # such as a recogniser that fails because the call is taken down
+        assert await journal.flush(5)
+        assert [event.name for event in at.log.stored] == ["started", "ended"]

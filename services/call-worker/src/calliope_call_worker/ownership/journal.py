@@ -91,6 +91,9 @@ class CallJournal:
         """See `ports.Journal`."""
         if self._lost:
             return
+        if self._ended:  # what fails while a call is being taken down is no news of it any more
+            log.info("journal.after_the_end", call_id=self.call_id, fact=type(fact).__name__)
+            return
         event, size = fitted_with_size(self._next_event(fact))
         if not isinstance(fact, CallEnded):  # there is one, and it must be told
             self._room.check(len(self._waiting), self._bytes, size)
