@@ -183,3 +183,10 @@ def test_what_is_no_readable_file_is_said_in_a_sentence(tmp_path: Path) -> None:
             read_object(file, "http://sandbox")
     with pytest.raises(ScenarioError, match="cannot be read: Not a directory"):
         read_object(deep / "x.json", "http://sandbox")
+
+
+def test_a_name_that_stands_there_twice_is_refused_instead_of_taking_one_of_them(tmp_path: Path) -> None:
+    twice = tmp_path / "twice.json"
+    twice.write_text('{"name": "Anna", "tools_settings": {"end_call": {}, "end_call": {"enabled": true}}}')
+    with pytest.raises(ScenarioError, match="'end_call' stands there more than once in the same object; leave one"):
+        read_object(twice, "http://sandbox")

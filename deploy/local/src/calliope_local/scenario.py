@@ -4,13 +4,13 @@
 `call_file.CallFile`; `docs/testing.md` explains it.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from calliope import json_names
 from calliope_local.call_file import WITHIN_S, CallFile, problems
 
 Json = dict[str, Any]
@@ -118,7 +118,7 @@ def load_call(file: Path, sandbox: str, assistant: Json) -> Scenario:
 def read_object(file: Path, sandbox: str) -> Json:
     """The JSON object of a file, the sandbox where it really is. Raises: ScenarioError."""
     try:
-        document = json.loads(file.read_text(encoding="utf-8").replace(SANDBOX, sandbox))
+        document = json_names.loads(file.read_text(encoding="utf-8").replace(SANDBOX, sandbox))
     except FileNotFoundError as exc:
         raise ScenarioError(f"{file} is not there") from exc
     except IsADirectoryError as exc:
@@ -127,6 +127,8 @@ def read_object(file: Path, sandbox: str) -> Json:
         raise ScenarioError(f"{file} cannot be read: {exc.strerror}") from exc
     except RecursionError as exc:
         raise ScenarioError(f"{file} is nested too deeply") from exc
+    except json_names.RepeatedNameError as exc:
+        raise ScenarioError(f"{file}: {exc}; leave one") from exc
     except ValueError as exc:
         raise ScenarioError(f"{file} is not JSON: {exc}") from exc
     if not isinstance(document, dict):

@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from calliope import json_names
 from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.errors import CommandError
 from calliope.validation.hints import query_hint
@@ -20,6 +21,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 MAX_DEPTH: Final = 32
 _REVISION: Final = re.compile(r"[0-9]{1,18}")
 _SHOWN_NAME: Final = 100
+_SMALL_BYTES: Final = 16 * 1024
 _OBJECT: Final = '{"name": "Reception"}'
 _IDEMPOTENCY_KEY: Final = (
     "the header Idempotency-Key must be 1 to 255 printable ASCII characters, such as order-17-try-1"
@@ -58,7 +60,24 @@ async def read_object(request: web.Request, *, limit: int, timeout_s: float) -> 
         raise BadRequestError(400, f"the body must be a JSON object, such as {_OBJECT}")
     if _deeper_than(document, MAX_DEPTH):
         raise BadRequestError(400, f"the body is nested deeper than {MAX_DEPTH} levels")
+    if (repeated := await _repeated_name(body)) is not None:
+        raise BadRequestError(
+            400, f"the body has {repeated[:_SHOWN_NAME]!r} more than once in one object; send it once"
+        )
     return document
+
+
+async def _repeated_name(body: bytes) -> str | None:
+    """A name of which the parser kept one value and dropped the others. Large bodies do not hold the loop up."""
+    return _find_repeated(body) if len(body) < _SMALL_BYTES else await asyncio.to_thread(_find_repeated, body)
+
+
+def _find_repeated(body: bytes) -> str | None:
+    try:
+        json_names.loads(body)
+    except json_names.RepeatedNameError as exc:
+        return exc.name
+    return None
 
 
 def _not_json(body: bytes, error: orjson.JSONDecodeError) -> str:
