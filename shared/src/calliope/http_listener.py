@@ -238,6 +238,11 @@ class _Connection(RequestHandler):
         response.force_close()
         return response
 
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """A body that broke off was answered, and ends the connection; a stranger's body is no error of ours."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kw)
+
     async def _handle_request(self, *request: Any) -> Any:
         try:
             return await super()._handle_request(*request)
