@@ -44,6 +44,8 @@ from calliope.settings import NatsSettings
 if TYPE_CHECKING:
     from faststream.nats.subscriber.usecases import LogicSubscriber
 
+    from calliope.messaging.direct_responder import DirectResponder
+
 PING_INTERVAL_S: Final = 10
 PENDING_BYTES: Final = 2 * 1024 * 1024
 """What may be published while disconnected; beyond it publishing fails at once."""
@@ -74,6 +76,8 @@ class Bus(NatsBroker):
     """What its durables need besides the bus; the service adds them."""
     subscribed = False
     """Whether the server knows every subscription; a connection alone can ask but not answer."""
+    direct_responders: "list[DirectResponder[Any, Any]]"
+    """What reads beside the framework; `start` subscribes them, `stop` lets them finish."""
     _awaited = False
 
     @property
@@ -176,6 +180,7 @@ def build_broker(
     bus.start_timeout_s = settings.start_timeout_s
     bus.up = asyncio.Event()
     bus.dependencies = dependencies
+    bus.direct_responders = []
     return bus
 
 
@@ -201,6 +206,8 @@ async def start(bus: Bus, *, within_s: float | None = None) -> None:
     try:
         async with asyncio.timeout(patience_s):
             await bus.start()
+            for each in bus.direct_responders:
+                await each.resume()
             await _flushed(bus, within_s=5.0)
             bus.subscribed = True
     except TimeoutError as exc:
@@ -269,10 +276,14 @@ async def stop(bus: Bus, *, within_s: float = 15.0) -> None:
             responding = [each for each in bus.subscribers if isinstance(each, CoreSubscriber)]
             for subscriber in responding:
                 await detach(subscriber)
+            for each in bus.direct_responders:
+                await each.pause()
             with suppress(TimeoutError):
                 async with asyncio.timeout(bus.config.graceful_timeout or GRACEFUL_S):
                     for subscriber in responding:
                         await settled(subscriber)
+                    for each in bus.direct_responders:
+                        await each.settled()
             await bus.stop()
     except (TimeoutError, NatsError, OSError, ExceptionGroup) as exc:
         log.warning("bus.stop_incomplete", error=type(exc).__name__)

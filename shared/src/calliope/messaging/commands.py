@@ -27,6 +27,8 @@ from faststream.exceptions import HandlerException, IgnoredException
 from faststream.nats import NatsBroker, NatsResponse, NatsRouter
 from faststream.nats.subscriber.usecases import ConcurrentCoreSubscriber, CoreSubscriber
 from faststream.response import Response
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from pydantic import BaseModel, ValidationError
 
@@ -45,6 +47,7 @@ ERROR_CODE: Final = "Nats-Service-Error-Code"
 ERROR_TEXT: Final = "Nats-Service-Error"
 WORKERS: Final = 64
 """Requests handled at once, per subject; the framework's own default is one."""
+LATE: Final = Problem(code=ErrorCode.TIMEOUT, message="came after its deadline; not begun")
 _DETACH_S: Final = 5.0
 _LOOK_S: Final = 0.005
 _HEADERS_BYTES: Final = 2048
@@ -87,10 +90,7 @@ class Responder:
             cb=subscriber._put_msg if isinstance(subscriber, ConcurrentCoreSubscriber) else subscriber.consume,
             **subscriber.extra_options,
         )
-        if connection.is_connected:  # else the subscription is renewed with the connection
-            with suppress(NatsError, OSError):
-                async with asyncio.timeout(_DETACH_S):
-                    await connection.flush()
+        await known_to_server(connection)
 
 
 def responder(router: NatsBroker | NatsRouter, subject: str, *, service: str, workers: int = WORKERS) -> Responder:
@@ -104,8 +104,21 @@ def responder(router: NatsBroker | NatsRouter, subject: str, *, service: str, wo
 async def detach(subscriber: CoreSubscriber) -> None:
     """Take one core subscription away from the server, without dropping what was delivered."""
     subscription, subscriber.subscription = subscriber.subscription, None
-    connection = subscriber.connection if subscription is not None else None
-    if subscription is None or connection is None or connection.is_closed:
+    if subscription is not None:
+        await leave(subscriber.connection, subscription)
+
+
+async def known_to_server(connection: Client) -> None:
+    """Return when the server knows a subscription that was just made, if it is there."""
+    if connection.is_connected:  # else the subscription is renewed with the connection
+        with suppress(NatsError, OSError):
+            async with asyncio.timeout(_DETACH_S):
+                await connection.flush()
+
+
+async def leave(connection: Client | None, subscription: Subscription) -> None:
+    """End a subscription at the server; what was delivered is still worked through."""
+    if connection is None or connection.is_closed:
         return
     if connection.is_connected:
         with suppress(NatsError, OSError, TimeoutError):
@@ -140,8 +153,8 @@ class CommandMiddleware(BaseMiddleware):
         problem: Problem | None = None
         result: Any = None
         try:
-            if _is_late(msg.headers):
-                problem = Problem(code=ErrorCode.TIMEOUT, message="came after its deadline; not begun")
+            if is_late(msg.headers):
+                problem = LATE
             else:
                 result = await call_next(msg)
         except (HandlerException, IgnoredException):
@@ -150,8 +163,13 @@ class CommandMiddleware(BaseMiddleware):
             problem = problem_of(exc)
             if problem.code is ErrorCode.INTERNAL:
                 log.exception("command.crashed", subject=subject)
-        _SECONDS.labels(subject, str(problem.code) if problem else "ok").observe(time.perf_counter() - began)
-        return _reply(problem, result) if reply_to else None
+        observe(subject, problem, time.perf_counter() - began)
+        if not reply_to:
+            return None
+        if isinstance(result, Response):
+            return result
+        body, headers = encoded_reply(problem, result)
+        return NatsResponse(body, headers=headers)
 
 
 def problem_of(exc: Exception) -> Problem:
@@ -186,26 +204,30 @@ def _in_payload(path: str) -> str:
     return ".".join(steps[steps.index("payload") + 1 :]) if "payload" in steps[:2] else path
 
 
-def _is_late(headers: Mapping[str, str]) -> bool:
-    deadline = headers.get(DEADLINE, "")
+def is_late(headers: Mapping[str, str] | None) -> bool:
+    """Whether nobody waits for the reply any more."""
+    deadline = (headers or {}).get(DEADLINE, "")
     return deadline.isdigit() and int(deadline) < time.time() * 1000
 
 
-def _reply(problem: Problem | None, result: Any) -> Response:
-    if isinstance(result, Response):
-        return result
+def observe(subject: str, problem: Problem | None, took_s: float) -> None:
+    """Measure a command that was begun, by the code of its answer."""
+    _SECONDS.labels(subject, str(problem.code) if problem else "ok").observe(took_s)
+
+
+def encoded_reply(problem: Problem | None, result: Any) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of a reply; a result that cannot be sent becomes a problem."""
     if problem is None:
         try:
             body = orjson.dumps({"ok": result}, default=_plain)
         except TypeError:
             log.exception("command.answer_unwritable", result=type(result).__name__)
-            return _reply(Problem(code=ErrorCode.INTERNAL, message="something broke on our side"), None)
-        if len(body) > MAX_MESSAGE_BYTES - _HEADERS_BYTES:
-            problem = Problem(code=ErrorCode.TOO_LARGE, message="the answer is too large; ask for less at once")
-        else:
-            return NatsResponse(body, headers={**JSON, **_now()})
+            return encoded_reply(Problem(code=ErrorCode.INTERNAL, message="something broke on our side"), None)
+        if len(body) <= MAX_MESSAGE_BYTES - _HEADERS_BYTES:
+            return body, {**JSON, **_now()}
+        problem = Problem(code=ErrorCode.TOO_LARGE, message="the answer is too large; ask for less at once")
     headers = {**JSON, **_now(), ERROR_CODE: str(problem.code), ERROR_TEXT: problem.message[:200]}
-    return NatsResponse(orjson.dumps({"error": problem.model_dump(mode="json")}), headers=headers)
+    return orjson.dumps({"error": problem.model_dump(mode="json")}), headers
 
 
 def _now() -> dict[str, str]:
