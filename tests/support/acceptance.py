@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from calliope.contracts.assistants import NumberRoute, PinnedAssistant
+from calliope.contracts.calls import CarrierResponse
+from calliope.messaging.direct_responder import Pending
 from calliope.secrets import Opener
 from calliope_call_worker.accounts import CONFIGS, CarrierAccounts
 from calliope_call_worker.calls.authenticate import HookAuthenticator
@@ -72,6 +74,11 @@ class FakePins:
     async def find(self, organization_id: str, assistant_id: str, revision: int) -> PinnedAssistant | None:
         self.read.append(assistant_id)
         return self.revisions.get((organization_id, assistant_id, revision))
+
+
+async def done(answer: CarrierResponse | Pending[CarrierResponse]) -> CarrierResponse:
+    """What a hook is answered in the end."""
+    return await answer.work() if isinstance(answer, Pending) else answer
 
 
 def hooks_among(

@@ -16,7 +16,7 @@ from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import CarriersSettings, TwilioSettings, WorkerSettings
-from support.acceptance import FakeAssistants, hooks_among
+from support.acceptance import FakeAssistants, done, hooks_among
 
 ACCOUNT = {"account_sid": "AC" + "2" * 32, "auth_token": "0" * 32}
 OURS, THEIRS = "+15550000001", "+15550000002"
@@ -80,7 +80,7 @@ class House:
         form = {"CallSid": call_sid, "AccountSid": ACCOUNT["account_sid"], "From": "+15550001111", "To": number}
         body = base64.b64encode(urlencode(form).encode())
         hook = CarrierRequest(carrier="twilio", method="POST", path_and_query="/voice", headers=(), body=body)
-        return (await self.hooks.answer(hook)).body
+        return (await done(self.hooks.answer(hook))).body
 
 
 class Ringing:

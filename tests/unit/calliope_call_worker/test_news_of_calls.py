@@ -27,7 +27,7 @@ from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import CarriersSettings, TelnyxSettings, WorkerSettings
-from support.acceptance import FakeAssistants, FakePins, hooks_among
+from support.acceptance import FakeAssistants, FakePins, done, hooks_among
 
 SID, TOKEN = "AC" + "2" * 32, "0" * 32
 KEY: Final = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -146,7 +146,7 @@ class World:
     async def hears(self, **about: str) -> tuple[int, str]:
         """What a hook about a call is answered; what it leads to has happened."""
         request = of_twilio(**about) if self.carrier == "twilio" else of_telnyx(**about)
-        answer = await self.hooks.answer(request)
+        answer = await done(self.hooks.answer(request))
         while self.tasks:
             await self.tasks.pop(0)
         return answer.status, answer.body

@@ -37,7 +37,7 @@ from calliope_call_worker.providers.telephony.telnyx import Telnyx
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import CallSettings, CarriersSettings, TelnyxSettings, WorkerSettings
-from support.acceptance import FakeAssistants, FakePins, hooks_among
+from support.acceptance import FakeAssistants, FakePins, done, hooks_among
 from support.whole_call import TwinJournal
 
 OURS, CALLER = "+15550002222", "+15550001111"
@@ -110,7 +110,7 @@ class Bench:
             spawn=lambda work, _: self._tasks.append(work),
             start=self.start,
         )
-        answer = await (hooks.decline if nobody_has_a_slot else hooks.answer)(request)
+        answer = await done((hooks.decline if nobody_has_a_slot else hooks.answer)(request))
         while self._tasks:
             await self._tasks.pop()
         return answer.status

@@ -26,7 +26,7 @@ from calliope_call_worker.providers.telephony.base import CarrierAccount, Carrie
 from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import WorkerSettings
-from support.acceptance import FakeAssistants, FakePins, hooks_among
+from support.acceptance import FakeAssistants, FakePins, done, hooks_among
 from support.whole_call import TwinJournal
 
 pytestmark = pytest.mark.promise("P4")
@@ -90,7 +90,7 @@ class World:
             headers=(("X-Twilio-Signature", signature),),
             body=base64.b64encode(urlencode(form).encode()),
         )
-        answer = await (hooks.decline if nobody_has_a_slot else hooks.answer)(hook)
+        answer = await done((hooks.decline if nobody_has_a_slot else hooks.answer)(hook))
         self.answered = answer.body
         return answer.status
 

@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 import pytest
 
 from calliope.contracts.assistants import PinnedAssistant
-from calliope.contracts.calls import CallRefused, CallStarted, CarrierRequest
+from calliope.contracts.calls import CallRefused, CallStarted, CarrierRequest, CarrierResponse
 from calliope.errors import TransientError
+from calliope.messaging.direct_responder import Pending
 from calliope.observability.metrics import REGISTRY
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.orders import CarrierOrders
@@ -20,7 +21,7 @@ from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.refusals import MAX_AT_ONCE, Refusals
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import WorkerSettings
-from support.acceptance import FakeAssistants, FakePins, hooks_among
+from support.acceptance import FakeAssistants, FakePins, done, hooks_among
 
 SID, TOKEN = "AC" + "2" * 32, "0123456789abcdef0123456789abcdef"
 ACCOUNT = {"account_sid": SID, "auth_token": TOKEN}
@@ -82,18 +83,20 @@ class World:
         return answer
 
     async def hears(self, call_sid: str, *, token: str = TOKEN, to: str = NUMBER, account: str = SID) -> str:
+        answer = await done(self.hooks.answer(self.hook(call_sid, token=token, to=to, account=account)))
+        return f"{answer.status} {answer.body}"
+
+    def hook(self, call_sid: str, *, token: str = TOKEN, to: str = NUMBER, account: str = SID) -> CarrierRequest:
         form = {"AccountSid": account, "CallSid": call_sid, "From": "+15550001111", "To": to}
         signed = URL + "".join(name + form[name] for name in sorted(form))
         signature = base64.b64encode(hmac.digest(token.encode(), signed.encode(), hashlib.sha1)).decode()
-        hook = CarrierRequest(
+        return CarrierRequest(
             carrier="twilio",
             method="POST",
             path_and_query="/telephony/twilio/voice",
             headers=(("X-Twilio-Signature", signature),),
             body=base64.b64encode(urlencode(form).encode()),
         )
-        answer = await self.hooks.answer(hook)
-        return f"{answer.status} {answer.body}"
 
     @property
     def refused(self) -> list[CallRefused]:
@@ -157,6 +160,26 @@ async def test_strangers_are_refused_without_a_question_for_each_and_what_is_sig
     assert world.assistants.routes_asked_for == 1
     assert "<Connect>" in await world.rings("CA99")
     assert world.assistants.routes_asked_for == 2
+
+
+async def test_a_stranger_is_told_apart_without_waiting_for_anything() -> None:
+    world = World()
+    world.assistants.known_now = {NUMBER: KnownRoute(await world.assistants.route(NUMBER)), UNKNOWN: KnownRoute(None)}
+
+    unsigned = world.hooks.answer(world.hook("CA1", token="f" * 32))
+    nobodys = world.hooks.answer(world.hook("CA2", to=UNKNOWN))
+    signed = world.hooks.answer(world.hook("CA3"))
+    not_known = world.hooks.answer(world.hook("CA4", to="+15550007777"))
+
+    assert isinstance(unsigned, CarrierResponse)
+    assert unsigned.status == 403
+    assert isinstance(nobodys, CarrierResponse)
+    assert isinstance(signed, Pending)
+    assert signed.trusted
+    assert isinstance(not_known, Pending)
+    assert not not_known.trusted
+    for recorded in world.tasks:
+        recorded.close()
 
 
 async def test_a_token_that_was_changed_a_moment_ago_takes_no_call_with_the_old_one() -> None:

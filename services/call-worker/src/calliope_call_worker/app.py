@@ -17,6 +17,7 @@ from calliope.messaging.command_client import CommandClient
 from calliope.observability import metrics
 from calliope.observability.health import Health, serve
 from calliope.runtime.isolated_tasks import IsolatedTasks
+from calliope.runtime.loop_share import LoopShare
 from calliope.runtime.supervise import Supervisor
 from calliope.secrets import Opener
 from calliope_call_worker.accounts import CarrierAccounts, own_account
@@ -64,6 +65,10 @@ from calliope_call_worker.worker import NewCall, RequestQueue, Worker
 log = structlog.get_logger(__name__)
 
 SPARE_CONNECTIONS = 64
+HOOKS_SHARE = 0.25
+"""Of the event loop, for hooks that no known account signed."""
+HOOKS_BURST_S = 0.5
+"""As many as 1,000 questions about calls of other workers, such as after one died."""
 _CALLS = metrics.gauge("calliope_worker_calls", "Calls that hold a slot now.")
 _ACCEPTING = metrics.gauge("calliope_worker_accepting", "Whether this worker would take a call now: 1 or 0.")
 _TASKS = metrics.gauge("calliope_worker_tasks", "Tasks of the event loop now; back to where it was when calls end.")
@@ -115,7 +120,9 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
         shared = _shared(settings, bus, outside, journals, worker_id)
         await shared.recordings.prepare()
         worker = _worker(shared, tasks, worker_id)
-        accepting = _accept_calls(shared, worker, tasks)
+        accepting, declining = _answer_hooks(shared, worker, tasks)
+        for queue in (accepting, declining):
+            stack.push_async_callback(queue.pause)  # what they begin are tasks of this block
         checking = _check_assistants(shared)
         describe_worker(bus, worker_id, worker.describe)
         analysis = _analysis(shared)
@@ -216,7 +223,8 @@ def _new_call(shared: Shared, tasks: IsolatedTasks) -> NewCall:
     return build
 
 
-def _accept_calls(shared: Shared, worker: Worker, tasks: IsolatedTasks) -> RequestQueue:
+def _answer_hooks(shared: Shared, worker: Worker, tasks: IsolatedTasks) -> tuple[RequestQueue, RequestQueue]:
+    """Accepting and declining."""
     settings = shared.settings
     hooks = carrier_hooks(
         settings=settings,
@@ -240,8 +248,9 @@ def _accept_calls(shared: Shared, worker: Worker, tasks: IsolatedTasks) -> Reque
         start=worker.start,
         media_url=lambda: worker.media_url,
     )
-    decline_calls(shared.bus, hooks)
-    return answer_carriers(shared.bus, hooks)
+    share = LoopShare(HOOKS_SHARE, HOOKS_BURST_S)
+    accepting = answer_carriers(shared.bus, hooks, share, tasks.spawn)
+    return accepting, decline_calls(shared.bus, hooks, share, tasks.spawn)
 
 
 def _check_assistants(shared: Shared) -> RequestQueue:

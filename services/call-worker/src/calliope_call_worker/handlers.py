@@ -14,32 +14,27 @@ from calliope.contracts.workers import WorkerDescription
 from calliope.errors import CommandError
 from calliope.messaging.broker import Bus
 from calliope.messaging.commands import Responder, responder
+from calliope.messaging.direct_responder import DirectResponder, Spawn
+from calliope.runtime.loop_share import LoopShare
 from calliope_call_worker.calls.hooks import CarrierHooks
 from calliope_call_worker.checks.check import AssistantChecks
 
 SERVICE = "call-worker"
+HookResponder = DirectResponder[CarrierRequest, CarrierResponse]
 
 
-def answer_carriers(bus: Bus, hooks: CarrierHooks) -> Responder:
+def answer_carriers(bus: Bus, hooks: CarrierHooks, share: LoopShare, spawn: Spawn) -> HookResponder:
     """Answer voice hooks; pausing it takes this worker out of the queue of those with a free slot."""
-    accept = responder(bus, Command.CALLS_ACCEPT, service=SERVICE)
-
-    @accept
-    async def accept_call(command: CommandMessage[CarrierRequest]) -> CarrierResponse:
-        return await hooks.answer(command.payload)
-
-    return accept
+    return DirectResponder(
+        bus, Command.CALLS_ACCEPT, CarrierRequest, hooks.answer, service=SERVICE, share=share, spawn=spawn
+    )
 
 
-def decline_calls(bus: Bus, hooks: CarrierHooks) -> Responder:
+def decline_calls(bus: Bus, hooks: CarrierHooks, share: LoopShare, spawn: Spawn) -> HookResponder:
     """Answer voice hooks that nobody with a free slot took; whether there is one here does not matter."""
-    decline = responder(bus, Command.CALLS_DECLINE, service=SERVICE)
-
-    @decline
-    async def decline_call(command: CommandMessage[CarrierRequest]) -> CarrierResponse:
-        return await hooks.decline(command.payload)
-
-    return decline
+    return DirectResponder(
+        bus, Command.CALLS_DECLINE, CarrierRequest, hooks.decline, service=SERVICE, share=share, spawn=spawn
+    )
 
 
 def answer_checks(bus: Bus, checks: AssistantChecks) -> Responder:

@@ -6,7 +6,7 @@ from calliope.contracts.assistants import NumberRoute
 from calliope.contracts.calls import CarrierRequest, CarrierResponse, Refusal
 from calliope.errors import PermanentError, TransientError
 from calliope_call_worker.calls.attempts import Attempts
-from calliope_call_worker.calls.authenticate import HookAuthenticator, call_id_of
+from calliope_call_worker.calls.authenticate import HookAuthenticator, Sender, call_id_of
 from calliope_call_worker.calls.claim import CallClaims
 from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.calls.plans import new_plan
@@ -50,6 +50,16 @@ class CallAcceptance:
         self._refusals = refusals
         self._attempts: Attempts[CarrierResponse] = Attempts()
 
+    def sender(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> Sender | CarrierResponse:
+        """Who sends it, or the refusal, by what was known a second ago: of many strangers few are asked about."""
+        known = self._numbers.known(hook.our_number)
+        if known is None:
+            return Sender.UNKNOWN
+        if known.route is None:
+            return self._nobodys(carrier, hook, request)
+        account = self._account(carrier, hook, request, known.route)
+        return account if isinstance(account, CarrierResponse) else Sender.PROVEN
+
     async def accept(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
         """The answer to the carrier.
 
@@ -77,17 +87,7 @@ class CallAcceptance:
     async def _verified(
         self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest
     ) -> tuple[NumberRoute, CarrierAccount, str] | CarrierResponse:
-        """Where the call goes, by whose account, and its id; or the answer that is clear: it runs here, or is refused.
-
-        Strangers are refused by what was known a second ago, so that however many they are, few are asked about.
-        """
-        known = self._numbers.known(hook.our_number)
-        if known is not None:
-            if known.route is None:
-                return self._nobodys(carrier, hook, request)
-            account = self._account(carrier, hook, request, known.route)
-            if isinstance(account, CarrierResponse):
-                return account
+        """Where the call goes, by whose account, and its id; or the answer that is clear: it runs here, is refused."""
         route = await self._numbers.route(hook.our_number)
         if route is None:
             return self._nobodys(carrier, hook, request)

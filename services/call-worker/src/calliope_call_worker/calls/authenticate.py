@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 from calliope.caches import BoundedCache
@@ -19,6 +20,15 @@ from calliope_call_worker.refusal_words import Refused, no_account, other_accoun
 from calliope_call_worker.settings import WorkerSettings
 
 CACHE_BYTES: Final = 2 * 1024 * 1024
+
+
+class Sender(Enum):
+    """What is known of who sends a hook, before anybody is asked."""
+
+    PROVEN = auto()
+    """An account that is known here signed it."""
+    UNKNOWN = auto()
+    """Others have to be asked whose number or call it is about."""
 
 
 @dataclass(frozen=True, slots=True)

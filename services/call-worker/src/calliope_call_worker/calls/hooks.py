@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from calliope.contracts.calls import CarrierRequest, CarrierResponse
 from calliope.errors import PermanentError
+from calliope.messaging.direct_responder import Pending
 from calliope_call_worker.calls.accept import CallAcceptance
-from calliope_call_worker.calls.authenticate import HookAuthenticator
+from calliope_call_worker.calls.authenticate import HookAuthenticator, Sender
 from calliope_call_worker.calls.claim import CallClaims
 from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.calls.resume import CallResumption
@@ -35,21 +36,24 @@ class CarrierHooks:
         self._resumption = resumption
         self._refusals = refusals
 
-    async def answer(self, request: CarrierRequest) -> CarrierResponse:
+    def answer(self, request: CarrierRequest) -> CarrierResponse | Pending[CarrierResponse]:
         """Answer a hook: a new call, or news of one that has begun.
 
-        Raises: TransientError, when another worker should be asked.
+        Whoever is known to be a stranger is refused without waiting for anything. Pending work raises TransientError,
+        when another worker should be asked.
         """
-        return await self._answered(request, self._acceptance.accept, self._resumption.hear)
+        return self._looked_at(request, self._acceptance.accept, self._resumption.hear)
 
-    async def decline(self, request: CarrierRequest) -> CarrierResponse:
+    def decline(self, request: CarrierRequest) -> CarrierResponse | Pending[CarrierResponse]:
         """Answer a hook that no worker with a free slot took: news as ever, calls that need a slot with a refusal.
 
-        Raises: TransientError, when it is not known whether another worker has the call.
+        Pending work raises TransientError, when it is not known whether another worker has the call.
         """
-        return await self._answered(request, self._acceptance.decline, self._resumption.decline)
+        return self._looked_at(request, self._acceptance.decline, self._resumption.decline)
 
-    async def _answered(self, request: CarrierRequest, on_call: Answer, on_news: Answer) -> CarrierResponse:
+    def _looked_at(
+        self, request: CarrierRequest, on_call: Answer, on_news: Answer
+    ) -> CarrierResponse | Pending[CarrierResponse]:
         carrier = self._carriers.get(request.carrier)
         if carrier is None:
             return CarrierResponse(status=404, content_type="text/plain", body=f"no carrier {request.carrier}")
@@ -59,11 +63,27 @@ class CarrierHooks:
             return CarrierResponse(status=400, content_type="text/plain", body=str(exc))
         if hook.kind is HookKind.OTHER:
             return carrier.noted().response
+        is_call = hook.kind is HookKind.CALL
         try:
-            return await (on_call if hook.kind is HookKind.CALL else on_news)(carrier, hook, request)
+            sender = (self._acceptance if is_call else self._resumption).sender(carrier, hook, request)
         except PermanentError as exc:
-            self._refusals.failed(carrier.name, exc)
-            return carrier.refuse("rejected").response
+            return self._failed(carrier, exc)
+        if isinstance(sender, CarrierResponse):
+            return sender
+        on_hook = on_call if is_call else on_news
+        return Pending(lambda: self._answered(carrier, hook, request, on_hook), sender is Sender.PROVEN)
+
+    async def _answered(
+        self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest, on_hook: Answer
+    ) -> CarrierResponse:
+        try:
+            return await on_hook(carrier, hook, request)
+        except PermanentError as exc:
+            return self._failed(carrier, exc)
+
+    def _failed(self, carrier: Carrier, error: PermanentError) -> CarrierResponse:
+        self._refusals.failed(carrier.name, error)
+        return carrier.refuse("rejected").response
 
 
 def carrier_hooks(

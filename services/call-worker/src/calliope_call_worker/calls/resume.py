@@ -17,6 +17,7 @@ from calliope_call_worker.calls.attempts import Attempts
 from calliope_call_worker.calls.authenticate import (
     BegunCall,
     HookAuthenticator,
+    Sender,
     begun_call,
     call_id_of,
     running_call,
@@ -84,6 +85,13 @@ class CallResumption:
         self._spawn = spawn
         self._attempts: Attempts[CarrierResponse] = Attempts()
         self._waiting: set[str] = set()
+
+    def sender(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> Sender:
+        """Who sends it: known are the accounts of calls that run here."""
+        own = self._live.get(hook.call_id)
+        if own is None or self._authenticator.distrusts(carrier, request, hook, own.plan.account) is not None:
+            return Sender.UNKNOWN
+        return Sender.PROVEN
 
     async def hear(self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest) -> CarrierResponse:
         """The answer to the carrier. Raises: TransientError, when another worker should be asked; PermanentError."""

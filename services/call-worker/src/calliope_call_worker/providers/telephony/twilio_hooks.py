@@ -5,6 +5,7 @@ webhooks. A hook comes by POST or by GET, as the number is configured.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -54,11 +55,17 @@ def read(request: CarrierRequest) -> VoiceHook:
     )
 
 
-def fields(request: CarrierRequest) -> list[tuple[str, str]]:
+def fields(request: CarrierRequest) -> tuple[tuple[str, str], ...]:
     """Its parameters: of the body, or by GET of the query."""
     if request.method == "POST":
-        return parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True)
-    return parse_qsl(request.path_and_query.partition("?")[2], keep_blank_values=True)
+        return _parsed(request.body.decode("utf-8", "replace"))
+    return _parsed(request.path_and_query.partition("?")[2])
+
+
+@lru_cache(maxsize=8)
+def _parsed(form: str) -> tuple[tuple[str, str], ...]:
+    """Kept for a moment: a hook is read to find its account, and again to verify it."""
+    return tuple(parse_qsl(form, keep_blank_values=True))
 
 
 def _kind(path: str, form: Mapping[str, str], status: str) -> HookKind:
