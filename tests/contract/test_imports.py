@@ -54,6 +54,11 @@ RULES = (
         ("calliope_webhooks.service", "from pymongo.errors import DuplicateKeyError"),
     ),
     Rule(
+        direction.store_errors_outside_adapter,
+        "errors of the driver are told apart in adapters/mongo*.py; others know those of calliope.errors",
+        ("calliope_gateway.commands", "from calliope.storage import mongo_errors"),
+    ),
+    Rule(
         direction.schemas_checked_in_a_loop,
         "ask the process of analysis/checking.py: a check in the loop holds up everybody's calls",
         ("calliope_call_worker.tools.arguments", "from jsonschema.validators import validator_for"),

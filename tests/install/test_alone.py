@@ -31,14 +31,24 @@ def ran(*command: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def imported_alone(folder: Path, package: str, into: Path) -> subprocess.CompletedProcess[str]:
-    """Install one folder into an environment of its own and import everything in it; prints its files."""
+def imported_alone(requirement: str, package: str, into: Path) -> subprocess.CompletedProcess[str]:
+    """Install one distribution into an environment of its own and import everything in it; prints its files."""
     python = into / "venv" / "bin" / "python"
     made = ran(UV, "venv", "--quiet", "--python", sys.executable, into / "venv")
     assert made.returncode == 0, made.stderr
     lock = ROOT / "requirements.lock"
     installed = ran(
-        UV, "pip", "install", "--quiet", "--python", python, "--constraint", lock, "--build-constraint", lock, folder
+        UV,
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        python,
+        "--constraint",
+        lock,
+        "--build-constraint",
+        lock,
+        requirement,
     )
     assert installed.returncode == 0, installed.stderr
     return ran(python, "-I", "-c", IMPORT_ALL, package)
@@ -46,7 +56,7 @@ def imported_alone(folder: Path, package: str, into: Path) -> subprocess.Complet
 
 @pytest.mark.parametrize("distribution", ALONE, ids=lambda each: each.folder)
 def test_a_distribution_needs_nothing_that_it_does_not_declare(distribution: Distribution, tmp_path: Path) -> None:
-    done = imported_alone(distribution.path, distribution.package, tmp_path)
+    done = imported_alone(distribution.requirement, distribution.package, tmp_path)
     assert done.returncode == 0, f"declare what is missing in {distribution.folder}/pyproject.toml:\n{done.stderr}"
     source = distribution.path / "src" / distribution.package
     files = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file() and path.suffix != ".pyc"}
@@ -62,6 +72,6 @@ def test_an_undeclared_dependency_shows(tmp_path: Path) -> None:
         '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
         '[project]\nname = "careless"\nversion = "1"\n'
     )
-    done = imported_alone(folder, "careless", tmp_path)
+    done = imported_alone(str(folder), "careless", tmp_path)
     assert done.returncode == 1
     assert "No module named 'aiohttp'" in done.stderr

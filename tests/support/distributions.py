@@ -3,8 +3,9 @@
 import re
 import tomllib
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from support.modules import ROOT
 
@@ -22,9 +23,23 @@ class Distribution:
         return ROOT / self.folder
 
     def declared(self) -> frozenset[str]:
-        """Names of its dependencies, normalised, without versions and extras."""
-        project = tomllib.loads((self.path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        return frozenset(normalised(re.split(r"[\[<>=!~ ;]", line, maxsplit=1)[0]) for line in project["dependencies"])
+        """Names of its dependencies, those of its extras too, normalised, without versions and extras of theirs."""
+        lines = [*self._project["dependencies"], *chain.from_iterable(self._optional.values())]
+        return frozenset(normalised(re.split(r"[\[<>=!~ ;]", line, maxsplit=1)[0]) for line in lines)
+
+    @property
+    def requirement(self) -> str:
+        """What installs all of it: its folder, with its extras."""
+        return f"{self.path}[{','.join(self._optional)}]" if self._optional else str(self.path)
+
+    @property
+    def _project(self) -> dict[str, Any]:
+        project: dict[str, Any] = tomllib.loads((self.path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        return project
+
+    @property
+    def _optional(self) -> dict[str, list[str]]:
+        return dict(self._project.get("optional-dependencies", {}))
 
 
 def normalised(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Every wait on a store has a deadline: its driver is called inside `asked` or `written` of `calliope.storage`."""
+"""Every wait on a store has a deadline: its driver is called inside `asked` or `written` of `StoreCalls`."""
 
 import ast
 from collections.abc import Iterator

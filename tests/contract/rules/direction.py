@@ -54,10 +54,19 @@ def app_outside_main(module: Module) -> Iterator[str]:
     return _imported(module, lambda each: module.inside != "__main__" and each.is_in(*(f"{own}.app" for own in _OURS)))
 
 
+MONGO_ERRORS: Final = "calliope.storage.mongo_errors"
+
+
 def store_outside_adapter(module: Module) -> Iterator[str]:
-    """The MongoDB driver outside of `adapters/mongo*.py`."""
-    may = module.matches("*.adapters.mongo", "*.adapters.mongo_*")
+    """The MongoDB driver outside of `adapters/mongo*.py`, and of what shared knows of it."""
+    may = module.matches("*.adapters.mongo", "*.adapters.mongo_*", MONGO_ERRORS)
     return _imported(module, lambda each: not may and each.is_in("motor", "pymongo", "bson"))
+
+
+def store_errors_outside_adapter(module: Module) -> Iterator[str]:
+    """What needs the extra `mongo` of shared outside of `adapters/mongo*.py`: other services install no driver."""
+    may = module.matches("*.adapters.mongo", "*.adapters.mongo_*")
+    return _imported(module, lambda each: not may and each.is_in(MONGO_ERRORS))
 
 
 def schemas_checked_in_a_loop(module: Module) -> Iterator[str]:

@@ -7,13 +7,13 @@ from pymongo.errors import AutoReconnect, DuplicateKeyError, ExecutionTimeout, O
 
 from calliope.errors import PermanentError, TransientError
 from calliope.settings import MongoSettings
-from calliope.storage import StoreCalls, StoreRefusedError, refusal
+from calliope.storage.calls import StoreCalls, StoreRefusedError, refusal
+from calliope.storage.mongo_errors import fault_of as webhooks_fault_of
 from calliope_assistants import app
 from calliope_assistants.adapters.mongo import MongoStore
 from calliope_assistants.settings import AssistantsSettings
 from calliope_webhooks import app as webhooks_app
 from calliope_webhooks.adapters import mongo as webhooks_mongo
-from calliope_webhooks.adapters.mongo_errors import fault_of as webhooks_fault_of
 
 OTHER_OPTIONS = {
     "ok": 0,

@@ -14,7 +14,7 @@ from calliope.messaging.publish import EventPublisher
 from calliope.observability.health import Health, serve
 from calliope.runtime.supervise import Supervisor
 from calliope.secrets import Sealer
-from calliope.storage import STORE, StoreRefusedError
+from calliope.storage.calls import STORE, StoreRefusedError
 from calliope_assistants.adapters.mongo import MongoStore
 from calliope_assistants.adapters.mongo_calls import MongoCallEvents
 from calliope_assistants.adapters.mongo_commands import MongoCommandLog

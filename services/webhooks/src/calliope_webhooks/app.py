@@ -14,7 +14,7 @@ from calliope.messaging.broker import Bus, BusLostError, Watchdog, build_broker,
 from calliope.observability.health import Health, serve
 from calliope.runtime.supervise import Supervisor
 from calliope.secrets import Opener
-from calliope.storage import STORE, StoreRefusedError
+from calliope.storage.calls import STORE, StoreRefusedError
 from calliope_webhooks.adapters import mongo
 from calliope_webhooks.adapters.nats import (
     ASSISTANTS,

@@ -11,8 +11,8 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, Asyn
 from pymongo.errors import DuplicateKeyError
 
 from calliope.settings import MongoSettings
-from calliope.storage import StoreCalls, refusal
-from calliope_assistants.adapters.mongo_errors import fault_of, refused
+from calliope.storage.calls import StoreCalls, refusal
+from calliope.storage.mongo_errors import fault_of, refused
 from calliope_assistants.adapters.shapes import Doc
 from calliope_assistants.call_listing import KEYS
 from calliope_assistants.ports import COMMANDS_KNOWN

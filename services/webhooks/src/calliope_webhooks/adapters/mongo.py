@@ -14,9 +14,9 @@ from pymongo.errors import DuplicateKeyError
 
 from calliope.contracts.webhooks import DeliveryAttempt, DeliveryState, ListDeliveries
 from calliope.settings import MongoSettings
-from calliope.storage import StoreCalls
+from calliope.storage.calls import StoreCalls
+from calliope.storage.mongo_errors import fault_of
 from calliope_webhooks.adapters import shapes
-from calliope_webhooks.adapters.mongo_errors import fault_of
 from calliope_webhooks.adapters.shapes import Document
 from calliope_webhooks.model import Endpoint, Row
 from calliope_webhooks.ports import Announcement

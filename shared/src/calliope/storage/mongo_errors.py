@@ -10,7 +10,7 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
 )
 
-from calliope.storage import Refused, Unanswered
+from calliope.storage.calls import Refused, Unanswered
 
 
 def fault_of(error: Exception) -> Unanswered | Refused | None:
