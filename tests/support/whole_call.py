@@ -67,6 +67,11 @@ class TwinJournal:
     def __init__(self) -> None:
         self.facts: list[Message] = []
 
+    @property
+    def waiting(self) -> int:
+        """See `Journal`."""
+        return 0
+
     def append(self, fact: Message) -> None:
         """See `Journal`."""
         self.facts.append(fact)

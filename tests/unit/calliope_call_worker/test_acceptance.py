@@ -87,9 +87,16 @@ class Ringing:
     """A call that runs."""
 
     ending = False
+    waiting_facts = 0
 
     def __init__(self, plan: CallPlan) -> None:
         self.plan = plan
+
+    def end(self, *_: Any) -> None:
+        """Nobody asks."""
+
+    async def released(self) -> None:
+        """At once."""
 
     async def hand_over(self, within_s: float) -> None:
         await self.abandon()

@@ -59,6 +59,7 @@ class Running:
     """A call that runs here, and how the carrier said that it ended."""
 
     ending = False
+    waiting_facts = 0
 
     def __init__(self, plan: CallPlan) -> None:
         self.plan = plan
@@ -67,6 +68,12 @@ class Running:
     def line_ended(self, reason: EndReason, detail: str) -> None:
         self.ends.append((reason, detail))
         self.ending = True
+
+    def end(self, reason: EndReason, detail: str) -> None:
+        self.line_ended(reason, detail)
+
+    async def released(self) -> None:
+        """At once."""
 
     async def hand_over(self, within_s: float) -> None:
         await self.abandon()

@@ -182,6 +182,10 @@ class Bench:
         """See `OpenCalls`."""
         return set()
 
+    async def is_held(self, call_id: str) -> bool:
+        """See `OpenCalls`."""
+        return False
+
     async def forget(self, call_id: str) -> None:
         """See `OpenCalls`."""
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import cast
 
+from calliope.contracts.workers import WorkerState
 from calliope.runtime.isolated_tasks import IsolatedTasks
 from calliope_call_worker.call import Call
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal, Leases, OpenCalls
 from calliope_call_worker.settings import WorkerSettings
-from calliope_call_worker.worker import TURN_S, Worker
+from calliope_call_worker.worker import AWAY_S, TURN_S, Worker
 from support.virtual_time import in_virtual_time
 
 
@@ -188,6 +189,30 @@ async def test_an_acceptance_that_never_ends_does_not_hold_up_the_process() -> N
         await at.worker.drain([Queue()], within_s=5)
 
         assert asyncio.get_running_loop().time() <= 30
+
+
+@in_virtual_time
+async def test_a_call_that_is_released_goes_elsewhere_because_its_worker_takes_none_for_a_moment() -> None:
+    async with scene() as at, asyncio.TaskGroup() as tasks:
+        queue = Queue(takes_s=0.1)
+        keeping = tasks.create_task(at.worker.keep_slots(queue))
+        call, other = await at.begin("call_1", abandon_s=2), await at.begin("call_2")
+
+        released = tasks.create_task(at.worker.release(cast("Call", call), queue))
+        await asyncio.sleep(1)
+        during = (queue.joined, call.abandoned, at.worker.describe().state)
+        await released
+        await asyncio.sleep(0.1)
+        after = (queue.joined, call.abandoned, set(at.held.leases))
+        await asyncio.sleep(AWAY_S + 1)
+        back = (queue.joined, at.worker.describe().state)
+        other.hangs_up()
+        keeping.cancel()
+
+    assert during == (False, False, WorkerState.RELEASING)
+    assert after == (False, True, {"call_2"})
+    assert back == (True, WorkerState.ACCEPTING)
+    assert not other.abandoned
 
 
 @in_virtual_time

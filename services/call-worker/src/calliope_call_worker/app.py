@@ -37,9 +37,17 @@ from calliope_call_worker.call import Call, CallParts
 from calliope_call_worker.calls.authenticate import HookAuthenticator
 from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.calls.hooks import carrier_hooks
+from calliope_call_worker.calls.operate import OperatedCalls
 from calliope_call_worker.calls.start import after_url
 from calliope_call_worker.checks.check import AssistantChecks
-from calliope_call_worker.handlers import SERVICE, answer_carriers, answer_checks, decline_calls, describe_worker
+from calliope_call_worker.handlers import (
+    SERVICE,
+    answer_carriers,
+    answer_checks,
+    answer_operators,
+    decline_calls,
+    describe_worker,
+)
 from calliope_call_worker.lines import LineCache
 from calliope_call_worker.lost_calls import LostCalls
 from calliope_call_worker.media import MediaEndpoint
@@ -124,7 +132,10 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
         for queue in (accepting, declining):
             stack.push_async_callback(queue.pause)  # what they begin are tasks of this block
         checking = _check_assistants(shared)
+        lost_calls = _lost_calls(shared)
         describe_worker(bus, worker_id, worker.describe)
+        operated = OperatedCalls(worker_id, worker.live, lost_calls, lambda call: worker.release(call, accepting))
+        answer_operators(bus, worker_id, operated)
         analysis = _analysis(shared)
         _CALLS.set_function(lambda: len(worker.live))
         _ACCEPTING.set_function(lambda: worker.describe().accepting)
@@ -136,7 +147,7 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
             jobs.start("leases.renew", shared.leases.renew)
             jobs.start("slots.keep", lambda: worker.keep_slots(accepting))
             jobs.start("routes.write", shared.numbers.run)
-            jobs.start("lost_calls.close", _lost_calls(shared).run)
+            jobs.start("lost_calls.close", lost_calls.run)
             jobs.start("analysis.work", analysis.run)
             jobs.start("recordings.write", shared.recordings.run)
             jobs.start("garbage.collect", lambda: garbage.collect(lambda: len(worker.live) == 0))

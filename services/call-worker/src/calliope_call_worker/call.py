@@ -154,6 +154,15 @@ class Call:
         """See `registry.LiveCall`."""
         if self._transferring:
             reason, detail = EndReason.TRANSFERRED, ""
+        self.end(reason, detail)
+
+    @property
+    def waiting_facts(self) -> int:
+        """See `registry.LiveCall`."""
+        return self._parts.journal.waiting
+
+    def end(self, reason: EndReason, detail: str) -> None:
+        """See `registry.LiveCall`."""
         self._detail = self._detail or detail
         if self._conversing.is_set() and not self._dialogue.stopped:
             self._dialogue.tell(ev.HungUp(reason))

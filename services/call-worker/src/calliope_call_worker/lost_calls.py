@@ -14,6 +14,7 @@ import structlog
 
 from calliope.contracts.base import Event
 from calliope.contracts.calls import CallStarted
+from calliope.contracts.live_calls import Closure
 from calliope.errors import CalliopeError, TransientError
 from calliope_call_worker.calls.authenticate import HookAuthenticator, begun_call
 from calliope_call_worker.calls.claim import lost
@@ -29,7 +30,10 @@ log = structlog.get_logger(__name__)
 LOOKS: Final = 20
 """So often a call is looked at before it counts as lost."""
 MOST_AT_ONCE: Final = 200
+QUIET_S: Final = 5.0
+"""So long after its last fact a call without a lease may still be on its way from one worker to another."""
 _WHY: Final = "its worker ended without a word, and the carrier did not ask again"
+_OPERATOR: Final = "its worker ended without a word, and an operator ended it"
 
 
 class Absences:
@@ -47,7 +51,7 @@ class Absences:
 
 
 class LostCalls:
-    """Ends them."""
+    """Closes calls that had no owner for `lost_after_s`: writes `ended`, hangs up at the carrier; one per worker."""
 
     def __init__(
         self,
@@ -84,25 +88,37 @@ class LostCalls:
     async def _try_to_close(self, call_id: str) -> None:
         """Whatever is wrong with one call, the others, and this worker, go on."""
         try:
-            await self._close(call_id)
+            await self._close(call_id, _WHY, quiet_s=self._settings.call.lost_after_s)
         except TransientError as exc:
             log.info("lost_calls.later", call_id=call_id, reason=str(exc))
         except Exception:
             log.exception("lost_calls.failed", call_id=call_id)
 
-    async def _close(self, call_id: str) -> None:
-        """The end of a call, unless it has one or somebody goes on with it. Raises: TransientError."""
+    async def close(self, call_id: str) -> Closure:
+        """End a call for an operator, now, unless a worker holds it. Raises: TransientError."""
+        if await self._open_calls.is_held(call_id):
+            return Closure.HELD
+        return await self._close(call_id, _OPERATOR, quiet_s=QUIET_S)
+
+    async def _close(self, call_id: str, why: str, *, quiet_s: float) -> Closure:
+        """The end of a call, unless it has one, or somebody wrote within `quiet_s`. Raises: TransientError."""
         facts, position = await self._journals.recent(call_id)
-        if facts and facts[0].name == "started" and not ended(facts):
-            if (datetime.now(UTC) - facts[-1].time).total_seconds() < self._settings.call.lost_after_s:
-                return  # somebody went on with it after all
-            try:
-                await self._journals.reopen(facts, position, lost(facts, _WHY))
-            except OwnershipError:
-                return
-            log.warning("call.lost", call_id=call_id, facts=facts[-1].sequence)
-            await self._hang_up(facts)
+        if not facts or facts[0].name != "started":
+            await self._open_calls.forget(call_id)
+            return Closure.UNKNOWN
+        if ended(facts):
+            await self._open_calls.forget(call_id)
+            return Closure.ENDED
+        if (datetime.now(UTC) - facts[-1].time).total_seconds() < quiet_s:
+            return Closure.HELD  # somebody went on with it after all
+        try:
+            await self._journals.reopen(facts, position, lost(facts, why))
+        except OwnershipError:
+            return Closure.HELD
+        log.warning("call.lost", call_id=call_id, facts=facts[-1].sequence)
+        await self._hang_up(facts)
         await self._open_calls.forget(call_id)
+        return Closure.CLOSED
 
     async def _hang_up(self, facts: Sequence[Event]) -> None:
         """Nobody speaks on that line any more, unless the caller was connected to someone else."""

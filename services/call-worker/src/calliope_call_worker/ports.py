@@ -73,6 +73,10 @@ class Journal(Protocol):
     on_lost: Callable[[], None] | None
     """Told when another worker writes this call: stop at once."""
 
+    @property
+    def waiting(self) -> int:
+        """Facts that are not stored yet."""
+
     def append(self, fact: Message) -> None:
         """Write one fact; returns at once, order is kept. The bus may be away for a while.
 
@@ -127,6 +131,9 @@ class OpenCalls(Protocol):
 
     async def without_owner(self) -> set[str]:
         """Calls that nobody holds: lost, between two workers, or ended. Raises: TransientError."""
+
+    async def is_held(self, call_id: str) -> bool:
+        """Whether a worker holds it now. Raises: TransientError."""
 
     async def forget(self, call_id: str) -> None:
         """It has ended; so the journal says."""

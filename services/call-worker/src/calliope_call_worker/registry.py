@@ -21,6 +21,16 @@ class LiveCall(Protocol):
     def line_ended(self, reason: EndReason, detail: str) -> None:
         """The carrier says that the line is gone; its media may still have to say so."""
 
+    @property
+    def waiting_facts(self) -> int:
+        """Its facts that are not stored yet."""
+
+    def end(self, reason: EndReason, detail: str) -> None:
+        """Hang up now, whatever is being said; what was heard until then is kept."""
+
+    async def released(self) -> None:
+        """Until its media may be taken by whoever goes on with it: it ended here, or was handed over."""
+
     async def hand_over(self, within_s: float) -> None:
         """As `abandon`, at the next moment between two turns, at the latest after so much time."""
 

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import structlog
 
 from calliope.contracts.calls import EndReason, Stage
-from calliope.contracts.workers import WorkerDescription
+from calliope.contracts.workers import WorkerDescription, WorkerState
 from calliope.errors import NotReadyError
 from calliope.observability import logs
 from calliope.runtime.isolated_tasks import IsolatedTasks
@@ -17,15 +17,23 @@ from calliope_call_worker.media import WaitingCall
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal, Leases, OpenCalls
 from calliope_call_worker.providers.errors import ProviderError
-from calliope_call_worker.registry import LiveCalls
+from calliope_call_worker.registry import LiveCall, LiveCalls
 from calliope_call_worker.settings import WorkerSettings
 
 log = structlog.get_logger(__name__)
 
 TURN_S: Final = 10.0
 """How long a call that is handed over may take to come to the end of a turn; the last part of the grace time."""
+AWAY_S: Final = 3.0
+"""How long a worker takes no call after it handed one over: its carrier asks who goes on within that time."""
 ACCEPTED_WITHIN_S: Final = 20.0
 """How long an acceptance that is under way when the last calls are handed over may still take."""
+
+_NOT_ACCEPTING: Final = {
+    WorkerState.DRAINING: "draining",
+    WorkerState.FULL: "no free slot",
+    WorkerState.RELEASING: "handing a call over",
+}
 
 NewCall = Callable[[CallPlan, Journal], Call]
 """Builds a call that has not begun. Raises: StageError, when a provider that it needs cannot be had."""
@@ -65,6 +73,7 @@ class Worker:
         self._new_call = new_call
         self._slots_changed, self._calls_changed = asyncio.Event(), asyncio.Event()
         self._draining = False
+        self._away_until: float | None = None
         self._media_url = settings.media.public_url or ""
         self.live = LiveCalls(settings.slots, self._note_change)
 
@@ -83,7 +92,8 @@ class Worker:
             worker_id=self.worker_id,
             slots=self._settings.slots,
             calls=len(self.live),
-            accepting=not (self.live.full or self._draining),
+            accepting=self._state is WorkerState.ACCEPTING,
+            state=self._state,
             public_url=self._settings.public_url,
             media_url=self._media_url,
             carriers=self._carriers,
@@ -92,14 +102,14 @@ class Worker:
 
     async def can_accept(self) -> None:
         """Whether it would take a call now; those that it holds are served either way. Raises: NotReadyError."""
-        if self._draining or self.live.full:
-            raise NotReadyError("draining" if self._draining else "no free slot")
+        if (words := _NOT_ACCEPTING.get(self._state)) is not None:
+            raise NotReadyError(words)
 
     async def keep_slots(self, accepting: RequestQueue) -> None:
         """Leave the queue of accepting workers when full or draining, and come back; for ever."""
         while True:
             self._slots_changed.clear()
-            if self.live.full or self._draining:
+            if self._state is not WorkerState.ACCEPTING:
                 await accepting.pause()
             else:
                 await accepting.resume()
@@ -124,6 +134,25 @@ class Worker:
         if not await self._empty(within_s - turn_s):
             log.info("worker.handing_over", calls=len(self.live))
             await self._hand_over(turn_s)
+
+    async def release(self, call: LiveCall, accepting: RequestQueue) -> None:
+        """Hand one call over as in a drain. The queue is left for a moment, so that another worker gets it."""
+        loop = asyncio.get_running_loop()
+        self._away_until = loop.time() + TURN_S + AWAY_S
+        try:
+            await accepting.pause()
+            await call.hand_over(TURN_S)
+        finally:
+            self._away_until = loop.time() + AWAY_S
+            loop.call_at(self._away_until, self._slots_changed.set)
+
+    @property
+    def _state(self) -> WorkerState:
+        if self._draining:
+            return WorkerState.DRAINING
+        if self._away_until is not None and asyncio.get_running_loop().time() < self._away_until:
+            return WorkerState.RELEASING
+        return WorkerState.FULL if self.live.full else WorkerState.ACCEPTING
 
     async def _hand_over(self, turn_s: float) -> None:
         """All calls at once, each at the next moment between two turns, at the latest after `turn_s`.

@@ -61,6 +61,7 @@ class EndReason(StrEnum):
     REJECTED = "rejected"
     REFUSED = "refused"
     FAILED = "failed"
+    OPERATOR_ENDED = "operator_ended"
 
 
 class TurnKind(StrEnum):

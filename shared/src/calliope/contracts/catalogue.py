@@ -6,7 +6,7 @@ A message that is not here does not exist: tests compare this with the subjects 
 from dataclasses import dataclass
 from typing import Final
 
-from calliope.contracts import assistants, call_records, calls, checks, facts, identity, webhooks, workers
+from calliope.contracts import assistants, call_records, calls, checks, facts, identity, live_calls, webhooks, workers
 from calliope.contracts.base import Message, event_type
 from calliope.contracts.subjects import Command, Entity
 
@@ -171,6 +171,34 @@ COMMANDS: Final = (
         calls.CarrierRequest,
         calls.CarrierResponse,
         "Answer a carrier's hook that no worker with a free slot took, a new call with a refusal; read by any worker.",
+    ),
+    CommandShape(
+        Command.CALLS_DESCRIBE,
+        "call-worker",
+        live_calls.LiveCallRef,
+        live_calls.HeldCall,
+        "Whether a worker has a call; every worker answers for itself. For operators.",
+    ),
+    CommandShape(
+        Command.CALLS_END,
+        "call-worker",
+        live_calls.LiveCallRef,
+        live_calls.HeldCall,
+        "Hang up; the worker that has the call does it, every worker answers for itself. For operators.",
+    ),
+    CommandShape(
+        Command.CALLS_RELEASE,
+        "call-worker",
+        live_calls.LiveCallRef,
+        live_calls.HeldCall,
+        "Hand a call over to another worker; who has it does it, every worker answers for itself. For operators.",
+    ),
+    CommandShape(
+        Command.CALLS_CLOSE,
+        "call-worker",
+        live_calls.LiveCallRef,
+        live_calls.ClosedCall,
+        "Write the end of a call that no worker has, and hang up; read by any worker. For operators.",
     ),
     CommandShape(
         Command.WORKERS_DESCRIBE,

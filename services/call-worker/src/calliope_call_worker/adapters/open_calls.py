@@ -5,11 +5,12 @@ from typing import Final
 
 import structlog
 from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
 
 from calliope.contracts import subjects
 from calliope.errors import TransientError
 from calliope.messaging.broker import Bus
-from calliope.messaging.streams import CALLS, OPEN_CALLS
+from calliope.messaging.streams import CALLS, CALLS_BUCKET, OPEN_CALLS
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,17 @@ class NatsOpenCalls:
         if not began:
             return set()
         return began - await self._last_tokens(CALLS.name, CALLS.subjects[0])
+
+    async def is_held(self, call_id: str) -> bool:
+        """See `ports.OpenCalls`."""
+        try:
+            async with asyncio.timeout(WAIT_S):
+                lease = await self._bus.jetstream.get_last_msg(CALLS.name, f"$KV.{CALLS_BUCKET}.{call_id}")
+        except NotFoundError:
+            return False
+        except (NatsError, OSError, TimeoutError) as exc:
+            raise TransientError("it is not known whether a worker holds the call", retry_after_s=1.0) from exc
+        return bool(lease.data)  # a lease that was given back is an empty message
 
     async def forget(self, call_id: str) -> None:
         """See `ports.OpenCalls`."""
