@@ -11,12 +11,21 @@ from typing import Final
 import structlog
 
 from calliope.errors import CalliopeError, CommandError
-from calliope_admin.commands import consumers, dead_letters, doctor, keys, numbers, organizations, secrets
+from calliope_admin.commands import calls, consumers, dead_letters, doctor, keys, numbers, organizations, secrets
 from calliope_admin.errors import FAILED, AdminError, in_words
 from calliope_admin.output import Output
 from calliope_admin.parsing import Nouns, add_common, sentence
 
-NOUNS: Final = (doctor.add, organizations.add, keys.add, numbers.add, consumers.add, dead_letters.add, secrets.add)
+NOUNS: Final = (
+    doctor.add,
+    organizations.add,
+    keys.add,
+    numbers.add,
+    calls.add,
+    consumers.add,
+    dead_letters.add,
+    secrets.add,
+)
 """One line per file of `commands/`."""
 INTERRUPTED: Final = 130
 _HELP: Final = "Look after an installation of Calliope: over its bus, so it works wherever the bus can be reached."
