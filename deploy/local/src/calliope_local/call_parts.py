@@ -50,8 +50,9 @@ class Fault(Part):
         "telnyx", "tools", "twilio", "webhooks", "xai",
     ] = Field(description="Who fails. A carrier's fault strikes this call only.")  # fmt: skip
     kind: Literal[
-        "refuse", "rate_limited", "silent", "error", "drop", "close", "garbage", "latency", "slow_drip"
-    ] = Field(description="How it fails.")  # fmt: skip
+        "refuse", "rate_limited", "silent", "error", "drop", "close", "garbage", "latency", "slow_drip",
+        "stops_reading", "loses_marks",
+    ] = Field(description="How it fails; `stops_reading` and `loses_marks`: carriers only.")  # fmt: skip
     after: Count | None = Field(
         default=None, description="Strikes once so many messages were sent; null: instead of any answer."
     )

@@ -23,6 +23,7 @@ class CarrierBuffer:
     _received: int = 0
     _played: int = 0
     _dry_bytes: int | None = None
+    _marks_to_lose: int = 0
 
     @property
     def waiting_ms(self) -> float:
@@ -53,6 +54,10 @@ class CarrierBuffer:
         self._marks.clear()
         return names
 
+    def lose_mark(self) -> None:
+        """The next mark at the end of all that waits never comes back: the one that a reply is over with."""
+        self._marks_to_lose += 1
+
     def take(self, size: int) -> tuple[bytes, list[str]]:
         """The next `size` bytes to hear, silence when nothing waits, and the marks reached by them."""
         heard = bytes(self._audio[:size])
@@ -65,6 +70,9 @@ class CarrierBuffer:
         reached = []
         while self._marks and self._marks[0][0] <= self._played:
             reached.append(self._marks.popleft()[1])
+        if reached and self._marks_to_lose and not self._audio:
+            reached.pop()
+            self._marks_to_lose -= 1
         return heard.ljust(size, _SILENCE), reached
 
 

@@ -11,14 +11,19 @@ MAX_FAULTS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a kind of fault acts. `after` None: instead of an answer; else once so many messages were sent."""
+    """How a kind of fault acts. `after` None: instead of an answer; else once so many messages were sent.
+
+    `vendors`: those that can fail so; none named: all.
+    """
 
     action: str
     after: int | None
     status: int = 503
     once: bool = True
+    vendors: frozenset[str] = frozenset()
 
 
+CARRIERS: Final = frozenset({"twilio", "telnyx"})
 KINDS: Final[Mapping[str, Kind]] = {
     "refuse": Kind("refuse", after=None),
     "rate_limited": Kind("refuse", after=None, status=429),
@@ -29,6 +34,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "garbage": Kind("garbage", after=1),
     "latency": Kind("slow", after=0, once=False),
     "slow_drip": Kind("drip", after=0, once=False),
+    "stops_reading": Kind("stop_reading", after=1, vendors=CARRIERS),
+    "loses_marks": Kind("lose_mark", after=1, vendors=CARRIERS),
 }
 
 
@@ -90,6 +97,8 @@ class Faults:
             raise FaultError(f"vendor must be one of {', '.join(sorted(vendors))}")
         if kind is None:
             raise FaultError(f"kind must be one of {', '.join(KINDS)}")
+        if kind.vendors and vendor not in kind.vendors:
+            raise FaultError(f"{document['kind']} is a fault of {' and '.join(sorted(kind.vendors))} only")
         if len(self._armed) >= MAX_FAULTS:
             raise FaultError(f"{MAX_FAULTS} faults are armed; DELETE /sandbox/faults first")
         fault = Fault(

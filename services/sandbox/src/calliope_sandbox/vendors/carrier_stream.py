@@ -44,6 +44,7 @@ class CarrierStream(ABC):
     _chunk: int = 0
     _began_s: float = 0.0
     _silent: bool = False
+    _reads: bool = True
 
     @abstractmethod
     def headers(self) -> dict[str, str]:
@@ -101,6 +102,8 @@ class CarrierStream(ABC):
         if socket is None:
             return
         async for message in socket:
+            if not self._reads:
+                continue  # read before the fault struck, and not looked at
             if message.type is not aiohttp.WSMsgType.TEXT:
                 self.problems.append("a message that is no text")
                 continue
@@ -163,19 +166,33 @@ class CarrierStream(ABC):
             case "silent":
                 self._silent = True
             case "drop":
-                if self._socket is not None:
-                    await self._abort(self._socket)
+                self._abort()
+            case "stop_reading":
+                self._stop_reading()
+            case "lose_mark":
+                self.buffer.lose_mark()
             case "close":
                 if self._socket is not None:
                     await self._socket.close(code=int(trouble.code or 1001))
             case "garbage":
                 await self._send(GARBAGE)
 
-    async def _abort(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def _abort(self) -> None:
         """The network is gone: no `stop`, no close frame."""
-        transport = socket.get_extra_info("transport") or getattr(socket._writer, "transport", None)
-        if transport is not None:
+        if (transport := self._transport()) is not None:
             transport.abort()
+
+    def _stop_reading(self) -> None:
+        """Nothing is taken from the socket any more, and nothing more is played; frames are sent as ever."""
+        self._reads = False
+        self.buffer = CarrierBuffer(gaps_ms=self.buffer.gaps_ms)
+        if (transport := self._transport()) is not None:
+            transport.pause_reading()
+
+    def _transport(self) -> Any:
+        if self._socket is None:
+            return None
+        return self._socket.get_extra_info("transport") or getattr(self._socket._writer, "transport", None)
 
     async def _send(self, text: str) -> None:
         if self._socket is None or self._socket.closed:

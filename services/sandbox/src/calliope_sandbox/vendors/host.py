@@ -24,6 +24,8 @@ class Trouble:
     refuse: the HTTP status instead of an answer. silent: nothing more is sent. drop: the TCP connection is reset.
     close: the websocket closes with `code`. error: the vendor's error message, then as the vendor does. garbage:
     bytes that are no message. slow: `ms` before this message. drip: it comes in small pieces, `ms` before each.
+    Of carriers alone: stop_reading: the media socket is not read any more, and nothing is played; frames are sent as
+    ever. lose_mark: the next mark at the end of what is played does not come back.
     """
 
     action: str
