@@ -21,6 +21,7 @@ from calliope_call_worker.analysis.checking import Check
 from calliope_call_worker.answerer import Answerer, Parts
 from calliope_call_worker.clock import CallClock
 from calliope_call_worker.closing import FLUSH_S, Closing, End
+from calliope_call_worker.continuation import STREAM_LOST, STREAM_UNHEARD
 from calliope_call_worker.dialogue import Dialogue
 from calliope_call_worker.errors import JournalFullError
 from calliope_call_worker.lines import LineCache, VoiceKey, prepare
@@ -114,6 +115,7 @@ class Call:
         self._reason: EndReason | None = None
         self._ended: End | None = None
         self._detail = ""
+        self._loss: ProviderError | None = None
         self._abandoned = False
         self._told = False
         self._transferring = False
@@ -251,13 +253,18 @@ class Call:
         except TimeoutError:
             self._end(EndReason.NO_MEDIA, "the carrier did not connect its media")
             return
-        if self._media is None:
+        media = self._media
+        if media is None:
             return
-        tasks.create_task(self._write(self._media), name="call.write")
-        speaker = Speaker(self._media, self._dialogue.tell, max_lead_s=self._parts.settings.media.max_lead_s)
+        tasks.create_task(self._write(media), name="call.write")
+        lead_s = self._parts.settings.media.max_lead_s
+        speaker = Speaker(media, self._dialogue.tell, lambda: self._not_taken(media), max_lead_s=lead_s)
         self._dialogue.begin(speaker, self._answerer(speaker), lambda work, name: tasks.create_task(work, name=name))
         self._conversing.set()
-        await self._read(self._media, speaker)
+        try:
+            await self._read(media, speaker)
+        finally:
+            speaker.close()
 
     def _answerer(self, speaker: Speaker) -> Answerer:
         return Answerer(
@@ -280,8 +287,13 @@ class Call:
         try:
             await media.drain()
         except CarrierGoneError as exc:
-            log.info("media.not_written", call_id=self.plan.call_id, error=str(exc))
+            self._loss = ProviderError(self.plan.carrier.name, Failure.DROPPED, str(exc))
             media.abort()  # whoever reads learns that it is lost
+
+    def _not_taken(self, media: MediaSocket) -> None:
+        """The carrier returns no mark any more, whatever it sends."""
+        self._loss = ProviderError(self.plan.carrier.name, Failure.DEADLINE, "it plays nothing of what we send")
+        media.abort()
 
     async def _read(self, media: MediaSocket, speaker: Speaker) -> None:
         while (event := await media.receive()) is not None:
@@ -299,15 +311,19 @@ class Call:
                     return
                 case _:
                     pass
-        await self._media_lost()
+        await self._media_lost(speaker)
 
-    async def _media_lost(self) -> None:
+    async def _media_lost(self, speaker: Speaker) -> None:
         """No `stop`: the line may live on. Whoever the carrier asks next goes on with the call.
 
         Nothing is said, decided or taken as heard from now on.
         """
-        log.warning("media.lost", call_id=self.plan.call_id)
+        loss = self._loss or ProviderError(self.plan.carrier.name, Failure.DROPPED, "it closed the media stream")
+        log.warning("media.lost", call_id=self.plan.call_id, reason=loss.detail, heard=not speaker.unheard)
+        speaker.media_lost()
         self._dialogue.stop()
+        if not self._over.is_set():
+            self.provider_failed(Stage.CARRIER, loss, STREAM_UNHEARD if speaker.unheard else STREAM_LOST)
         try:
             async with asyncio.timeout(REATTACH_S):
                 await self._over.wait()

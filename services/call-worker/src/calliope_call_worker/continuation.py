@@ -16,7 +16,14 @@ from calliope_call_worker.tools.catalogue import END_CALL
 
 MAX_TRIES: Final = 3
 """So often in a row a call is taken over without its media coming."""
-
+STREAM_LOST: Final = "a new media stream is awaited"
+STREAM_UNHEARD: Final = f"{STREAM_LOST}; nothing was heard on this one"
+"""What `provider_failed` says is done about a media stream that was lost."""
+MAX_UNHEARD: Final = 3
+"""So many streams in a row may be lost before anything is heard on them."""
+MAX_LOST: Final = 10
+LOST_WITHIN_S: Final = 60.0
+"""So many streams may be lost within this time, whatever was heard."""
 
 _TALK: Final = frozenset({"turn_started", "turn_committed"})
 """The welcome is committed as a turn, too."""
@@ -124,3 +131,23 @@ def outdated(facts: Sequence[Event], at: datetime | None) -> bool:
     for fact in facts:
         tries = 0 if fact.name == "answered" else max(0, tries + _TRIES.get(fact.name, 0))
     return tries >= MAX_TRIES
+
+
+def media_is_hopeless(facts: Sequence[Event], now: float) -> str | None:
+    """Why no further media stream is worth waiting for, in words for the record; None, when one is.
+
+    `now` is Unix time. A stream on which something was heard, or a turn that was, makes an end of a row.
+    """
+    unheard = 0
+    lost: list[float] = []
+    for fact in facts:
+        action = fact.data.get("action") if fact.name == "provider_failed" else None
+        if action in {STREAM_LOST, STREAM_UNHEARD}:
+            unheard = unheard + 1 if action == STREAM_UNHEARD else 0
+            lost.append(fact.time.timestamp())
+        elif fact.name == "turn_committed" and fact.data.get("assistant_text"):
+            unheard = 0
+    if unheard >= MAX_UNHEARD:
+        return f"the carrier's media was lost {unheard} times in a row, and nothing was heard in between"
+    recent = sum(now - at < LOST_WITHIN_S for at in lost)
+    return f"the carrier's media was lost {recent} times within {LOST_WITHIN_S:g} s" if recent >= MAX_LOST else None

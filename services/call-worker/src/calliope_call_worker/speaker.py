@@ -1,6 +1,7 @@
 """Speaking into the call: sends audio with a bounded lead, keeps what was heard, tells when replies begin and end.
 
-Late audio is fenced here: after `cut` or `drop` of a reply nothing of it reaches the carrier any more.
+Late audio is fenced here: after `cut` or `drop` of a reply nothing of it reaches the carrier any more. Marks that stay
+away are asked after with a probe; a carrier that returns nothing then has lost the stream.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from typing import Final
 from calliope_call_worker.media import MediaSocket
 from calliope_call_worker.pipeline import events as ev
 from calliope_call_worker.pipeline.heard import Heard
+from calliope_call_worker.pipeline.mark_watch import MarkWatch, Verdict
 from calliope_call_worker.pipeline.playout import Playout
 from calliope_call_worker.providers.tts.base import SpokenAudio
 
@@ -18,17 +20,21 @@ Tell = Callable[[ev.Input], None]
 
 
 class Speaker:
-    """The way out of one media stream."""
+    """The way out of one media stream. `on_lost` is called when the carrier does not take it any more."""
 
-    def __init__(self, media: MediaSocket, tell: Tell, *, max_lead_s: float) -> None:
+    def __init__(self, media: MediaSocket, tell: Tell, on_lost: Callable[[], None], *, max_lead_s: float) -> None:
         self._media = media
         self._tell = tell
+        self._on_lost = on_lost
         self._max_lead_s = max_lead_s
         self._loop = asyncio.get_running_loop()
         self._playout = Playout()
+        self._watch = MarkWatch()
         self._live: str | None = None
         self._all_sent = False
         self._audible = False
+        self._closed = False
+        self._spoke = False
         self._sent_bytes = 0
         self._played = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -45,7 +51,7 @@ class Speaker:
         """Until all that was sent was heard, or nothing is left to hear; at most so long."""
         try:
             async with asyncio.timeout(timeout_s):
-                while self._live is not None and self._audible:
+                while self._live is not None and self._audible and not self._closed:
                     self._played.clear()
                     await self._played.wait()
         except TimeoutError:
@@ -67,10 +73,7 @@ class Speaker:
             if reply_id != self._live:
                 return False
             self._send(reply_id, spoken.audio[start : start + MESSAGE_BYTES])
-        if reply_id != self._live:
-            return False
-        self._send_mark(reply_id)
-        return True
+        return reply_id == self._live
 
     def finish(self, reply_id: str) -> None:
         """All audio of the reply was given to `play`."""
@@ -87,6 +90,8 @@ class Speaker:
         if reply_id == self._live:
             self._media.clear()
             self._playout.cleared(now)
+            self._watch.cleared(now)
+            self._look_later()
         return self.drop(reply_id)
 
     def drop(self, reply_id: str) -> Heard:
@@ -95,13 +100,15 @@ class Speaker:
         self._playout.forget(reply_id)
         if reply_id == self._live:
             self._live = None
-            self._disarm()
             self._played.set()
         return heard
 
     def mark_returned(self, name: str) -> None:
         """The carrier played, or cleared, everything before this mark."""
-        self._playout.mark_returned(name, self._loop.time())
+        now = self._loop.time()
+        self._playout.mark_returned(name, now)
+        self._watch.returned(name, now)
+        self._look_later()
         self._check_played()
 
     def heard(self, reply_id: str) -> Heard:
@@ -112,20 +119,37 @@ class Speaker:
         """When the caller began to hear it."""
         return self._playout.audible_at(reply_id)
 
+    @property
+    def unheard(self) -> bool:
+        """Whether audio was sent on this stream and no mark proved any of it."""
+        return self._spoke and not self._playout.proved
+
+    def media_lost(self) -> None:
+        """The stream is gone: what was heard until now is all that was heard, and no mark is waited for."""
+        self._playout.lost(self._loop.time())
+        self.close()
+
+    def close(self) -> None:
+        """The stream is over; how is known already."""
+        self._closed = True
+        self._played.set()
+        self._disarm()
+
     def _send(self, reply_id: str, audio: bytes) -> None:
+        """Audio and a mark behind it, so that what was heard is known to a fraction of a word."""
         now = self._loop.time()
+        self._spoke = True
         self._media.send_audio(audio)
         self._playout.sent(reply_id, len(audio), now)
         self._sent_bytes += len(audio)
+        name = self._playout.mark(reply_id, now)
+        if name is not None:
+            self._media.send_mark(name)
+            self._watch.sent(name, self._playout.ends_at(reply_id) or now)
+            self._look_later()
         if not self._audible:
             self._audible = True
             self._tell(ev.ReplyAudible(reply_id))
-
-    def _send_mark(self, reply_id: str) -> None:
-        name = self._playout.mark(reply_id, self._loop.time())
-        if name is not None:
-            self._media.send_mark(name)
-            self._arm(reply_id)
 
     def _check_played(self) -> None:
         reply_id = self._live
@@ -135,26 +159,34 @@ class Speaker:
             self._done(reply_id)
         else:
             self._audible = False
-            self._disarm()
             self._played.set()
             self._tell(ev.ReplyPaused(reply_id))
 
     def _done(self, reply_id: str) -> None:
-        self._disarm()
         self._tell(ev.ReplyDone(reply_id))
 
-    def _arm(self, reply_id: str) -> None:
-        """A mark that never comes back must not hold the call up."""
+    def _look_later(self) -> None:
+        """Look after the marks when one may be overdue. A deadline that moves on is followed once it was reached."""
+        deadline = self._watch.deadline(self._playout.echo_s)
+        if deadline is None or self._closed or (self._timer is not None and self._timer.when() <= deadline):
+            return
         self._disarm()
-        at = self._playout.overdue_at(reply_id)
-        if at is not None:
-            self._timer = self._loop.call_at(at, self._overdue, reply_id)
+        self._timer = self._loop.call_at(deadline, self._look)
 
-    def _overdue(self, reply_id: str) -> None:
-        marks = self._playout.pending_marks
-        if reply_id == self._live and marks:
-            self._playout.mark_returned(marks[-1], self._loop.time())
-            self._check_played()
+    def _look(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        match self._watch.verdict(now, self._playout.echo_s):
+            case Verdict.PROBE:
+                name = self._playout.probe(now)
+                self._media.send_mark(name)
+                self._watch.probed(name, now)
+            case Verdict.LOST:
+                self.media_lost()
+                self._on_lost()
+            case Verdict.WAIT:
+                pass
+        self._look_later()
 
     def _disarm(self) -> None:
         if self._timer is not None:

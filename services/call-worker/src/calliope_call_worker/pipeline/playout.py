@@ -5,8 +5,8 @@ model are those of sending: the way there delays audio and a later `clear` alike
 """
 
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from calliope_call_worker.pipeline.heard import CHAR_MS, Heard, Span, Timeline, heard_text
 
@@ -15,8 +15,8 @@ BYTES_PER_MS = 8.0
 ECHO_SLACK_S = 0.1
 """Marks may be this much slower than the fastest one before they prove that playing is late."""
 PACE_FROM_CHARS = 20
-LOST_ECHO_S = 1.0
-"""After this and the usual echo time a mark is not waited for any more."""
+LONGEST_ECHO_S = 1.0
+"""What is assumed of the echo until a first mark has come back."""
 
 
 @dataclass(slots=True)
@@ -70,6 +70,7 @@ class Playout:
         self._last: _Run | None = None
         self._echo_s: float | None = None
         self._char_ms = CHAR_MS
+        self._probes = 0
 
     # What was done
 
@@ -108,6 +109,15 @@ class Playout:
         self._pending.append(_Mark(name, reply_id, reply.sent_ms, run, run.ends_at, sent_at=now))
         return name
 
+    def probe(self, now: float) -> str:
+        """Name of a mark to send behind everything; it proves what the marks that are still out would have proved."""
+        self._probes += 1
+        name = f"probe:{self._probes}"
+        if self._pending:
+            last = self._pending[-1]
+            self._pending.append(replace(last, name=name, sent_at=now))
+        return name
+
     def completed(self, reply_id: str) -> None:
         """All text of this reply became audio, and all of it was sent."""
         reply = self._reply(reply_id)
@@ -132,6 +142,17 @@ class Playout:
         for reply_id, reply in self._replies.items():
             if reply.frozen_ms is None and not self.is_played(reply_id):
                 reply.frozen_ms = self.played_ms(reply_id, now)
+        self._pending.clear()
+        self._last = None
+
+    def lost(self, now: float) -> None:
+        """The carrier is gone. Where a mark stayed away, playing ended before it: half way from the last that came.
+
+        On a stream of which no mark ever came back, nothing was heard.
+        """
+        for reply_id, reply in self._replies.items():
+            if reply.frozen_ms is None and not self.is_played(reply_id):
+                reply.frozen_ms = self._played_before_loss_ms(reply_id, now)
         self._pending.clear()
         self._last = None
 
@@ -176,24 +197,19 @@ class Playout:
         reply = self._replies.get(reply_id)
         return reply.runs[-1].ends_at + reply.runs[-1].late_s if reply and reply.runs else None
 
-    def overdue_at(self, reply_id: str) -> float | None:
-        """When to take the reply as played although its last mark has not come back."""
-        ends_at = self.ends_at(reply_id)
-        return None if ends_at is None else ends_at + (self._echo_s or 0.0) + LOST_ECHO_S
-
     def buffered_s(self, now: float) -> float:
         """Seconds of audio that the carrier has not played: what pacing keeps small."""
         return 0.0 if self._last is None else max(0.0, self._last.ends_at + self._last.late_s - now)
 
     @property
-    def pending_marks(self) -> tuple[str, ...]:
-        """Marks sent and not returned, oldest first; a clear forgets them."""
-        return tuple(mark.name for mark in self._pending)
+    def echo_s(self) -> float:
+        """The way to the carrier and back: the fastest echo seen; before the first one, a long one."""
+        return LONGEST_ECHO_S if self._echo_s is None else self._echo_s
 
     @property
-    def echo_s(self) -> float | None:
-        """The way to the carrier and back: the fastest echo seen."""
-        return self._echo_s
+    def proved(self) -> bool:
+        """Whether a mark has come back of something that was played."""
+        return self._echo_s is not None
 
     def _reply(self, reply_id: str) -> _Reply:
         return self._replies.setdefault(reply_id, _Reply())
@@ -206,12 +222,21 @@ class Playout:
         sent_while_playing = mark.sent_at <= mark.passed_at
         mark.run.late_s = late_s if sent_while_playing else min(mark.run.late_s, late_s)
 
+    def _overdue(self, now: float) -> Iterator[_Mark]:
+        """Marks that should have come back by now, oldest first."""
+        within_s = self.echo_s + ECHO_SLACK_S
+        return (mark for mark in self._pending if now > mark.due_at + mark.run.late_s + within_s)
+
     def _unproven_limit(self, reply_id: str, now: float) -> float:
-        """A mark that should have come back long ago has not been passed: no more than its way back is played."""
-        if self._echo_s is None:
-            return float("inf")
-        for mark in self._pending:
-            overdue = now > mark.due_at + mark.run.late_s + self._echo_s + ECHO_SLACK_S
-            if mark.reply_id == reply_id and overdue:
-                return mark.position_ms + (self._echo_s + ECHO_SLACK_S) * 1_000
-        return float("inf")
+        """A mark that should have come back has not been passed: no more than its way back is played behind it."""
+        missing = next((mark for mark in self._overdue(now) if mark.reply_id == reply_id), None)
+        return float("inf") if missing is None else missing.position_ms + (self.echo_s + ECHO_SLACK_S) * 1_000
+
+    def _played_before_loss_ms(self, reply_id: str, now: float) -> float:
+        missing, by_clock_ms = next(self._overdue(now), None), self.played_ms(reply_id, now)
+        if missing is None:
+            return by_clock_ms
+        confirmed_ms = self._reply(reply_id).confirmed_ms
+        if missing.reply_id != reply_id or not self.proved:
+            return confirmed_ms
+        return min(by_clock_ms, (confirmed_ms + missing.position_ms) / 2)
