@@ -6,6 +6,11 @@ import pytest
 
 from support.faults import a_script, understood
 from support.house import House, Json, facts, heard_text
+from support.scenes import PACE, VOICE, Scene, Seen, play
+
+CARRIERS = ("twilio", "telnyx")
+TALE = "Once there was a harbour between two hills, and every boat that came in by night was seen from the tower there."
+LAST = "tower there"
 
 
 async def _call(house: House, *faults: Json) -> tuple[Json, Json]:
@@ -50,6 +55,52 @@ async def test_a_carrier_that_says_nothing_more_is_not_waited_for_for_ever(house
         call, record = await house.call(line, [*script, {"expect_hang_up": True, "within_s": 50}])
 
     assert (call["failed"], record["ended_reason"]) == (None, "idle")
+
+
+async def _mid_answer(house: House, *faults: Json) -> list[Seen]:
+    """A call at each carrier, which has these faults while the assistant speaks."""
+    await house.sandbox("PATCH", "/sandbox/knobs", {"elevenlabs": {"voice_char_ms": {VOICE[1]: PACE}}})
+    tales = [_a_tale(carrier, [{"vendor": carrier} | fault for fault in faults]) for carrier in CARRIERS]
+    async with asyncio.TaskGroup() as calls:
+        running = [calls.create_task(play(house, tale)) for tale in tales]
+    return [call.result() for call in running]
+
+
+def _a_tale(carrier: str, faults: list[Json]) -> Scene:
+    script: list[Json] = [
+        {"wait_for": "Anna"},
+        {"wait_for_silence_ms": 300},
+        {"say": "a tale please"},
+        {"wait_for": "two hills"},
+        {"faults": faults},
+        {"wait_for": LAST},
+        {"wait_for_silence_ms": 1_000},
+        {"hang_up": True},
+    ]
+    return Scene(script, [{"say": TALE}], carrier=carrier)
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.promise("P6")
+async def test_a_carrier_that_reads_nothing_more_in_mid_answer_is_noticed_and_the_answer_heard(house: House) -> None:
+    for seen in await _mid_answer(house, {"kind": "stops_reading"}):
+        assert (seen.call["failed"], seen.call["streams"]) == (None, 2), seen
+        assert [(one["stage"], one["reason"]) for one in seen.facts("provider_failed")] == [("carrier", "deadline")]
+        assert len(seen.facts("resumed")) == 1
+        assert seen.assistant[-1].endswith(f"{LAST}.")
+
+
+async def test_a_carrier_that_loses_a_mark_costs_nothing_but_a_moment(house: House) -> None:
+    for seen in await _mid_answer(house, {"kind": "loses_marks"}):
+        assert (seen.call["failed"], seen.call["streams"], seen.facts("provider_failed")) == (None, 1, [])
+        assert seen.assistant[-1] == TALE
+
+
+async def test_a_carrier_whose_media_dies_again_and_again_ends_the_call_in_its_own_voice(house: House) -> None:
+    for seen in await _mid_answer(house, {"kind": "close", "times": None}):
+        assert seen.record["ended_reason"] == "carrier_failed", seen
+        assert "lost" in seen.record["ended_detail"]
+        assert "technical problem" in seen.heard
 
 
 async def _malformed(house: House) -> float:

@@ -9,7 +9,10 @@ from calliope.contracts.base import Event, Message
 from calliope.contracts.calls import (
     EVENT_NAMES,
     CallAnswered,
+    FailureReason,
+    ProviderFailed,
     Resumed,
+    Stage,
     ToolFinished,
     ToolStarted,
     TurnCommitted,
@@ -17,7 +20,17 @@ from calliope.contracts.calls import (
     TurnStarted,
 )
 from calliope_call_worker.calls.claim import lost
-from calliope_call_worker.continuation import continuation, outdated, resumed_since
+from calliope_call_worker.continuation import (
+    LOST_WITHIN_S,
+    MAX_LOST,
+    MAX_UNHEARD,
+    STREAM_LOST,
+    STREAM_UNHEARD,
+    continuation,
+    media_is_hopeless,
+    outdated,
+    resumed_since,
+)
 from calliope_call_worker.conversation import to_json
 from calliope_call_worker.plan import Continuation
 from calliope_call_worker.providers.llm.base import AssistantMessage, ToolCall, ToolResult, UserMessage
@@ -180,3 +193,35 @@ def test_a_call_that_somebody_took_over_since_the_question_came_is_left_to_them(
 ) -> None:
     since = None if since_s is None else BEGAN + timedelta(seconds=since_s)
     assert resumed_since(journal(*facts), since) is resumed
+
+
+def lost_stream(action: str) -> ProviderFailed:
+    return ProviderFailed(stage=Stage.CARRIER, provider="twilio", reason=FailureReason.DROPPED, action=action)
+
+
+UNHEARD, HEARD = lost_stream(STREAM_UNHEARD), lost_stream(STREAM_LOST)
+OF_A_MODEL = ProviderFailed(stage=Stage.LLM, provider="openai", reason=FailureReason.DROPPED, action="retried")
+
+
+@pytest.mark.parametrize(
+    ("facts", "after_s", "hopeless"),
+    [
+        ((UNHEARD,) * (MAX_UNHEARD - 1), 1, False),
+        ((UNHEARD, TAKEN, FLOWS) * MAX_UNHEARD, 1, True),
+        ((UNHEARD,) * MAX_UNHEARD, 7_200, True),
+        ((UNHEARD, UNHEARD, committed(1, "Hello?", "Yes."), UNHEARD), 1, False),
+        ((UNHEARD, UNHEARD, committed(1, "Hello?", ""), UNHEARD), 1, True),
+        ((UNHEARD, UNHEARD, started(1, "Hello?"), UNHEARD), 1, True),
+        ((UNHEARD, UNHEARD, HEARD, UNHEARD), 1, False),
+        ((HEARD,) * (MAX_LOST - 1), 1, False),
+        ((HEARD,) * MAX_LOST, 1, True),
+        ((HEARD,) * MAX_LOST, LOST_WITHIN_S + 1, False),
+        ((OF_A_MODEL,) * 20, 1, False),
+        ((TAKEN,) * 20, 1, False),
+    ],
+)
+def test_media_that_dies_again_and_again_is_given_up(
+    facts: tuple[Message, ...], after_s: float, hopeless: bool
+) -> None:
+    """Workers that die are no fault of the carrier, and a caller who speaks does not prove that anything is heard."""
+    assert (media_is_hopeless(journal(*facts), BEGAN.timestamp() + after_s) is not None) is hopeless

@@ -46,18 +46,19 @@ class CallClaims:
     async def go_on(self, plan: CallPlan, facts: tuple[Event, ...], position: int) -> Journal:
         """A call that lost its worker. Raises: OwnershipError, when somebody wrote since; TransientError."""
         previous = next((fact.data for fact in reversed(facts) if fact.name in {"started", "resumed"}), {})
+        last = next((fact.name for fact in reversed(facts) if fact.name != "provider_failed"), "started")
         resumed = Resumed(
             worker_id=self._worker_id,
             previous_worker_id=str(previous.get("worker_id", "")),
-            reason=f"media ended after {facts[-1].name}",
+            reason=f"media ended after {last}",
         )
         journal = await self._journals.reopen(facts, position, resumed)
         await self._leases.take(plan.call_id, plan.organization_id)
         return journal
 
-    async def close(self, facts: tuple[Event, ...], position: int, why: str) -> None:
+    async def close(self, facts: tuple[Event, ...], position: int, reason: EndReason, why: str) -> None:
         """End a call that nobody goes on with. Raises: OwnershipError, when somebody wrote since; TransientError."""
-        await self._journals.reopen(facts, position, lost(facts, why))
+        await self._journals.reopen(facts, position, lost(facts, why, reason))
         await self._open_calls.forget(facts[0].entity_id)
 
     async def give_up(self, call_id: str) -> None:
@@ -66,11 +67,11 @@ class CallClaims:
         await self._leases.release(call_id)
 
 
-def lost(facts: Sequence[Event], why: str) -> CallEnded:
-    """The end of a call whose worker is gone: it lasted until its last fact, as far as anybody knows."""
+def lost(facts: Sequence[Event], why: str, reason: EndReason = EndReason.WORKER_LOST) -> CallEnded:
+    """The end of a call that no worker has any more: it lasted until its last fact, as far as anybody knows."""
     answered = next((fact.time for fact in facts if fact.name == "answered"), facts[-1].time)
     return CallEnded(
-        reason=EndReason.WORKER_LOST,
+        reason=reason,
         duration_ms=max(0.0, (facts[-1].time - answered).total_seconds() * 1_000),
         detail=why,
         turns=continuation(facts, facts[-1].time.timestamp()).turns,

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from calliope.contracts.base import Event
-from calliope.contracts.calls import CarrierRequest, CarrierResponse
+from calliope.contracts.calls import CarrierRequest, CarrierResponse, EndReason
 from calliope.errors import TransientError
 from calliope_call_worker import phrases
 from calliope_call_worker.calls.attempts import Attempts
@@ -26,7 +26,7 @@ from calliope_call_worker.calls.claim import CallClaims
 from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.calls.plans import plan_of
 from calliope_call_worker.calls.start import CallStarter
-from calliope_call_worker.continuation import continuation, ended, outdated, resumed_since
+from calliope_call_worker.continuation import continuation, ended, media_is_hopeless, outdated, resumed_since
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.orders import CarrierOrders, Spawn, last_words
 from calliope_call_worker.plan import CallPlan
@@ -175,6 +175,8 @@ class CallResumption:
         if own is not None:
             await own.abandon()
             facts, position = await self._journals.recent(call.call_id)  # with what it had still to write
+        if (why := media_is_hopeless(facts, time.time())) is not None:
+            return await self._give_up(plan, facts, position, EndReason.CARRIER_FAILED, why)
         return await on_lost(plan, facts, position)
 
     async def _plan(
@@ -225,12 +227,18 @@ class CallResumption:
             self._waiting.discard(plan.call_id)
 
     async def _close(self, plan: CallPlan, facts: tuple[Event, ...], position: int) -> CarrierResponse:
+        """No worker has a free slot for it."""
+        return await self._give_up(plan, facts, position, EndReason.WORKER_LOST, NO_SLOT)
+
+    async def _give_up(
+        self, plan: CallPlan, facts: tuple[Event, ...], position: int, reason: EndReason, why: str
+    ) -> CarrierResponse:
         """End a call that nobody can go on with, in its record and with the carrier's own voice."""
         try:
-            await self._claims.close(facts, position, NO_SLOT)
+            await self._claims.close(facts, position, reason, why)
         except OwnershipError as exc:
             raise TransientError("another worker goes on with the call", retry_after_s=1.0) from exc
-        log.warning("call.lost", call_id=plan.call_id, facts=facts[-1].sequence, reason=NO_SLOT)
+        log.warning("call.lost", call_id=plan.call_id, facts=facts[-1].sequence, reason=why)
         line = phrases.last_resort(plan.spec, self._settings.last_resort)
         return self._orders.follow(plan, plan.carrier.say_and_end(line, call_id=plan.call_id, answered=True))
 
