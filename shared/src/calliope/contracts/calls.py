@@ -335,7 +335,8 @@ class CallEnded(Message):
     ended_at: Moment | None = Field(
         default=None,
         description="When the call ended, in UTC. The event's own `time` is later where closing took a while, such as "
-        "for a tool that was still running. Absent: as `time`.",
+        "for a tool that was still running, or where it was found out later: the last sign of life of a call whose "
+        "worker died. Absent: as `time`.",
         examples=["2026-01-31T12:00:17.200Z"],
     )
 
