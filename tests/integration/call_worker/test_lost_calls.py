@@ -142,6 +142,7 @@ async def test_its_record_ends_and_the_line_is_put_down(another_worker: OpenWork
 
     assert CallEnded.model_validate(end.data).reason is EndReason.WORKER_LOST
     assert end.sequence == 4
+    assert CallEnded.model_validate(end.data).ended_at == (await worker.facts("call_lost"))[2].time
     await until(lambda: worker.outside.hung_up)
     assert worker.outside.hung_up == [("AC1", "CA1")]
 
@@ -186,7 +187,7 @@ async def test_a_call_that_cannot_be_closed_well_does_not_hold_up_the_others(ano
     await worker.takes("call_b")
 
     await worker.ended("call_b")
-    await _forgotten(worker, "call_a")
+    await _forgotten(worker, "call_b")
 
 
 async def test_a_call_that_has_ended_is_forgotten_and_nothing_is_added(another_worker: OpenWorker) -> None:

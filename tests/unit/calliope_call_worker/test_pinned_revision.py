@@ -223,5 +223,5 @@ async def test_a_lost_call_is_hung_up_with_the_token_that_the_carrier_knows(know
         authenticator=authenticator,
         apis={"twilio": cast("CarrierApi", world)},
     )
-    await lost_calls._try_to_close(begun_call(world.facts[0]).call_id)
+    await lost_calls.close_all([begun_call(world.facts[0]).call_id])
     assert world.hung_up_with == [used]

@@ -1,6 +1,6 @@
 """Calls whose worker died, and which no carrier asked about again: they end in the record too, as `worker_lost`.
 
-A carrier that has the caller on the line asks within seconds, and another worker goes on with the call (`intake`). The
+A carrier that has the caller on the line asks within seconds, and another worker goes on with it (`calls/resume`). The
 others end here: the caller hung up meanwhile, or the carrier never learned that its media is gone. Every worker looks
 after them; who writes the end is decided by the journal's sequence check, as everywhere.
 """
@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from calliope.contracts.base import Event
-from calliope.contracts.calls import CallStarted
+from calliope.contracts.calls import CallEnded, CallStarted, EndReason
 from calliope.contracts.live_calls import Closure
 from calliope.errors import CalliopeError, TransientError
 from calliope_call_worker.calls.authenticate import HookAuthenticator, begun_call
@@ -29,9 +29,16 @@ log = structlog.get_logger(__name__)
 
 LOOKS: Final = 20
 """So often a call is looked at before it counts as lost."""
-MOST_AT_ONCE: Final = 200
+MOST_AT_A_LOOK: Final = 200
+AT_ONCE: Final = 16
+"""Closed side by side: each waits for the bus and for a carrier."""
+CLOSE_S: Final = 20.0
+"""One call; what is not done by then is tried again at the next look."""
+HANG_UP_FOR_S: Final = 600.0
+"""So long after its end a carrier that does not answer is told again to put the line of a lost call down."""
 QUIET_S: Final = 5.0
 """So long after its last fact a call without a lease may still be on its way from one worker to another."""
+_PASSES: Final = {Failure.DEADLINE, Failure.DROPPED, Failure.ERROR, Failure.RATE_LIMITED}
 _WHY: Final = "its worker ended without a word, and the carrier did not ask again"
 _OPERATOR: Final = "its worker ended without a word, and an operator ended it"
 
@@ -47,7 +54,7 @@ class Absences:
         """Those who have been without an owner for long enough; one that is held again begins anew."""
         self._since = {call_id: self._since.get(call_id, now) for call_id in sorted(without_owner)}
         due = [call_id for call_id, since in self._since.items() if now - since >= self._lost_after_s]
-        return due[:MOST_AT_ONCE]
+        return due[:MOST_AT_A_LOOK]
 
 
 class LostCalls:
@@ -82,15 +89,22 @@ class LostCalls:
             except Exception:
                 log.exception("lost_calls.failed")
                 continue
-            for call_id in absences.lost(without_owner, now()):
-                await self._try_to_close(call_id)
+            await self.close_all(absences.lost(without_owner, now()))
 
-    async def _try_to_close(self, call_id: str) -> None:
+    async def close_all(self, call_ids: Collection[str]) -> None:
+        """End those that nobody goes on with, a few at a time; whatever is wrong with one, the others end."""
+        places = asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as tasks:
+            for call_id in call_ids:
+                tasks.create_task(self._try_to_close(call_id, places), name="lost_calls.close_one")
+
+    async def _try_to_close(self, call_id: str, places: asyncio.Semaphore) -> None:
         """Whatever is wrong with one call, the others, and this worker, go on."""
         try:
-            await self._close(call_id, _WHY, quiet_s=self._settings.call.lost_after_s)
-        except TransientError as exc:
-            log.info("lost_calls.later", call_id=call_id, reason=str(exc))
+            async with places, asyncio.timeout(CLOSE_S):
+                await self._close(call_id, _WHY, quiet_s=self._settings.call.lost_after_s)
+        except (TransientError, TimeoutError) as exc:
+            log.info("lost_calls.later", call_id=call_id, reason=str(exc) or f"not done within {CLOSE_S:g} s")
         except Exception:
             log.exception("lost_calls.failed", call_id=call_id)
 
@@ -107,7 +121,8 @@ class LostCalls:
             await self._open_calls.forget(call_id)
             return Closure.UNKNOWN
         if ended(facts):
-            await self._open_calls.forget(call_id)
+            if await self._is_down(facts):
+                await self._open_calls.forget(call_id)
             return Closure.ENDED
         if (datetime.now(UTC) - facts[-1].time).total_seconds() < quiet_s:
             return Closure.HELD  # somebody went on with it after all
@@ -116,22 +131,37 @@ class LostCalls:
         except OwnershipError:
             return Closure.HELD
         log.warning("call.lost", call_id=call_id, facts=facts[-1].sequence)
-        await self._hang_up(facts)
-        await self._open_calls.forget(call_id)
+        if await self._hang_up(facts):
+            await self._open_calls.forget(call_id)
         return Closure.CLOSED
 
-    async def _hang_up(self, facts: Sequence[Event]) -> None:
-        """Nobody speaks on that line any more, unless the caller was connected to someone else."""
+    async def _is_down(self, facts: Sequence[Event]) -> bool:
+        """Whether nothing is left to do for the line of a call that has its end.
+
+        Who ends it as lost puts its line down, too; where that did not succeed it is tried again.
+        """
+        lost_for_s = _lost_for_s(facts, datetime.now(UTC))
+        if lost_for_s is None or lost_for_s >= HANG_UP_FOR_S:
+            return True
+        return lost_for_s >= CLOSE_S and await self._hang_up(facts)
+
+    async def _hang_up(self, facts: Sequence[Event]) -> bool:
+        """Nobody speaks on that line any more, unless the caller was connected to someone else.
+
+        False, when the carrier has to be asked again.
+        """
         first = CallStarted.model_validate(facts[0].data)
         api = self._apis.get(first.carrier)
         if api is None or any(fact.name == "transfer_started" for fact in facts):
-            return
+            return True
         try:
             for account in await self._authenticator.accounts_of(begun_call(facts[0])):
                 if await self._hung_up(api, account, first.carrier_call_id):
-                    return
+                    break
         except CalliopeError as exc:
             log.info("call.not_hung_up", call_id=facts[0].entity_id, error=str(exc))
+            return isinstance(exc, ProviderError) and exc.failure not in _PASSES
+        return True
 
     async def _hung_up(self, api: CarrierApi, account: CarrierAccount, carrier_call_id: str) -> bool:
         """False, when the carrier does not know this account's secret any more. Raises: ProviderError."""
@@ -142,3 +172,11 @@ class LostCalls:
                 raise
             return False
         return True
+
+
+def _lost_for_s(facts: Sequence[Event], now: datetime) -> float | None:
+    """How long ago it was ended as lost; None, when it was not."""
+    end = next((fact for fact in reversed(facts) if fact.name == "ended"), None)
+    if end is None or CallEnded.model_validate(end.data).reason != EndReason.WORKER_LOST:
+        return None
+    return (now - end.time).total_seconds()
