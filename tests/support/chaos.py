@@ -41,8 +41,8 @@ async def reached(house: House, sid: str, step: int, *, within_s: float = 60.0) 
 async def owner(house: House, stack: LocalStack, line: PhoneLine, sid: str) -> tuple[str, str]:
     """Which process holds the call, by its name in the stack and by its worker id."""
     worker_id = await _worker_id(house, line, sid)
-    for name in ("worker", "worker-2"):
-        if stack.pid(name) is not None and worker_id in stack.log_file(name).read_text(encoding="utf-8"):
+    for name in [name for name in stack.names() if name.startswith("worker")]:
+        if worker_id in stack.log_file(name).read_text(encoding="utf-8"):
             return name, worker_id
     raise AssertionError(f"no worker of the stack is {worker_id}")
 

@@ -86,6 +86,11 @@ class Person:
         return self._saying.text if self._saying is not None else None
 
     @property
+    def saying_for_ms(self) -> float | None:
+        """How much of it was said so far."""
+        return self._saying.end_ms - self._saying.start_ms if self._saying is not None else None
+
+    @property
     def open_since_ms(self) -> float | None:
         """When the oldest line began that is not over yet; also when none of its words was understood so far."""
         begun = [line.start_ms for line in (self._saying, self._hearing) if line is not None]

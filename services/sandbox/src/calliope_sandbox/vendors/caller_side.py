@@ -100,6 +100,7 @@ class CallerSide(ABC):
             "dials": self.dials,
             "shown_numbers": self.shown_numbers,
             "steps": [asdict(step) for step in self.person.caller.outcomes],
+            "saying_for_ms": self.person.saying_for_ms,
             "lines": [line.told() for line in self.person.lines],
             "heard_words": [asdict(word) for word in self.person.heard],
             "clears_ms": self.clears_ms,
