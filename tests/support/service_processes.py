@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ NOWHERE: Final = 1
 _END_S: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Program:
     """One of our processes: its name, its module, and what it needs on a laptop besides the addresses."""
 
@@ -66,6 +67,12 @@ class Ended:
         """Log lines of that name."""
         lines = (json.loads(line) for line in self.out.splitlines() if line.startswith("{"))
         return [line for line in lines if line["event"] == name]
+
+
+@cache
+def helped(program: Program) -> Ended:
+    """What `--help` shows; asked once."""
+    return ran(program, "--help")
 
 
 def ran(program: Program, *arguments: str, environment: Mapping[str, str] | None = None) -> Ended:

@@ -10,7 +10,7 @@ from calliope.contracts.identity import Authenticate, Principal, Scope
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
 from calliope.ids import new_id
-from support.admin import Said, admin
+from support.admin import Said, admin, admin_here
 from support.assistants import Asking
 from support.nats import NatsServer
 
@@ -18,20 +18,19 @@ EVERYTHING = [scope.value for scope in Scope]
 
 
 class Operator:
-    """Says things in a folder, to one bus."""
+    """Says things to one bus."""
 
-    def __init__(self, folder: Path, url: str) -> None:
-        self._folder = folder
+    def __init__(self, url: str) -> None:
         self._url = url
 
     async def say(self, *words: str) -> Said:
-        return await admin(*words, "--nats", self._url, cwd=self._folder)
+        return await admin_here(*words, "--nats", self._url)
 
 
 @pytest.fixture
-def operator(asking: Asking, nats_server: NatsServer, tmp_path: Path) -> Operator:
+def operator(asking: Asking, nats_server: NatsServer) -> Operator:
     """While the service runs."""
-    return Operator(tmp_path, nats_server.url)
+    return Operator(nats_server.url)
 
 
 async def whose(asking: Asking, key: str) -> Principal:
@@ -39,8 +38,11 @@ async def whose(asking: Asking, key: str) -> Principal:
     return await asking.commands.call(Command.IDENTITY_AUTHENTICATE, payload, reply_type=Principal)
 
 
-async def test_one_command_gives_a_production_its_first_key(operator: Operator, asking: Asking) -> None:
-    said = await operator.say("organizations", "create", name := new_id("Acme"), "--key", "--json")
+async def test_one_command_gives_a_production_its_first_key(
+    operator: Operator, asking: Asking, nats_server: NatsServer, tmp_path: Path
+) -> None:
+    create = ("organizations", "create", name := new_id("Acme"), "--key", "--json")
+    said = await admin(*create, "--nats", nats_server.url, cwd=tmp_path)
     assert (said.status, said.err) == (0, "")
     made = said.json
     principal = await whose(asking, made["key"]["key"])

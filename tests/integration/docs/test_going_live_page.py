@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -92,18 +93,18 @@ class Machine:
         files = [Path(file).name for file in re.findall(r"^EnvironmentFile=(.+)$", text, re.MULTILINE)]
         (self.folder / "lib-nats").mkdir(exist_ok=True)
         (self.folder / "lib-store").mkdir(exist_ok=True)
-        variables = {"PATH": os.environ["PATH"]} | self.variables(*files)
+        variables = {"PATH": os.environ["PATH"], "CALLIOPE_LAME_DUCK_S": "0"} | self.variables(*files)
         if instance:
             variables["CALLIOPE_HEALTH__PORT"] = str(self.ports[HEALTH[instance]])
         name = instance or unit
         return Process(name, self.here(line).split(), variables, self.folder / f"{name}.log", guardian)
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     if shutil.which("openssl") is None or shutil.which("curl") is None:
         pytest.skip("openssl or curl is not installed")
-    return Machine(tmp_path, dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
+    return Machine(tmp_path_factory.mktemp("machine"), dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
 
 
 def around_the_start() -> tuple[list[Block], list[Block]]:
@@ -113,7 +114,7 @@ def around_the_start() -> tuple[list[Block], list[Block]]:
     return marked[:at], marked[at + 1 :]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def settled(machine: Machine) -> Machine:
     """Sections 2 and 3 done; what they copied has this machine's places too."""
     *before, secrets = around_the_start()[0]
@@ -124,9 +125,9 @@ def settled(machine: Machine) -> Machine:
     return machine
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def started(settled: Machine) -> Iterator[Machine]:
-    """Section 4 done."""
+    """Section 4 done, once for all tests."""
     [start] = [block.text for block in blocks_of(PAGE) if block.mark == "start"]
     assert re.findall(r"--now (calliope\S+(?: calliope\S+)*)", start) == [
         "calliope-nats calliope-store",
@@ -143,12 +144,15 @@ def started(settled: Machine) -> Iterator[Machine]:
             job = settled.process("calliope-provision", "", guardian)
             job.start()
             job.finish(within_s=READY_S)
-            for process, name in zip(services, SERVICES, strict=True):
+            for process in services:
                 process.start()
+            for process, name in zip(services, SERVICES, strict=True):
                 process.wait_ready(answers_http(f"http://127.0.0.1:{ports[HEALTH[name]]}/readyz"), within_s=READY_S)
             yield settled
         finally:
-            for process in (*reversed(services), *reversed(backing)):
+            for process in services:
+                process.signal(signal.SIGTERM)
+            for process in (*services, *reversed(backing)):
                 process.stop()
 
 

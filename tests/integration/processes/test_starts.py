@@ -18,6 +18,7 @@ from support.service_processes import (
     WEBHOOKS,
     WORKER,
     Program,
+    helped,
     ran,
     running,
 )
@@ -30,7 +31,7 @@ every = pytest.mark.parametrize("program", OURS, ids=lambda each: each.name)
 
 @pytest.mark.parametrize("program", [*OURS, SANDBOX], ids=lambda each: each.name)
 def test_help_tells_the_variables_and_starts_nothing(program: Program) -> None:
-    said = ran(program, "--help")
+    said = helped(program)
     assert (said.status, said.err) == (0, "")
     assert said.out.startswith(f"usage: python -m {program.module}")
     assert [name for name in program.needs if name not in said.out] == []
@@ -48,7 +49,7 @@ def test_help_tells_the_variables_and_starts_nothing(program: Program) -> None:
     ids=lambda each: each.name if isinstance(each, Program) else "",
 )
 def test_help_begins_with_what_is_needed(program: Program, first: set[str]) -> None:
-    needed, _, rest = ran(program, "--help").out.partition("\nGeneral")
+    needed, _, rest = helped(program).out.partition("\nGeneral")
     assert {line.split()[0] for line in needed.splitlines() if line.startswith("  CALLIOPE_")} == first
     assert "CALLIOPE_NATS__URL [nats://127.0.0.1:4222]" in rest
 
