@@ -25,7 +25,7 @@ from calliope.messaging.streams import WEBHOOKS_FANOUT
 from calliope.validation.expectations import whole_example
 from calliope_assistants.call_listing import keys_of
 from calliope_assistants.summaries import row_of, summary_of
-from calliope_call_worker.analysis.transcript import lines_of
+from calliope_call_worker.analysis.transcript import Transcript
 from calliope_call_worker.continuation import continuation
 from calliope_webhooks.fanout import assistant_in, plan
 from calliope_webhooks.model import Endpoint, EndpointKind
@@ -141,7 +141,9 @@ def test_a_strange_value_reaches_webhooks_and_the_next_worker(name: str, field: 
         assert assistant_in(fact) in {"asst_1", None}
         (row,) = plan(Event.model_validate_json(body), body, [endpoint], now_ms=0)
         assert row.body == body
-    assert lines_of(facts) is not None
+    transcript = Transcript(max_characters=10_000)
+    for fact in facts:
+        transcript.add(fact)
     assert continuation(facts, BEGAN.timestamp()).turns >= 0
 
 

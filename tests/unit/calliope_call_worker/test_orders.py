@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -164,6 +164,12 @@ class Bench:
     async def read(self, call_id: str) -> tuple[tuple[Event, ...], int]:
         """See `Journals`."""
         return self.facts, len(self.facts)
+
+    async def scan(self, call_id: str, take: Callable[[Event], None]) -> int:
+        """See `Journals`."""
+        for fact in self.facts:
+            take(fact)
+        return len(self.facts)
 
     async def recent(self, call_id: str) -> tuple[tuple[Event, ...], int]:
         """See `Journals`."""

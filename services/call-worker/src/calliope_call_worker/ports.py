@@ -99,6 +99,12 @@ class Journals(Protocol):
     async def read(self, call_id: str) -> tuple[tuple[Event, ...], int]:
         """All facts of a call of any organization, and the position of the last. Raises: TransientError."""
 
+    async def scan(self, call_id: str, take: Callable[[Event], None]) -> int:
+        """Give all facts of a call to `take`, one by one in their order, and keep none; the position of the last.
+
+        Raises: TransientError, also after some were given.
+        """
+
     async def recent(self, call_id: str) -> tuple[tuple[Event, ...], int]:
         """As `read`, of a long call only the first facts and the latest: what going on with it needs.
 

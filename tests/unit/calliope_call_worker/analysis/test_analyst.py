@@ -12,6 +12,7 @@ from calliope.errors import TransientError
 from calliope_call_worker.analysis import schema_check
 from calliope_call_worker.analysis.analyst import MAX_ANSWER, Analyst
 from calliope_call_worker.analysis.checking import UnusableSchemaError
+from calliope_call_worker.analysis.transcript import Transcript
 from calliope_call_worker.providers.errors import Failure
 from calliope_call_worker.providers.llm.base import Finished, TextDelta
 from calliope_call_worker.providers.llm.breaker import Breaker
@@ -52,7 +53,10 @@ async def analyzed(
 
     analyst = Analyst(chain, check_here, AnalysisSettings(), "UTC")
     spec = spec or a_spec(structured_data_schema=SCHEMA)
-    return await analyst.analyze(FACTS, spec, last_try=last_try), model
+    transcript = Transcript(max_characters=AnalysisSettings().transcript_characters)
+    for fact in FACTS:
+        transcript.add(fact)
+    return await analyst.analyze(transcript, FACTS[0].time, spec, last_try=last_try), model
 
 
 async def test_the_summary_is_asked_for_first_and_then_the_data() -> None:

@@ -4,6 +4,7 @@ The expected last sequence of the call's subjects travels with every append; the
 """
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
@@ -101,6 +102,10 @@ class NatsJournals:
     async def read(self, call_id: str) -> tuple[tuple[Event, ...], int]:
         """See `ports.Journals`."""
         return await self._reader.whole(call_id)
+
+    async def scan(self, call_id: str, take: Callable[[Event], None]) -> int:
+        """See `ports.Journals`."""
+        return await self._reader.scan(call_id, take)
 
     async def recent(self, call_id: str) -> tuple[tuple[Event, ...], int]:
         """See `ports.Journals`."""

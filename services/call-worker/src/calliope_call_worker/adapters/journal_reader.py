@@ -5,7 +5,7 @@ answers the rest may not know it yet.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -63,6 +63,11 @@ class JournalReader:
         last = await self._last(call_id)
         return ((), 0) if last is None else _facts(await self._read(last, {"seq": 1}))
 
+    async def scan(self, call_id: str, take: Callable[[Event], None]) -> int:
+        """Each fact is given to `take`; the position of the last. Raises: TransientError."""
+        last = await self._last(call_id)
+        return 0 if last is None else await self._each(last, {"seq": 1}, lambda stored: take(stored.fact))
+
     async def recent(self, call_id: str) -> Facts:
         """The first facts and the latest. Raises: TransientError."""
         last = await self._last(call_id)
@@ -71,7 +76,7 @@ class JournalReader:
         if last.fact.sequence <= HEAD + RECENT:
             return _facts(await self._read(last, {"seq": 1}))
         head: list[_Stored] = []
-        await self._batch(last, {"seq": 1}, head, HEAD)
+        await self._batch(last, {"seq": 1}, head.append, HEAD)
         tail = await self._tail(head[0], last)
         return _facts([*head, *(each for each in tail if each.position > head[-1].position)])
 
@@ -87,27 +92,41 @@ class JournalReader:
     async def _read(self, last: _Stored, begin: Mapping[str, Any]) -> list[_Stored]:
         """From there to the last fact, and those that came since. Raises: TransientError."""
         facts: list[_Stored] = []
-        try:
-            async with asyncio.timeout(WHOLE_S):
-                while not facts or facts[-1].position < last.position:
-                    before = len(facts)
-                    await self._batch(last, begin, facts, BATCH)
-                    if len(facts) == before:
-                        await asyncio.sleep(_LAGS_S)
-                    else:
-                        begin = {"seq": facts[-1].position + 1}
-        except TimeoutError as exc:
-            raise _unreadable() from exc
+        await self._each(last, begin, facts.append)
         return facts
 
-    async def _batch(self, last: _Stored, begin: Mapping[str, Any], facts: list[_Stored], batch: int) -> None:
+    async def _each(self, last: _Stored, begin: Mapping[str, Any], keep: Callable[[_Stored], None]) -> int:
+        """As `_read`, one by one; the position of the last. Raises: TransientError."""
+        position = 0
+
+        def take(stored: _Stored) -> None:
+            nonlocal position
+            position = stored.position
+            keep(stored)
+
+        try:
+            async with asyncio.timeout(WHOLE_S):
+                while position < last.position:
+                    before = position
+                    await self._batch(last, begin, take, BATCH)
+                    if position == before:
+                        await asyncio.sleep(_LAGS_S)
+                    else:
+                        begin = {"seq": position + 1}
+        except TimeoutError as exc:
+            raise _unreadable() from exc
+        return position
+
+    async def _batch(
+        self, last: _Stored, begin: Mapping[str, Any], keep: Callable[[_Stored], None], batch: int
+    ) -> None:
         # With its organization the server finds the facts of a call faster.
         journal = subjects.events_of(
             subjects.Entity.CALL, organization=last.fact.organization, entity_id=last.fact.entity_id
         )
 
         def take(message: Message) -> None:
-            facts.append(_Stored(Event.model_validate_json(message.body), message.sequence, message.stored_at))
+            keep(_Stored(Event.model_validate_json(message.body), message.sequence, message.stored_at))
 
         request = {**begin, "next_by_subj": journal}
         await direct_get(self._bus, EVENTS.name, request, take, batch=batch, timeout_s=READ_S)

@@ -1,6 +1,6 @@
 """Makes summary and structured data of one call: asks, checks, has it repaired once, and says what became of it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
-from calliope.contracts.base import Event
 from calliope.contracts.calls import AnalysisStatus, CallAnalyzed
 from calliope.contracts.document.spec import AssistantSpec
 from calliope.errors import CalliopeError, TransientError
-from calliope_call_worker.analysis import answers, questions, transcript
+from calliope_call_worker.analysis import answers, questions
 from calliope_call_worker.analysis.checking import Check, UnusableSchemaError
+from calliope_call_worker.analysis.transcript import Transcript
 from calliope_call_worker.pipeline.thoughts import without_thoughts
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import Asked, Finished, LlmRequest, TextDelta
@@ -73,14 +73,15 @@ class Analyst:
         self._settings = settings
         self._time_zone = time_zone
 
-    async def analyze(self, facts: Sequence[Event], spec: AssistantSpec, *, last_try: bool) -> CallAnalyzed:
+    async def analyze(
+        self, transcript: Transcript, began_at: datetime, spec: AssistantSpec, *, last_try: bool
+    ) -> CallAnalyzed:
         """What the call was about. Raises: TransientError, unless this is the last try."""
-        lines = transcript.lines_of(facts)
-        if not transcript.caller_spoke(lines):
+        if not transcript.caller_spoke:
             return CallAnalyzed(status=AnalysisStatus.SKIPPED, error=SILENT)
-        text = transcript.written(lines, max_characters=self._settings.transcript_characters)
+        text = transcript.written()
         found = Findings(last_try)
-        began = facts[0].time.astimezone(ZoneInfo(spec.time_zone or self._time_zone))
+        began = began_at.astimezone(ZoneInfo(spec.time_zone or self._time_zone))
         summary = await found.part("summary", self._summary(spec, text, began))
         data: JsonValue = None
         wanted = spec.custom_settings

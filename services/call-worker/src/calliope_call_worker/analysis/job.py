@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -15,6 +16,7 @@ from calliope.errors import CalliopeError, CommandError, PermanentError, Transie
 from calliope.observability import metrics
 from calliope.secrets import Opener
 from calliope_call_worker.analysis.analyst import Analyst
+from calliope_call_worker.analysis.transcript import Transcript
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.opened_documents import open_spec
 from calliope_call_worker.ports import Directory, Journals, Pins
@@ -23,6 +25,7 @@ from calliope_call_worker.settings import AnalysisSettings
 log = structlog.get_logger(__name__)
 
 APPEND_TRIES: Final = 5
+_INVALID: Final = "the call's journal is not valid for this version"
 
 _SECONDS: Final = metrics.histogram(
     "calliope_analysis_seconds",
@@ -30,6 +33,32 @@ _SECONDS: Final = metrics.histogram(
     "status",
     buckets=(0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0),
 )
+
+
+@dataclass(slots=True)
+class ReadCall:
+    """What was read of a call's journal; of a call of ten hours no more is kept than of one of a few minutes."""
+
+    transcript: Transcript
+    first: Event | None = None
+    last: Event | None = None
+    position: int = 0
+    analyzed: bool = False
+    invalid: bool = False
+
+    @property
+    def ends(self) -> tuple[Event, ...]:
+        """Its first and its last fact."""
+        return tuple(fact for fact in (self.first, self.last) if fact is not None)
+
+    def take(self, fact: Event) -> None:
+        """The next fact."""
+        self.first, self.last = self.first or fact, fact
+        self.analyzed = self.analyzed or fact.name == "analyzed"
+        try:
+            self.transcript.add(fact)
+        except ValidationError:  # its words would quote the call
+            self.invalid = True
 
 
 class AnalysisJob:
@@ -58,30 +87,38 @@ class AnalysisJob:
         Raises: TransientError, when it may work later; PermanentError, when the journal is gone.
         """
         began = time.perf_counter()
-        facts, last = await self._journals.read(ended.entity_id)
-        if not facts or facts[0].name != "started":
+        call = await self._read(ended.entity_id)
+        if call.first is None or call.first.name != "started":
             raise PermanentError("the call's journal does not begin with its start")
-        if any(fact.name == "analyzed" for fact in facts):
+        if call.analyzed:
             return
-        if tries > max_tries:
+        if call.invalid:
+            found = _failed(_INVALID)
+        elif tries > max_tries:
             found = _failed(f"begun {tries - 1} times and never finished")
         else:
-            found = await self._found(facts, last_try=tries == max_tries)
-        await self._append(ended.entity_id, facts, last, found)
+            found = await self._found(call.first, call.transcript, last_try=tries == max_tries)
+        await self._append(call, found)
         seconds = time.perf_counter() - began
         _SECONDS.labels(str(found.status)).observe(seconds)
         log.info("call.analyzed", status=str(found.status), tries=tries, duration_ms=round(seconds * 1_000, 1))
 
-    async def _found(self, facts: tuple[Event, ...], *, last_try: bool) -> CallAnalyzed:
+    async def _read(self, call_id: str) -> ReadCall:
+        """What the work needs of a journal. Raises: TransientError."""
+        call = ReadCall(Transcript(max_characters=self._settings.transcript_characters))
+        call.position = await self._journals.scan(call_id, call.take)
+        return call
+
+    async def _found(self, started: Event, transcript: Transcript, *, last_try: bool) -> CallAnalyzed:
         """The result; what cannot be had is a result too."""
         try:
             async with asyncio.timeout(self._settings.job_deadline_s):
-                spec = await self._spec(facts[0])
-                return await self._analyst.analyze(facts, spec, last_try=last_try)
+                spec = await self._spec(started)
+                return await self._analyst.analyze(transcript, started.time, spec, last_try=last_try)
         except PermanentError as exc:
             return _failed(str(exc))
         except ValidationError:  # its words would quote the call
-            return _failed("the call's journal is not valid for this version")
+            return _failed(_INVALID)
         except TimeoutError as exc:
             late = f"not finished within {self._settings.job_deadline_s:g} s"
             if not last_try:
@@ -107,14 +144,14 @@ class AnalysisJob:
             log.info("analysis.newer_assistant", took_call=call.assistant_revision, now=pinned.revision)
         return await _opened(pinned, self._opener)
 
-    async def _append(self, call_id: str, facts: tuple[Event, ...], last: int, found: CallAnalyzed) -> None:
+    async def _append(self, call: ReadCall, found: CallAnalyzed) -> None:
         """Store the result behind the last fact. Raises: TransientError."""
         for _ in range(APPEND_TRIES):
             try:
-                await self._journals.reopen(facts, last, found)
+                await self._journals.reopen(call.ends, call.position, found)
             except OwnershipError:  # somebody wrote since: a late fact of the call, or this very result
-                facts, last = await self._journals.read(call_id)
-                if any(fact.name == "analyzed" for fact in facts):
+                call = await self._read(call.ends[0].entity_id)
+                if call.analyzed:
                     return
             else:
                 return
