@@ -128,21 +128,21 @@ class House:
         call: Json = await self.sandbox("GET", f"{self.seen_at(sid)}?wait_s={within_s:g}")
         return call
 
-    async def answered(self, sid: str, *, within_s: float = 20.0) -> None:
+    async def answered(self, sid: str, *, within_s: float = 40.0) -> None:
         """Until the call's media flows."""
         deadline = time.monotonic() + within_s
         while not (await self.sandbox("GET", self.seen_at(sid)))["streams"]:
             assert time.monotonic() < deadline, f"no media of {sid}"
             await asyncio.sleep(0.05)
 
-    async def commanded(self, sid: str, command: str, *, within_s: float = 20.0) -> None:
+    async def commanded(self, sid: str, command: str, *, within_s: float = 40.0) -> None:
         """Until the carrier took this command of the product."""
         deadline = time.monotonic() + within_s
         while command not in (await self.sandbox("GET", self.seen_at(sid)))["commands"]:
             assert time.monotonic() < deadline, f"no {command} of {sid}"
             await asyncio.sleep(0.05)
 
-    async def record(self, line: PhoneLine, sid: str, *, within_s: float = 20.0) -> Json:
+    async def record(self, line: PhoneLine, sid: str, *, within_s: float = 40.0) -> Json:
         """The call record, once it has ended."""
         deadline = time.monotonic() + within_s
         while True:

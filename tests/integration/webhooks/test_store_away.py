@@ -25,6 +25,8 @@ from support.waiting import until
 from .conftest import House, Receiver
 
 CALLS = 5
+TIMEOUT_S = 0.8
+"""Of a store: above what a busy machine needs for an answer; two of them are below the times of absence here."""
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +56,7 @@ def calls_of(house: House, receiver: Receiver, name: str) -> list[list[Event]]:
 async def whole(house: House, receiver: Receiver, events: list[Event]) -> None:
     """Each event arrived once, and nothing is a dead letter."""
     ids = {event.id for event in events}
-    await until(lambda: ids <= {got.id for got in receiver.got}, within_s=20)
+    await until(lambda: ids <= {got.id for got in receiver.got}, within_s=40)
     assert await DeadLetters(house.bus).counts() == {}
     assert Counter(got.id for got in receiver.got) == dict.fromkeys(ids, 1)
 
@@ -68,7 +70,7 @@ def is_away() -> bool:
 async def test_a_store_that_is_away_for_longer_than_the_schedule(
     house: House, receiver: Receiver, own_mongo_server: MongoServer, how: str
 ) -> None:
-    with_store(house, own_mongo_server.port, 0.3)
+    with_store(house, own_mongo_server.port, TIMEOUT_S)
     before, during = calls_of(house, receiver, "before"), calls_of(house, receiver, "during")
     async with house.open():
         for call in before:
@@ -89,7 +91,9 @@ async def test_a_store_that_is_away_for_longer_than_the_schedule(
 
 
 @pytest.mark.promise("P3")
-@pytest.mark.parametrize(("late_s", "timeout_s"), [(0.15, 1.0), (0.6, 0.3)], ids=["slow", "slower-than-its-deadline"])
+@pytest.mark.parametrize(
+    ("late_s", "timeout_s"), [(0.15, 1.0), (1.0, TIMEOUT_S)], ids=["slow", "slower-than-its-deadline"]
+)
 async def test_a_store_that_is_merely_slow(
     house: House, receiver: Receiver, own_mongo_server: MongoServer, late_s: float, timeout_s: float
 ) -> None:
@@ -122,7 +126,7 @@ async def test_an_owner_of_assistants_that_is_away_is_waited_for(house: House, r
 async def test_an_answer_that_came_while_the_store_was_away_is_recorded_and_not_asked_for_again(
     house: House, receiver: Receiver, own_mongo_server: MongoServer
 ) -> None:
-    with_store(house, own_mongo_server.port, 0.3)
+    with_store(house, own_mongo_server.port, TIMEOUT_S)
     house.with_delivery(timeout_s=1.5, lease_margin_s=0.1, sweep_s=30)
     receiver.scripts["hook"] = ["hang"]
     event = house.started(house.assistant("a", receiver.url("hook")))
@@ -141,7 +145,7 @@ async def test_an_answer_that_came_while_the_store_was_away_is_recorded_and_not_
 
 async def recorded(house: House) -> Delivery:
     """The one delivery, as soon as the store answers and knows what came of it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 return await house.delivery(lambda one: len(one.log) == 1)
