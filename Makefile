@@ -64,11 +64,12 @@ check: $(READY) ## format, lint, types, import rules, contract snapshots
 	$(BIN)/mypy $(SOURCES) tests
 	$(BIN)/python -m pytest -q tests/contract --ignore tests/contract/providers --ignore tests/contract/twins
 
-# two processes: calls in real time mostly wait, each process has a stack of its own
+# three processes where tests mostly wait for servers that they started; two for calls in real time, each with a stack of
+# its own: with more of them two cores are too busy for a vendor's deadline
 test: $(READY) ## all tests but those of `chaos` and `soak`; ARGS="tests/unit -k interrupted" for some of them
 	$(call reads,ARGS)
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile tests/unit tests/contract tests/integration
+	$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile tests/unit tests/contract tests/integration
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile -m "smoke or not (chaos or soak)" tests/e2e tests/chaos tests/install
 else
 	$(BIN)/python -m pytest -q -m "smoke or not (chaos or soak)" $(ARGS)
