@@ -17,7 +17,7 @@ from calliope_local.call import command as call
 from calliope_local.call.numbers import NumberError
 from calliope_local.demo import play
 from calliope_local.env_file import EnvFileError
-from calliope_local.folder import FolderTakenError, owner_of
+from calliope_local.folder import FolderError, FolderTakenError, owner_of, usable
 from calliope_local.http import HttpError
 from calliope_local.keys import write_private
 from calliope_local.local_models import ModelServerError
@@ -40,8 +40,17 @@ DOWN_S: Final = 30.0
 WATCH_S: Final = 0.5
 BROKEN_PIPE: Final = 141
 """As a shell reports that who read our output has gone, `| head` for example."""
-_WRONG_INPUT: Final = (ScenarioError, VoiceOverError, PortError, EnvFileError, PublicUrlError, ModelServerError)
+_WRONG_INPUT: Final = (
+    FolderError,
+    ScenarioError,
+    VoiceOverError,
+    PortError,
+    EnvFileError,
+    PublicUrlError,
+    ModelServerError,
+)
 _WRONG_CALL: Final = (NotUpError, NumberError, AssistantFileError)
+_IN_FOLDER: Final = ("up", "down")
 OWN_ARGUMENTS: Final[Mapping[str, Callable[[list[str]], int]]] = {
     "assistant": lambda rest: assistant_file.main(rest, FOLDER / LOCAL),
     "call": lambda rest: call.main(rest, FOLDER / LOCAL),
@@ -72,10 +81,9 @@ def main(arguments: list[str]) -> int:
     if rest and chosen.command not in OWN_ARGUMENTS:
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
-        if chosen.command == "up":
-            return up(UpOptions.of(chosen))
-        if chosen.command == "down":
-            return down()
+        if chosen.command in _IN_FOLDER:
+            with usable(FOLDER):
+                return up(UpOptions.of(chosen)) if chosen.command == "up" else down()
         if chosen.command in OWN_ARGUMENTS:
             return OWN_ARGUMENTS[chosen.command](rest)
         return run_demo(chosen.assistant, WAV if chosen.voice else None, Rehearsal.of(chosen))

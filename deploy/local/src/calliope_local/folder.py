@@ -6,6 +6,8 @@ The lock is an `flock`, so a stale file after a crash means nothing; the number 
 import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -13,6 +15,10 @@ from typing import Final, Self
 WAIT_S: Final = 3.0
 POLL_S: Final = 0.05
 _FILE: Final = "lock"
+
+
+class FolderError(RuntimeError):
+    """The folder, or a file in it, cannot be used; the message says which, why, and what to do."""
 
 
 class FolderTakenError(RuntimeError):
@@ -53,11 +59,24 @@ class FolderLock:
         self.descriptor = -1
 
 
+@contextmanager
+def usable(folder: Path) -> Iterator[None]:
+    """Says in words what the system refuses in this folder while the block runs. Raises: FolderError."""
+    try:
+        yield
+    except OSError as exc:
+        where = Path(os.fsdecode(exc.filename)) if isinstance(exc.filename, str | bytes) else folder
+        if not {folder.absolute(), folder.resolve()} & {where.absolute(), *where.absolute().parents}:
+            raise  # of something else
+        why = (exc.strerror or str(exc)).lower()
+        raise FolderError(f"{where} cannot be used: {why}. Calliope keeps its data in the folder {folder}.") from exc
+
+
 def owner_of(folder: Path) -> int | None:
-    """The process that runs a stack there now."""
+    """The process that runs a stack there now; none, when there is no such folder."""
     try:
         descriptor = os.open(folder / _FILE, os.O_RDWR)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         return None if _lock(descriptor) else _written(folder)

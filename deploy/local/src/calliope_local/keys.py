@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from calliope import api_keys
 from calliope.secrets import generate_key, public_key_of
+from calliope_local.folder import FolderError
 
 
 def _account_sid() -> str:
@@ -64,20 +65,39 @@ class LocalKeys:
 
     @classmethod
     def load_or_make(cls, file: Path) -> "LocalKeys":
-        """The keys of this folder; those it does not have yet are added."""
-        stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        """The keys of this folder; those it does not have yet are added. Raises: FolderError."""
+        stored = _stored(file) if file.exists() else {}
         keys = cls(**{key.name: stored[key.name] for key in fields(cls) if key.name in stored})
         if asdict(keys) != stored:
             write_private(file, asdict(keys))
         return keys
 
 
+def _stored(file: Path) -> dict[str, str]:
+    """Raises: FolderError, when the file is not what was written there."""
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        stored = None
+    if not isinstance(stored, dict) or not all(isinstance(value, str) for value in stored.values()):
+        raise FolderError(
+            f"{file} does not hold the keys that were written there. Put them back; or remove the folder "
+            f"{file.parent}, with all assistants in it, and begin anew: without them nobody can read what is sealed."
+        )
+    return stored
+
+
 def write_private(file: Path, document: object) -> None:
     """Write JSON that only the owner can read; a reader sees all of it or what was there before."""
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f"{file.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as output:
-        json.dump(document, output, indent=2)
-        output.write("\n")
-    fresh.replace(file)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as output:
+            json.dump(document, output, indent=2)
+            output.write("\n")
+        fresh.replace(file)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
