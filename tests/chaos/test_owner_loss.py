@@ -42,6 +42,28 @@ async def test_another_worker_goes_on_when_the_owner_is_killed(stack: LocalStack
 
 
 @pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
+async def test_another_worker_goes_on_when_the_owner_is_frozen_and_the_owner_says_nothing_when_it_wakes(
+    stack: LocalStack, carrier: str
+) -> None:
+    async with visiting(stack) as house:
+        line = await house.phone_line(carrier=carrier)
+        sid = await house.place(line, [*TALK[:5], {"pause_ms": 18_000}, *TALK[6:]])
+        await reached(house, sid, LISTENING_STEP)
+        name, worker_id = await owner(house, stack, line, sid)
+
+        await breaking(lambda: stack.pause(name))  # its sockets stay open, as those of a machine without power
+        try:
+            await reached(house, sid, LISTENING_STEP + 2, within_s=90)  # the caller asks on, and somebody listens
+        finally:
+            await breaking(lambda: stack.resume(name))
+        call, record = await house.finished(line, sid)
+
+    assert [one["previous_worker_id"] for one in facts(record, "resumed")] == [worker_id]
+    assert call["streams"] == 2
+    assert_whole(call, record)
+
+
+@pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
 async def test_the_caller_who_was_being_answered_waits_less_than_two_seconds(
     stack: LocalStack, record_property: Record, carrier: str
 ) -> None:

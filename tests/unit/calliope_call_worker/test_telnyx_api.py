@@ -138,3 +138,10 @@ async def test_whether_a_call_outlived_its_media_is_asked(status: int, answer: d
     async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
         assert await TelnyxApi(session, url).still_up(ACCOUNT, "v3:a") is up
     assert telnyx.asked[0][:2] == ("GET", "/calls/v3:a")
+
+
+async def test_to_be_asked_again_the_stream_is_stopped() -> None:
+    telnyx = FakeTelnyx((200, OK))
+    async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
+        await TelnyxApi(session, url).ask_again(ACCOUNT, "v3:a", after_url=AFTER)
+    assert telnyx.asked[0][:2] == ("POST", "/calls/v3:a/actions/streaming_stop")

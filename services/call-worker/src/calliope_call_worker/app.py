@@ -66,6 +66,7 @@ from calliope_call_worker.providers.telephony.twilio import Twilio, TwilioApi
 from calliope_call_worker.providers.telephony.twilio_probe import TwilioProbe
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.settings import CarriersSettings, WorkerSettings
+from calliope_call_worker.silent_owners import SilentOwners
 from calliope_call_worker.tools.http import HttpTools
 from calliope_call_worker.tools.toolbox import CHECK_S
 from calliope_call_worker.worker import NewCall, RequestQueue, Worker
@@ -148,6 +149,7 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
             jobs.start("slots.keep", lambda: worker.keep_slots(accepting))
             jobs.start("routes.write", shared.numbers.run)
             jobs.start("lost_calls.close", lost_calls.run)
+            jobs.start("silent_owners.ask", _silent_owners(shared, worker).run)
             jobs.start("analysis.work", analysis.run)
             jobs.start("recordings.write", shared.recordings.run)
             jobs.start("garbage.collect", lambda: garbage.collect(lambda: len(worker.live) == 0))
@@ -305,6 +307,17 @@ def _lost_calls(shared: Shared) -> LostCalls:
         journals=shared.journals,
         authenticator=shared.authenticator,
         apis=shared.apis,
+    )
+
+
+def _silent_owners(shared: Shared, worker: Worker) -> SilentOwners:
+    return SilentOwners(
+        settings=shared.settings,
+        open_calls=shared.open_calls,
+        journals=shared.journals,
+        authenticator=shared.authenticator,
+        apis=shared.apis,
+        runs_here=lambda call_id: worker.live.get(call_id) is not None,
     )
 
 

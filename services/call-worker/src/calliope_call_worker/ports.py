@@ -141,6 +141,12 @@ class OpenCalls(Protocol):
     async def is_held(self, call_id: str) -> bool:
         """Whether a worker holds it now. Raises: TransientError."""
 
+    async def claim(self, call_id: str, what: str) -> bool:
+        """Be the one, of all workers, who does this for the call; False: somebody did, or it was forgotten.
+
+        Raises: TransientError.
+        """
+
     async def forget(self, call_id: str) -> None:
         """It has ended; so the journal says."""
 

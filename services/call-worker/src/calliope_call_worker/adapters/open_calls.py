@@ -5,11 +5,12 @@ from typing import Final
 
 import structlog
 from nats.errors import Error as NatsError
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from calliope.contracts import subjects
 from calliope.errors import TransientError
 from calliope.messaging.broker import Bus
+from calliope.messaging.publish import EXPECTED_LAST, WRONG_LAST_SEQUENCE
 from calliope.messaging.streams import CALLS, CALLS_BUCKET, OPEN_CALLS
 
 log = structlog.get_logger(__name__)
@@ -48,6 +49,26 @@ class NatsOpenCalls:
         except (NatsError, OSError, TimeoutError) as exc:
             raise TransientError("it is not known whether a worker holds the call", retry_after_s=1.0) from exc
         return bool(lease.data)  # a lease that was given back is an empty message
+
+    async def claim(self, call_id: str, what: str) -> bool:
+        """See `ports.OpenCalls`. The call's message says what was claimed last; who replaces it first has the claim."""
+        subject = subjects.open_call(call_id)
+        try:
+            async with asyncio.timeout(WAIT_S):
+                noted = await self._bus.jetstream.get_last_msg(OPEN_CALLS.name, subject)
+                if noted.data == what.encode():
+                    return False
+                expected = {EXPECTED_LAST: str(noted.seq)}
+                await self._bus.jetstream.publish(subject, what.encode(), stream=OPEN_CALLS.name, headers=expected)
+        except NotFoundError:
+            return False
+        except APIError as exc:
+            if exc.err_code in WRONG_LAST_SEQUENCE:
+                return False
+            raise TransientError("the bus does not say who may", retry_after_s=1.0) from exc
+        except (NatsError, OSError, TimeoutError) as exc:
+            raise TransientError("the bus does not say who may", retry_after_s=1.0) from exc
+        return True
 
     async def forget(self, call_id: str) -> None:
         """See `ports.OpenCalls`."""

@@ -3,6 +3,7 @@
 The carriers' messages differ in their words alone: media, marks and clears of the product are read in the same way.
 """
 
+import asyncio
 import base64
 import binascii
 import time
@@ -21,6 +22,7 @@ from calliope_sandbox.tone_speech import SILENCE
 from calliope_sandbox.vendors.host import GARBAGE, Trouble
 
 CONNECT_S: Final = 5.0
+STOP_S: Final = 1.0
 MAX_NOTES: Final = 10_000
 _QUIET: Final = base64.b64encode(bytes([SILENCE]) * FRAME_BYTES).decode()
 
@@ -137,8 +139,9 @@ class CarrierStream(ABC):
         if self._socket is None or self._socket.closed:
             return
         try:
-            await self._send(self.stopped(self._next()))
-            await self._socket.close()
+            async with asyncio.timeout(STOP_S):  # a product that is frozen does not say goodbye
+                await self._send(self.stopped(self._next()))
+                await self._socket.close()
         except (aiohttp.ClientError, ConnectionError, TimeoutError):
             self.problems.append("the product was gone before the stream was stopped")
 

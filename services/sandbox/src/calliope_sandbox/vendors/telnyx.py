@@ -25,6 +25,7 @@ _NEEDED: Final = {
     "reject": ("cause",),
     "hangup": (),
     "streaming_start": ("stream_url",),
+    "streaming_stop": (),
     "speak": ("payload", "voice"),
     "transfer": ("to",),
 }

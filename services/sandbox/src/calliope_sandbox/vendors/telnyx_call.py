@@ -164,6 +164,9 @@ class TelnyxCall(CallerSide):
                 self._stream(body)
             case "streaming_start":
                 self._stream(body)
+            case "streaming_stop":
+                if isinstance(self.stream, TelnyxStream):
+                    await self.stream.stop()
             case "reject":
                 busy = body.get("cause") == "USER_BUSY"
                 self._ended("product", "busy" if busy else "no-answer", "user_busy" if busy else "call_rejected")

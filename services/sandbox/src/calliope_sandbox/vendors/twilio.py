@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -109,8 +110,13 @@ class Exchanges(Switchboard[PhoneCall, Number]):
         if call.over:
             return _error(400, 21220, "Call is not in-progress. Cannot redirect.")
         twiml = str(form.get("Twiml", ""))
+        url = str(form.get("Url", ""))
         if form.get("Status") in {"completed", "canceled"}:
             call.hang_up("product")
+        elif url:
+            if urlsplit(url).scheme not in {"http", "https"}:
+                return _error(400, 21205, "Url is not a valid URL")
+            call.update([words.Verb("Redirect", {}, url)])
         elif not twiml or len(twiml) > words.MAX_TWIML:
             return _error(400, 21218, f"Twiml of 1 to {words.MAX_TWIML} characters is needed")
         else:

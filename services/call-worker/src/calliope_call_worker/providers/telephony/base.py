@@ -225,3 +225,9 @@ class CarrierApi(Protocol):
         self, account: CarrierAccount, carrier_call_id: str, *, to_number: str, after_url: str, caller_id: str | None
     ) -> None:
         """Connect the caller to someone else; `after_url` is asked when that ends. Stops the media stream."""
+
+    async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str) -> None:
+        """Have the carrier end the media stream and ask what comes after it, as if it had broken off.
+
+        A call that is over already is success.
+        """

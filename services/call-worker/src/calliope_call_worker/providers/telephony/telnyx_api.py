@@ -64,6 +64,10 @@ class TelnyxApi:
             body["from"] = caller_id
         await self.perform(account, carrier_call_id, CarrierAction("transfer", body, str(uuid.uuid4())))
 
+    async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str) -> None:
+        """The stream ends, and `streaming.stopped` tells so where all hooks of the leg go."""
+        await self.perform(account, carrier_call_id, CarrierAction("streaming_stop", {}, str(uuid.uuid4())))
+
     async def perform(self, account: CarrierAccount, carrier_call_id: str, action: CarrierAction) -> bool:
         """See `CarrierCommands`."""
         path = f"{_call(carrier_call_id)}/actions/{action.name}"

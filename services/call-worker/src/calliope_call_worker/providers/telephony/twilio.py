@@ -172,6 +172,10 @@ class TwilioApi:
         dial = f'<Dial action={quoteattr(after_url)} timeout="30"{caller}><Number>{escape(to_number)}</Number></Dial>'
         await self._update(account, carrier_call_id, {"Twiml": twiml(dial).body})
 
+    async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str) -> None:
+        """A redirect ends the verb that plays, and with it the stream."""
+        await self._update(account, carrier_call_id, {"Url": after_url, "Method": "POST"})
+
     async def _update(self, account: CarrierAccount, call_sid: str, form: dict[str, str]) -> None:
         try:
             await self._post(account, f"Calls/{quote(call_sid, safe='')}.json", list(form.items()))

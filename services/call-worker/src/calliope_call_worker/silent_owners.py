@@ -1,0 +1,124 @@
+"""Calls whose worker is frozen, or whose machine is gone: the carrier is told to ask who goes on with them.
+
+A worker that dies closes its sockets, and the carrier asks by itself. One that is frozen closes nothing, and a machine
+without power cannot: the carrier goes on sending to nobody, and the caller hears nothing. That nobody renews the call's
+lease is all that tells. Every worker looks; who claims the loss at the bus tells the carrier, once for each loss. What
+the carrier asks then is answered as ever, and the journal keeps a worker that comes back from saying a word more.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from calliope.contracts.base import Event
+from calliope.contracts.calls import CallStarted
+from calliope.errors import CalliopeError, TransientError
+from calliope.observability import metrics
+from calliope_call_worker.calls.authenticate import HookAuthenticator, begun_call
+from calliope_call_worker.continuation import ended
+from calliope_call_worker.lost_calls import Absences
+from calliope_call_worker.ports import Journals, OpenCalls
+from calliope_call_worker.providers.errors import Failure, ProviderError
+from calliope_call_worker.providers.telephony.base import RESUME, CarrierApi
+from calliope_call_worker.settings import WorkerSettings
+
+log = structlog.get_logger(__name__)
+
+LOOK_S: Final = 2.0
+SILENT_S: Final = 5.0
+"""So long a call is seen without its lease, which itself outlives the worker's last word by five seconds. Longer than
+workers need to find a bus again that was away for all of them."""
+AT_ONCE: Final = 10
+ONE_S: Final = 15.0
+"""The longest that one call is worked on."""
+_ASKED: Final = metrics.counter(
+    "calliope_silent_owners_total", "Calls whose worker fell silent, and whose carrier was told to ask who goes on."
+)
+
+
+class SilentOwners:
+    """Looks after the calls of all workers but those that run here."""
+
+    def __init__(
+        self,
+        *,
+        settings: WorkerSettings,
+        open_calls: OpenCalls,
+        journals: Journals,
+        authenticator: HookAuthenticator,
+        apis: Mapping[str, CarrierApi],
+        runs_here: Callable[[str], bool],
+    ) -> None:
+        self._settings = settings
+        self._open_calls = open_calls
+        self._journals = journals
+        self._authenticator = authenticator
+        self._apis = apis
+        self._runs_here = runs_here
+        self._seen: set[str] = set()
+
+    async def run(self) -> None:
+        """Look for as long as the worker lives."""
+        absences, now = Absences(SILENT_S), asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                without_owner = await self._open_calls.without_owner()
+            except TransientError as exc:
+                log.info("silent_owners.later", reason=str(exc))
+                without_owner = set()  # what was not seen all the time begins anew
+            self._seen &= without_owner
+            await self._look_at(absences.lost(without_owner, now()))
+
+    async def _look_at(self, call_ids: Sequence[str]) -> None:
+        room = asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as tasks:
+            for call_id in call_ids:
+                if call_id not in self._seen and not self._runs_here(call_id):
+                    tasks.create_task(self._try(call_id, room), name="silent_owners.ask")
+
+    async def _try(self, call_id: str, room: asyncio.Semaphore) -> None:
+        """Whatever is wrong with one call, the others are looked at."""
+        try:
+            async with room, asyncio.timeout(ONE_S):
+                if await self._ask_carrier(call_id):
+                    self._seen.add(call_id)
+        except (CalliopeError, TimeoutError) as exc:
+            log.info("call.owner_still_silent", call_id=call_id, error=str(exc) or "no answer in time")
+        except Exception:
+            log.exception("silent_owners.failed", call_id=call_id)
+
+    async def _ask_carrier(self, call_id: str) -> bool:
+        """Whether nothing more is to be done about this loss of an owner. Raises: CalliopeError."""
+        facts, _ = await self._journals.recent(call_id)
+        if not _can_go_on(facts):
+            return True
+        if (datetime.now(UTC) - facts[-1].time).total_seconds() < SILENT_S:
+            return False  # somebody writes: it is only the lease that does not come through
+        started = CallStarted.model_validate(facts[0].data)
+        api = self._apis.get(started.carrier)
+        if api is None or not await self._open_calls.claim(call_id, f"silent after {facts[-1].sequence}"):
+            return True
+        _ASKED.inc()
+        log.warning("call.owner_silent", call_id=call_id, facts=facts[-1].sequence)
+        after_url = f"{self._settings.public_url.rstrip('/')}/telephony/{started.carrier}{RESUME}{call_id}"
+        for account in await self._authenticator.accounts_of(begun_call(facts[0])):
+            try:
+                await api.ask_again(account, started.carrier_call_id, after_url=after_url)
+            except ProviderError as exc:
+                if exc.failure is not Failure.KEY:
+                    raise
+            else:
+                break
+        return True
+
+
+def _can_go_on(facts: Sequence[Event]) -> bool:
+    """Whether the caller is on the line with us: answered, not over, and not on his way to somebody else."""
+    if not facts or facts[0].name != "started" or ended(facts):
+        return False
+    names = {fact.name for fact in facts}
+    return "answered" in names and "transfer_started" not in names
