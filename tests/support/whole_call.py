@@ -66,6 +66,15 @@ class TwinJournal:
 
     def __init__(self) -> None:
         self.facts: list[Message] = []
+        self.taken_over = False
+
+    @property
+    def lost(self) -> bool:
+        """See `Journal`."""
+        return self.taken_over
+
+    async def look_whose(self, within_s: float) -> None:
+        """See `Journal`."""
 
     @property
     def waiting(self) -> int:
@@ -131,8 +140,16 @@ class TwinMedia(MediaSocket):
 class TwinCarrier:
     """See `CarrierApi`."""
 
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
     async def hang_up(self, account: CarrierAccount, carrier_call_id: str) -> None:
         """See `CarrierApi`."""
+        self.told.append("hang up")
+
+    async def transfer(self, account: CarrierAccount, carrier_call_id: str, **_: Any) -> None:
+        """See `CarrierApi`."""
+        self.told.append("transfer")
 
 
 @dataclass(slots=True)
@@ -145,6 +162,7 @@ class WholeCall:
     tts: TwinTts
     media: TwinMedia
     journal: TwinJournal
+    carrier: TwinCarrier
     tasks: asyncio.TaskGroup
     running: "asyncio.Task[None] | None" = field(default=None)
 
@@ -196,7 +214,7 @@ async def a_call(
         def spawn(work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
             return tasks.create_task(work, name=name)
 
-        journal = TwinJournal()
+        journal, carrier = TwinJournal(), TwinCarrier()
         parts = CallParts(
             settings=WorkerSettings(media=MediaSettings(start_deadline_s=start_deadline_s)),
             journal=cast("Journal", journal),
@@ -208,7 +226,7 @@ async def a_call(
                 voice_key=VoiceKey("org_1", "account", "twin", "v", ""),
                 failures=failures,
             ),
-            carrier_api=cast("CarrierApi", TwinCarrier()),
+            carrier_api=cast("CarrierApi", carrier),
             http_tools=HttpTools(session),
             check=checked_here,
             lines=LineCache(),
@@ -219,7 +237,8 @@ async def a_call(
         call = Call(_a_plan(spec, continuation), parts)
         failures.listen(call.provider_failed)
         media = TwinMedia(plays_at_once=plays_at_once)
-        whole = WholeCall(call, stt, model, tts, media, journal, tasks, tasks.create_task(call.run(), name="call.run"))
+        running = tasks.create_task(call.run(), name="call.run")
+        whole = WholeCall(call, stt, model, tts, media, journal, carrier, tasks, running)
         if answered:
             whole.answer()
         try:

@@ -304,3 +304,32 @@ async def test_nothing_is_told_of_a_call_behind_its_end() -> None:
         journal.append(KEY)  # such as a recogniser that fails because the call is taken down
         assert await journal.flush(5)
         assert [event.name for event in at.log.stored] == ["started", "ended"]
+
+
+@in_virtual_time
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("waits", [False, True], ids=["quiet", "with a fact on its way"])
+async def test_whose_call_it_is_is_known_when_it_is_asked(waits: bool) -> None:
+    async with journals() as at:
+        own = at.journal()
+        await own.store_first(STARTED)
+        await own.look_whose(1)
+        assert not own.lost
+        await at.journal(sequence=1, position=1).store_first(RESUMED)
+        if waits:
+            own.append(KEY)
+        await own.look_whose(1)
+        assert own.lost
+
+
+@in_virtual_time
+async def test_a_bus_that_does_not_say_whose_a_call_is_is_not_waited_for() -> None:
+    async with journals() as at:
+        own = at.journal()
+        await own.store_first(STARTED)
+        at.log.freeze()
+        own.append(KEY)
+        async with asyncio.timeout(1.1):
+            await own.look_whose(1)
+        assert not own.lost
+        at.log.thaw()

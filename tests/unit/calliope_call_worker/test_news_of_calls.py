@@ -17,12 +17,14 @@ from structlog.testing import capture_logs
 
 from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.base import Event, Message
-from calliope.contracts.calls import CallRefused, CallStarted, CarrierRequest, Direction, EndReason
+from calliope.contracts.calls import CallRefused, CallStarted, CarrierRequest, Direction, EndReason, Resumed
 from calliope.errors import TransientError
 from calliope.observability.metrics import REGISTRY
 from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.plan import CallPlan
+from calliope_call_worker.providers.telephony.base import CarrierAction
 from calliope_call_worker.providers.telephony.telnyx import Telnyx
+from calliope_call_worker.providers.telephony.telnyx_api import state
 from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
@@ -82,6 +84,16 @@ class Running:
         raise AssertionError("nobody goes on with it")
 
 
+class Frozen(Running):
+    """A call that another worker has by now, while this one thinks that it is at its end."""
+
+    ending = True
+    abandoned = False
+
+    async def abandon(self) -> None:
+        self.abandoned = True
+
+
 class World:
     """What acceptance needs of others; the assistant of every number but one of nobody."""
 
@@ -93,6 +105,8 @@ class World:
         self.pins = FakePins()
         self.live = LiveCalls(3, lambda: None)
         self.journals: dict[str, Message] = {}
+        self.later: list[Message] = []
+        self.performed: list[str] = []
         self.tasks: list[Coroutine[Any, Any, Any]] = []
         around: Any = self
         self.hooks = hooks_among(
@@ -122,17 +136,20 @@ class World:
         first = self.journals.get(call_id)
         if first is None:
             return (), 0
-        fact = Event(
-            id="evt_1",
-            type="calliope.call.started.v1",
-            source="/test",
-            subject=f"call/{call_id}",
-            time=datetime.now(UTC),
-            organization="org_1",
-            sequence=1,
-            data=first.model_dump(mode="json"),
+        facts = tuple(
+            Event(
+                id=f"evt_{number}",
+                type=f"calliope.call.{'started' if number == 1 else 'resumed'}.v1",
+                source="/test",
+                subject=f"call/{call_id}",
+                time=datetime.now(UTC),
+                organization="org_1",
+                sequence=number,
+                data=fact.model_dump(mode="json"),
+            )
+            for number, fact in enumerate((first, *self.later), 1)
         )
-        return (fact,), 1
+        return facts, len(facts)
 
     async def recent(self, call_id: str) -> tuple[tuple[Event, ...], int]:
         """See `Journals`."""
@@ -144,7 +161,11 @@ class World:
     async def take(self, *_: str) -> None:
         """See `Leases`."""
 
-    async def perform(self, *_: Any) -> bool:
+    async def perform(self, _: Any, __: str, action: CarrierAction) -> bool:
+        self.performed.append(action.name)
+        return True
+
+    async def still_up(self, *_: Any) -> bool:
         return True
 
     async def start(self, plan: CallPlan, _: Any) -> None:
@@ -223,6 +244,18 @@ async def test_the_end_of_a_call_that_runs_here_ends_it_once(carrier: str) -> No
         assert (await world.hears(**ENDS[carrier]))[0] == 200
     assert call.ends == [(EndReason.CALLER_HUNG_UP, "")]
     assert len(world.journals) == 1
+
+
+@pytest.mark.promise("P4")
+async def test_what_a_worker_that_was_frozen_thinks_of_its_call_does_not_count_when_another_has_it() -> None:
+    world = World("telnyx")
+    call = Frozen((await world.rings()).plan)
+    world.live.register(call)
+    world.performed.clear()
+    world.later.append(Resumed(worker_id="w2", previous_worker_id="w1", reason="media ended after answered"))
+    await world.hears(event="streaming.stopped", client_state=state(call_id=call.plan.call_id))
+    assert call.abandoned
+    assert world.performed == []
 
 
 async def test_why_the_carrier_ended_it_is_told() -> None:

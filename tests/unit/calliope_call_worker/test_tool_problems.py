@@ -15,7 +15,7 @@ from calliope.settings import EgressSettings
 from calliope_call_worker.ports import Journal
 from calliope_call_worker.providers.llm.base import ToolCall
 from calliope_call_worker.tools.http import HttpTools, ToolAnswer
-from calliope_call_worker.tools.toolbox import Toolbox
+from calliope_call_worker.tools.toolbox import NOT_JOURNALLED, Toolbox
 from support.vendor_fakes import serving
 from support.whole_call import TwinJournal, checked_here
 
@@ -140,3 +140,24 @@ async def test_a_bug_of_ours_is_a_problem_without_its_words() -> None:
         (problem,), finished, text = await used(BrokenTools(session), "https://example.com/tool")
     assert (problem.reason, finished.ok, text) == ("error", False, "the tool failed")
     assert "t0ps3cret" not in problem.detail
+
+
+@pytest.mark.promise("P4")
+async def test_a_tool_of_a_call_that_another_worker_has_is_not_called() -> None:
+    class Untouched(HttpTools):
+        async def run(self, tool: CustomTool, arguments: dict[str, Any], *, idempotency_key: str) -> ToolAnswer:
+            raise AssertionError("called")
+
+    journal = TwinJournal()
+    journal.taken_over = True
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks, ClientSession() as session:
+
+        def spawn(work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
+            return tasks.create_task(work, name=name)
+
+        tools = ToolsSettings.model_validate(
+            {"custom_tools": [{"name": "book", "description": "Books.", "url": "http://a.example"}]}
+        )
+        toolbox = Toolbox("call_1", tools, Untouched(session), cast("Journal", journal), spawn, checked_here)
+        (result,) = await toolbox.run(1, await toolbox.check([ToolCall("t1", "book", "{}")]))
+    assert result.content == NOT_JOURNALLED

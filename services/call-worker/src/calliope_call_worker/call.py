@@ -51,6 +51,7 @@ from calliope_call_worker.tools.toolbox import Toolbox
 log = structlog.get_logger(__name__)
 
 EARLY_AUDIO_BYTES: Final = 8_000 * 10  # caller audio kept while the recogniser is being opened
+WHOSE_S: Final = 0.5  # a bus that is away does not keep a line up for longer
 REATTACH_S: Final = 5.0  # after media was lost, how long the carrier may take to ask who goes on
 _LINE_IS_GONE: Final = {EndReason.CALLER_HUNG_UP, EndReason.TRANSFERRED}
 _CARRIER_ENDS: Final = {EndReason.NO_MEDIA: Failure.DEADLINE, EndReason.CARRIER_FAILED: Failure.DROPPED}
@@ -369,6 +370,8 @@ class Call:
         self._transferring = True  # the carrier may stop our media before it answers
         self._parts.journal.append(TransferStarted(to_number=destination))
         await self._parts.journal.flush(FLUSH_S)
+        if self._parts.journal.lost:
+            return ToolAnswer(ok=False, text="the transfer failed; nobody could be reached")
         try:
             await self._parts.carrier_api.transfer(
                 plan.account,
@@ -440,6 +443,9 @@ class Call:
         return self._detail
 
     async def _hang_up(self) -> None:
+        await self._parts.journal.look_whose(WHOSE_S)
+        if self._parts.journal.lost:
+            return  # the line is another worker's, who went on while this one was frozen or cut off
         try:
             await self._parts.carrier_api.hang_up(self.plan.account, self.plan.carrier_call_id)
         except ProviderError as exc:

@@ -86,6 +86,16 @@ class Journal(Protocol):
     async def flush(self, timeout_s: float) -> bool:
         """Wait until everything is stored. False, when it is not by then (it stays on its way)."""
 
+    @property
+    def lost(self) -> bool:
+        """Whether somebody else has the call, so that nothing may be done for it here any more."""
+
+    async def look_whose(self, within_s: float) -> None:
+        """Find out whether the call still is ours, before something that cannot be undone. `lost` says it then.
+
+        A bus that does not say so in time has not lost it.
+        """
+
 
 class Journals(Protocol):
     """Opens journals."""

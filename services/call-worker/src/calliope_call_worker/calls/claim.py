@@ -61,6 +61,11 @@ class CallClaims:
         await self._journals.reopen(facts, position, lost(facts, why, reason))
         await self._open_calls.forget(facts[0].entity_id)
 
+    def holds(self, facts: Sequence[Event]) -> bool:
+        """Whether it was this worker that took the call last, as its facts say."""
+        taken = next((fact for fact in reversed(facts) if fact.name in {"started", "resumed"}), None)
+        return taken is not None and taken.data.get("worker_id") == self._worker_id
+
     async def give_up(self, call_id: str) -> None:
         """A call that could not start."""
         self._live.release(call_id)

@@ -161,6 +161,9 @@ class CallResumption:
         """
         facts, position = await self._journals.recent(call.call_id)
         own = self._live.get(call.call_id)
+        if own is not None and not self._claims.holds(facts):
+            await own.abandon()  # another worker took it while this one was frozen; what it thinks counts for nothing
+            own = None
         plan = await self._plan(carrier, call, account, facts, own)
         if plan is None:
             return carrier.end().response

@@ -8,6 +8,7 @@ the background, and closed with a fence, so that no call is left that nobody too
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -114,6 +115,18 @@ class CallJournal:
         except TimeoutError:
             return False
         return not self._lost
+
+    @property
+    def lost(self) -> bool:
+        """See `ports.Journal`."""
+        return self._lost
+
+    async def look_whose(self, within_s: float) -> None:
+        """See `ports.Journal`. What waits finds out by being stored."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._settled.wait()
+                await self.verify()
 
     @property
     def waiting(self) -> int:

@@ -185,6 +185,8 @@ class Toolbox:
         outcomes = self._outcomes_of(turn)
         outcomes[call.id] = UNKNOWN
         await self._journal.flush(JOURNAL_S)
+        if self._journal.lost:
+            return ToolAnswer(False, NOT_JOURNALLED)
         began = time.perf_counter()
         try:
             answer = await effect()
