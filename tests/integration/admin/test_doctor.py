@@ -96,7 +96,9 @@ async def test_what_was_changed_given_up_or_is_read_by_nobody(own_nats_server: N
     assert "EVENTS has 1 copies, 3 are wanted." in sentences
     assert "There is no durable consumer call-worker-analysis." in sentences
     assert "webhooks-fanout: 1 messages wait and nobody reads them." in sentences
-    assert "1 messages were given up (webhooks-fanout, invalid: 1)." in sentences
+    assert any(
+        each.startswith("1 messages were given up (webhooks-fanout, invalid: 1); the oldest ") for each in sentences
+    )
 
 
 async def test_a_service_without_its_store_says_so(

@@ -15,7 +15,7 @@ from calliope.errors import TransientError
 from calliope.messaging.broker import Bus
 from calliope.messaging.direct_get import Message, direct_get
 from calliope.messaging.inspection import looking
-from calliope.messaging.streams import CALLS, CALLS_BUCKET, EVENTS
+from calliope.messaging.streams import CALLS, CALLS_BUCKET, EVENTS, OPEN_CALLS
 
 BATCH: Final = 500
 READ_S: Final = 5.0
@@ -93,6 +93,31 @@ async def latest(bus: Bus, call_id: str, name: str) -> Event | None:
         return Event.model_validate_json(found.data or b"")
     except ValidationError:
         return None
+
+
+async def last_fact(bus: Bus, call_id: str) -> Event | None:
+    """The last fact of a call, analysis included. Raises: TransientError, PermanentError."""
+    return await latest(bus, call_id, ">")
+
+
+async def held_calls(bus: Bus) -> set[str]:
+    """Calls that a worker holds now. Raises: TransientError, PermanentError."""
+    return await _last_tokens(bus, CALLS.name)
+
+
+async def open_calls(bus: Bus) -> set[str]:
+    """Calls that began and are not known to have ended. Raises: TransientError, PermanentError."""
+    return await _last_tokens(bus, OPEN_CALLS.name)
+
+
+async def _last_tokens(bus: Bus, stream: str) -> set[str]:
+    """Of all subjects of a stream that have a message."""
+    async with looking(f"stream {stream}"):
+        try:
+            info = await bus.jetstream.stream_info(stream, subjects_filter=">")
+        except NotFoundError:
+            return set()
+    return {subject.rpartition(".")[2] for subject in info.state.subjects or {}}
 
 
 async def lease_of(bus: Bus, call_id: str) -> Lease | None:

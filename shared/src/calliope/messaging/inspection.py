@@ -5,7 +5,7 @@ Everything here raises TransientError when the bus does not answer in time, and 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,6 +56,16 @@ class Reading:
     def moved(self, before: "Reading") -> bool:
         """Whether somebody read or acknowledged something since that look."""
         return self.acknowledged > before.acknowledged or self.delivered > before.delivered
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Something that has a limit, and how much of it is used."""
+
+    name: str
+    used: int
+    limit: int
+    unit: str = "bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,36 @@ async def durable_look(bus: Bus, durable: Durable) -> tuple[list[str], Reading] 
         paused_until=str(info.config.pause_until or "a moment that is not known") if info.paused else None,
     )
     return durable_differences(info.config, durable), reading
+
+
+async def room(bus: Bus, streams: Iterable[Stream]) -> list[Room]:
+    """How full is what has a limit that NATS tells its users: the account, and streams that were given one."""
+    found: list[Room] = []
+    async with looking("JetStream"):
+        account = await bus.jetstream.account_info()
+        if account.limits.max_storage > 0:
+            found.append(Room("the storage of the account", account.storage, account.limits.max_storage))
+        for stream in streams:
+            try:
+                info = await bus.jetstream.stream_info(stream.name)
+            except NotFoundError:
+                continue
+            if (info.config.max_bytes or -1) > 0:
+                found.append(Room(f"the stream {stream.name}", info.state.bytes, info.config.max_bytes or 0))
+            if (info.config.max_msgs or -1) > 0:
+                found.append(
+                    Room(f"the stream {stream.name}", info.state.messages, info.config.max_msgs or 0, "messages")
+                )
+    return found
+
+
+async def last_stored_at(bus: Bus, stream: Stream, subject: str) -> datetime | None:
+    """When the last message of a subject was stored; None, when there is none."""
+    async with looking(f"stream {stream.name}"):
+        try:
+            return (await bus.jetstream.get_last_msg(stream.name, subject)).time
+        except NotFoundError:
+            return None
 
 
 async def clock_ahead_s(bus: Bus) -> float | None:

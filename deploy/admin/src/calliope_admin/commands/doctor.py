@@ -2,26 +2,39 @@
 
 import asyncio
 import os
-from argparse import Namespace
-from collections.abc import Coroutine
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from calliope.contracts.workers import WorkerDescription
+from calliope.messaging.broker import Bus
 from calliope_admin.bus import AdminBus, open_bus
 from calliope_admin.doctor import reach, services
-from calliope_admin.doctor.bus import BusLooks
+from calliope_admin.doctor.bus import BusLooks, durable_findings
+from calliope_admin.doctor.calls import calls
 from calliope_admin.doctor.findings import About, Finding, report, unknown, wrong
+from calliope_admin.doctor.reach import monitors
 from calliope_admin.doctor.settings import settings_findings
 from calliope_admin.errors import AdminError
 from calliope_admin.output import Output
 from calliope_admin.parsing import Nouns
 
+Look = tuple[About, Coroutine[Any, Any, list[Finding]]]
 LOOK_S: Final = 12.0
 """Above every deadline inside a look: whatever hangs, the report comes."""
 
 
 def add(nouns: Nouns) -> None:
     """Add the command."""
-    nouns.add_command("doctor", examined, "say what is wrong with an installation, and what to do about it")
+    doctor = nouns.add_command("doctor", examined, "say what is wrong with an installation, and what to do about it")
+    doctor.add_argument(
+        "--monitor",
+        metavar="URL",
+        type=_monitor,
+        help="the monitoring of NATS, which tells how full its disk is, such as http://nats:8222; else port 8222 of "
+        "the host of the bus, if something answers there",
+    )
 
 
 async def examined(arguments: Namespace) -> Output:
@@ -34,7 +47,8 @@ async def examined(arguments: Namespace) -> Output:
             findings += seen
             hooks = hooks or {each.public_url for each in workers}
             audio = audio or {each.media_url for each in workers}
-            findings += await _all_of(*_looks(bus), *_reached(hooks, audio))
+            looks = [*_looks(bus, workers), *_reached(hooks, audio), *_monitored(arguments, bus)]
+            findings += await _all_of(*looks)
     except AdminError as exc:
         findings.append(wrong(About.BUS, str(exc), "start it, or give its address with --nats"))
         findings.append(unknown(About.SERVICES, "Streams, services and clocks cannot be looked at: the bus is away."))
@@ -48,28 +62,50 @@ def _named(variable: str) -> set[str]:
     return {address} if address else set()
 
 
-def _looks(bus: AdminBus) -> list[tuple[About, Coroutine[Any, Any, list[Finding]]]]:
+def _looks(bus: AdminBus, workers: Sequence[WorkerDescription]) -> list[Look]:
     wanted = bus.place.nats.replicas if os.environ.get("CALLIOPE_NATS__REPLICAS") else None
     looks = BusLooks(bus.bus, wanted)
     return [
         (About.BUS, looks.server()),
         (About.CLOCKS, looks.clock()),
         (About.STREAMS, looks.streams()),
-        (About.CONSUMERS, looks.durables()),
+        (About.STREAMS, looks.room()),
         (About.DEAD_LETTERS, looks.dead_letters()),
-        (About.SERVICES, services.assistants(bus.bus)),
-        (About.SERVICES, services.webhooks(bus.bus)),
+        (About.OUTBOX, looks.outbox()),
+        (About.SERVICES, _readers(bus.bus, looks)),
+        (About.CALLS, calls(bus.bus, {each.worker_id for each in workers})),
     ]
 
 
-def _reached(hooks: set[str], audio: set[str]) -> list[tuple[About, Coroutine[Any, Any, list[Finding]]]]:
+async def _readers(bus: Bus, looks: BusLooks) -> list[Finding]:
+    """Services, and the durables that they read: what a service waits for explains what waits for it."""
+    async with asyncio.TaskGroup() as tasks:
+        assistants = tasks.create_task(services.assistants(bus), name="doctor.assistants")
+        webhooks = tasks.create_task(services.webhooks(bus), name="doctor.webhooks")
+        durables = tasks.create_task(looks.durables(), name="doctor.durables")
+    away = services.away(assistants.result(), webhooks.result())
+    return [
+        *durable_findings(durables.result(), away),
+        *services.judged("assistants", assistants.result()),
+        *services.judged("webhooks", webhooks.result()),
+    ]
+
+
+def _monitored(arguments: Namespace, bus: AdminBus) -> list[Look]:
+    """The storage of each NATS server, which only its monitoring tells."""
+    named = arguments.monitor
+    urls = [named] if named else monitors(bus.place.nats.url)
+    return [(About.STREAMS, reach.storage(url, asked_for=bool(named))) for url in urls]
+
+
+def _reached(hooks: set[str], audio: set[str]) -> list[Look]:
     return [
         *((About.ADDRESSES, reach.public_url(each)) for each in sorted(hooks)),
         *((About.ADDRESSES, reach.media_url(each)) for each in sorted(audio)),
     ]
 
 
-async def _all_of(*looks: tuple[About, Coroutine[Any, Any, list[Finding]]]) -> list[Finding]:
+async def _all_of(*looks: Look) -> list[Finding]:
     """All at once, each within its deadline."""
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(_within(about, look), name=f"doctor.{about}") for about, look in looks]
@@ -82,3 +118,9 @@ async def _within(about: About, look: Coroutine[Any, Any, list[Finding]]) -> lis
             return await look
     except TimeoutError:
         return [wrong(about, f"This could not be looked at within {LOOK_S:g} s.", "see to the bus first")]
+
+
+def _monitor(text: str) -> str:
+    if urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).hostname:
+        raise ArgumentTypeError(f"{text!r} is no address of NATS's monitoring, such as http://nats:8222")
+    return text.rstrip("/")

@@ -1,20 +1,31 @@
 """Looks at the bus: its version, JetStream, clock, streams, durables and dead letters."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from calliope.errors import CalliopeError
 from calliope.messaging import inspection
 from calliope.messaging.broker import Bus
-from calliope.messaging.dead_letters import DeadLetters
-from calliope.messaging.streams import DURABLES, STREAMS, Stream
+from calliope.messaging.dead_letter_form import REFUSED
+from calliope.messaging.dead_letters import DeadLetter, DeadLetters
+from calliope.messaging.streams import ASSISTANTS_OUTBOX, DURABLES, EVENTS, STREAMS, Stream
 from calliope_admin.doctor.clocks import clock_finding
 from calliope_admin.doctor.durables import DurableLook, look_at_all
 from calliope_admin.doctor.findings import About, Finding, well, wrong
-from calliope_admin.doctor.streams import PROVISION, copies_trouble, dead_trouble, reading_trouble
+from calliope_admin.doctor.streams import (
+    PROVISION,
+    copies_trouble,
+    dead_trouble,
+    held_trouble,
+    reading_trouble,
+    room_trouble,
+)
+from calliope_admin.moments import age
 
 LEAST_VERSION: Final = (2, 12)
+MOST_REFUSED: Final = 20
 _START: Final = "is it running, and does this user have its permissions?"
 
 
@@ -51,16 +62,28 @@ class BusLooks:
         """Every stream that is declared."""
         return await self._each(About.STREAMS, STREAMS, self._stream, f"All {len(STREAMS)} streams are as declared.")
 
-    async def durables(self) -> list[Finding]:
-        """Every durable that is declared, and whether somebody reads it."""
-        found = [finding for look in await look_at_all(self._bus, DURABLES) for finding in _durable_judged(look)]
-        return found or [well(About.CONSUMERS, f"All {len(DURABLES)} durable consumers are as declared and read.")]
+    async def durables(self) -> list[DurableLook]:
+        """Every durable that is declared, looked at twice."""
+        return await look_at_all(self._bus, DURABLES)
+
+    async def room(self) -> list[Finding]:
+        """Limits of size that NATS tells its users."""
+
+        async def look() -> list[Finding]:
+            troubles = [room_trouble(each) for each in await inspection.room(self._bus, STREAMS)]
+            return [_troubled(About.STREAMS, each) for each in troubles if each is not None]
+
+        return await _told(About.STREAMS, look())
 
     async def dead_letters(self) -> list[Finding]:
         """What the services gave up on."""
 
         async def look() -> list[Finding]:
-            trouble = dead_trouble(await DeadLetters(self._bus).counts())
+            letters = DeadLetters(self._bus)
+            counts = await letters.counts()
+            oldest = (await letters.list(limit=1)).letters if counts else ()
+            oldest_s = (datetime.now(UTC) - oldest[0].died_at).total_seconds() if oldest else None
+            trouble = dead_trouble(counts, oldest_s)
             return (
                 [_troubled(About.DEAD_LETTERS, trouble)]
                 if trouble
@@ -68,6 +91,21 @@ class BusLooks:
             )
 
         return await _told(About.DEAD_LETTERS, look())
+
+    async def outbox(self) -> list[Finding]:
+        """Entities whose events wait behind one that the bus refused."""
+        return await _told(About.OUTBOX, self._refused())
+
+    async def _refused(self) -> list[Finding]:
+        page = await DeadLetters(self._bus).list(durable=ASSISTANTS_OUTBOX.name, limit=MOST_REFUSED)
+        found: list[Finding] = []
+        for letter in page.letters:
+            if letter.reason != REFUSED:
+                continue
+            stored_at = await inspection.last_stored_at(self._bus, EVENTS, letter.subject)
+            if stored_at is None or stored_at < letter.died_at:  # else it went out since
+                found.append(refused_finding(letter, datetime.now(UTC)))
+        return found
 
     async def _each(
         self,
@@ -93,15 +131,38 @@ class BusLooks:
         return [*found, _troubled(About.STREAMS, trouble)] if trouble else found
 
 
-def _durable_judged(look: DurableLook) -> list[Finding]:
+def durable_findings(looks: Iterable[DurableLook], away: Mapping[str, str]) -> list[Finding]:
+    """What is wrong with durables; `away` is what each service waits for, when that is known."""
+    every = list(looks)
+    found = [finding for look in every for finding in _durable_judged(look, away.get(look.durable.service))]
+    return found or [well(About.CONSUMERS, f"All {len(every)} durable consumers are as declared and read.")]
+
+
+def _durable_judged(look: DurableLook, away: str | None) -> list[Finding]:
     if look.problem is not None:
         return [wrong(About.CONSUMERS, f"{look.problem}.", _START)]
     if look.before is None or look.now is None:
         return [wrong(About.CONSUMERS, f"There is no durable consumer {look.durable.name}.", PROVISION)]
     if look.different:
         return [wrong(About.CONSUMERS, f"{look.durable.name} differs in {', '.join(look.different)}.", PROVISION)]
-    trouble = reading_trouble(look.durable, look.before, look.now)
+    trouble = held_trouble(look.durable, look.before, look.now, away) if away is not None else None
+    trouble = trouble or reading_trouble(look.durable, look.before, look.now)
     return [_troubled(About.CONSUMERS, trouble)] if trouble else []
+
+
+def refused_finding(letter: DeadLetter, now: datetime) -> Finding:
+    """An event of the outbox that the bus refused, and whose later events wait behind it."""
+    _, _, organization, entity, entity_id, *_ = (*letter.subject.split("."), "?", "?", "?", "?", "?")
+    words = (
+        f"Events of {entity} {entity_id} of {organization} wait behind one that the bus refused "
+        f"{age((now - letter.died_at).total_seconds())} ago (dead letter {letter.id})."
+    )
+    return wrong(
+        About.OUTBOX,
+        words,
+        f"mend what `calliope-admin dead-letters show {letter.id}` says, then `dead-letters replay {letter.id}`; "
+        "without that it is tried every five minutes",
+    )
 
 
 def _troubled(about: About, trouble: tuple[str, str]) -> Finding:

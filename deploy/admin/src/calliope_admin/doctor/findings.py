@@ -13,6 +13,8 @@ class State(StrEnum):
 
     WELL = "well"
     WRONG = "wrong"
+    NOTED = "noted"
+    """Not wrong, but worth knowing."""
     UNKNOWN = "unknown"
     """Could not be looked at, because something else is away."""
 
@@ -25,6 +27,7 @@ class About(StrEnum):
     STREAMS = "streams"
     CONSUMERS = "consumers"
     DEAD_LETTERS = "dead letters"
+    OUTBOX = "outbox"
     SERVICES = "services"
     CALLS = "calls"
     ADDRESSES = "addresses"
@@ -41,7 +44,7 @@ class Finding:
     advice: str = ""
 
 
-_SHOWN: Final = {State.WELL: "ok", State.WRONG: "WRONG", State.UNKNOWN: "?"}
+_SHOWN: Final = {State.WELL: "ok", State.WRONG: "WRONG", State.NOTED: "note", State.UNKNOWN: "?"}
 
 
 def well(about: About, sentence: str) -> Finding:
@@ -52,6 +55,11 @@ def well(about: About, sentence: str) -> Finding:
 def wrong(about: About, sentence: str, advice: str) -> Finding:
     """Somebody has to do something."""
     return Finding(about, State.WRONG, sentence, advice)
+
+
+def noted(about: About, sentence: str, advice: str) -> Finding:
+    """Nothing is wrong; somebody may want to know."""
+    return Finding(about, State.NOTED, sentence, advice)
 
 
 def unknown(about: About, sentence: str) -> Finding:

@@ -7,11 +7,16 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from calliope.configuration.checks import is_inside
+from calliope.messaging.inspection import Room
 from calliope_admin.doctor.findings import About, Finding, well, wrong
+from calliope_admin.doctor.streams import room_trouble
 
 ANSWER_S: Final = 5.0
 VOICE: Final = "/telephony/twilio/voice"
 MEDIA: Final = "/twilio/doctor"
+MONITOR: Final = 8222
+"""Where NATS has its monitoring by default."""
+MONITOR_S: Final = 1.0
 _HOOK: Final = "the address of carriers' hooks"
 _AUDIO: Final = "the address of carriers' audio"
 
@@ -25,6 +30,34 @@ async def media_url(url: str) -> list[Finding]:
     """Where carriers connect for audio; asked without an upgrade, which a worker refuses in HTTP."""
     plain = "https" if urlsplit(url).scheme == "wss" else "http"
     return [await _reached(_AUDIO, url, f"{plain}{url[url.find(':') :].rstrip('/')}{MEDIA}", "call-worker")]
+
+
+def monitors(servers: str) -> list[str]:
+    """Where the servers of the bus have their monitoring, if they have it where NATS has it by default."""
+    hosts = [urlsplit(each if "://" in each else f"nats://{each}").hostname for each in servers.split(",")]
+    return [f"http://[{host}]:{MONITOR}" if ":" in host else f"http://{host}:{MONITOR}" for host in hosts if host]
+
+
+async def storage(url: str, *, asked_for: bool) -> list[Finding]:
+    """How full the storage of one NATS server is; nothing, when nobody asked for it and it has no monitoring."""
+    try:
+        async with (
+            asyncio.timeout(ANSWER_S if asked_for else MONITOR_S),
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+            session.get(f"{url}/jsz", allow_redirects=False) as answer,
+        ):
+            said = await answer.json(content_type=None)
+            room = Room(f"the storage of NATS at {url}", int(said["storage"]), int(said["config"]["max_storage"]))
+    except (TimeoutError, aiohttp.ClientError, OSError, ValueError, KeyError, TypeError) as exc:
+        if not asked_for:
+            return []
+        why = "its answer is another one" if isinstance(exc, KeyError | TypeError | ValueError) else str(exc)
+        words = f"The monitoring of NATS at {url} does not tell its storage ({why or 'no answer in time'})."
+        return [
+            wrong(About.STREAMS, words, "see that NATS has `http: 8222` in its configuration, and that it is reached")
+        ]
+    trouble = room_trouble(room) if room.limit > 0 else None
+    return [wrong(About.STREAMS, f"{trouble[0]}.", trouble[1])] if trouble else []
 
 
 async def _reached(what: str, shown: str, url: str, service: str) -> Finding:

@@ -6,11 +6,11 @@ from calliope.contracts.assistants import Nothing, PhoneNumberRef
 from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
 from calliope.contracts.webhooks import ListDeliveries
-from calliope.contracts.workers import WorkerDescription
+from calliope.contracts.workers import WorkerDescription, WorkerState
 from calliope.messaging.broker import Bus
 from calliope.messaging.probe import Answer, anybody, everybody
 from calliope_admin.doctor.clocks import clock_finding
-from calliope_admin.doctor.findings import About, Finding, State, well, wrong
+from calliope_admin.doctor.findings import About, Finding, State, noted, well, wrong
 
 ANSWER_S: Final = 8.0
 """Above the time after which a service gives its store up."""
@@ -19,17 +19,15 @@ NOBODY: Final = "org_doctor"
 """An organization that has nothing; reading its things asks the store and shows nobody's."""
 
 
-async def assistants(bus: Bus) -> list[Finding]:
+async def assistants(bus: Bus) -> Answer:
     """Who answers a number that cannot exist: asks the store."""
-    answer = await anybody(bus, Command.PHONE_NUMBERS_RESOLVE, PhoneNumberRef(number="+10"), within_s=ANSWER_S)
-    return _judged("assistants", answer)
+    return await anybody(bus, Command.PHONE_NUMBERS_RESOLVE, PhoneNumberRef(number="+10"), within_s=ANSWER_S)
 
 
-async def webhooks(bus: Bus) -> list[Finding]:
+async def webhooks(bus: Bus) -> Answer:
     """Deliveries of nobody: asks the store."""
     payload = ListDeliveries(limit=1)
-    answer = await anybody(bus, Command.DELIVERIES_LIST, payload, within_s=ANSWER_S, organization=NOBODY)
-    return _judged("webhooks", answer)
+    return await anybody(bus, Command.DELIVERIES_LIST, payload, within_s=ANSWER_S, organization=NOBODY)
 
 
 async def workers(bus: Bus) -> tuple[list[Finding], list[WorkerDescription]]:
@@ -39,6 +37,19 @@ async def workers(bus: Bus) -> tuple[list[Finding], list[WorkerDescription]]:
     return _workers_judged(found) + _clocks("call-worker", answers), found
 
 
+def away(assistants_answer: Answer, webhooks_answer: Answer) -> dict[str, str]:
+    """What of others each service waits for now, in words: it holds the messages that need it."""
+    found: dict[str, str] = {}
+    if not assistants_answer.is_there:
+        there = assistants_answer.clock_ahead_s is not None
+        found["webhooks"] = "the store of assistants" if there else "the assistants service"
+        if there:
+            found["assistants"] = "its store"
+    if not webhooks_answer.is_there and webhooks_answer.clock_ahead_s is not None:
+        found["webhooks"] = "its store"
+    return found
+
+
 def _workers_judged(found: list[WorkerDescription]) -> list[Finding]:
     if not found:
         words = f"No call-worker answers within {GATHER_S:g} s: calls hear that everybody is busy."
@@ -46,12 +57,36 @@ def _workers_judged(found: list[WorkerDescription]) -> list[Finding]:
     free, slots = sum(each.free for each in found), sum(each.slots for each in found)
     what = "call-worker answers" if len(found) == 1 else "call-workers answer"
     words = f"{len(found)} {what}: {free} of {slots} calls could be taken now."
+    told = [each for each in (_worker_judged(each, others=bool(free)) for each in found) if each is not None]
     if free:
-        return [well(About.CALLS, words)]
-    return [wrong(About.CALLS, words, "start more call-workers, or raise CALLIOPE_SLOTS")]
+        return [well(About.CALLS, words), *told]
+    return [wrong(About.CALLS, words, "start more call-workers, or raise CALLIOPE_SLOTS"), *told]
 
 
-def _judged(service: str, answer: Answer) -> list[Finding]:
+def _worker_judged(worker: WorkerDescription, *, others: bool) -> Finding | None:
+    """Why a worker takes no calls; nothing has to be done while others take them."""
+    if worker.accepting:
+        return None
+    full = worker.calls >= worker.slots
+    match worker.state:
+        case WorkerState.DRAINING:
+            words = f"{worker.worker_id} is about to end, with {worker.calls} calls; others get what is left of them."
+            advice = "nothing while others take calls; if it stays, see its log, or end it: another worker goes on"
+        case WorkerState.RELEASING:
+            words, advice = (
+                f"{worker.worker_id} hands a call over and takes none for a moment.",
+                "nothing, it takes 3 s",
+            )
+        case _ if full:
+            words = f"{worker.worker_id} is full: {worker.calls} of {worker.slots} slots."
+            advice = "nothing while others have room; before they are full too, start more call-workers"
+        case _:
+            words, advice = f"{worker.worker_id} takes no calls.", "see its log, and /readyz/accepting"
+    return noted(About.CALLS, words, advice) if others else wrong(About.CALLS, words, advice)
+
+
+def judged(service: str, answer: Answer) -> list[Finding]:
+    """Whether a service answers, and its store is there."""
     clocks = _clocks(service, [answer])
     if answer.is_there:
         return [well(About.SERVICES, f"{service} answers, and its store is there."), *clocks]

@@ -17,6 +17,7 @@ _HINTS: Final = {
     "transferred": "the assistant handed the call over",
     "idle": "the caller was silent for too long",
     "max_duration": "the call reached its `max_call_duration`",
+    "operator_ended": "an operator ended it",
     "provider_failed": "a vendor failed, see the problems",
 }
 """Reasons that do not speak for themselves, in words."""
