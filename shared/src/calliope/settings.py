@@ -49,10 +49,10 @@ class NatsSettings(Part):
         description="Seconds that a starting service waits for the bus; then it ends with an error, to be started "
         "anew.",
     )
-    replicas: PositiveInt = Field(
-        default=1,
+    replicas: PositiveInt | None = Field(
+        default=None,
         description="How many NATS servers keep a copy of every event: 1 for a single server, 3 in a cluster. "
-        "Takes effect when streams are created or updated at a start.",
+        "Takes effect when streams are created or updated. Unset: as many as there are, on a new bus 1.",
     )
 
 

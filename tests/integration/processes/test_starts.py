@@ -77,6 +77,18 @@ def test_wrong_variables_are_one_line_each(program: Program) -> None:
     ]
 
 
+def test_a_variable_of_other_services_is_told_and_stops_nothing() -> None:
+    said = ran(
+        PROVISIONER,
+        environment=PROVISIONER.environment(
+            nats=NOWHERE, mongo=NOWHERE, CALLIOPE_HTTP__PORT="8081", CALLIOPE_NATS__START_TIMEOUT_S="0.5"
+        ),
+    )
+    assert said.status == 1
+    assert f"calliope-{PROVISIONER.name}: CALLIOPE_HTTP__PORT is not read by this service: " in said.err
+    assert said.events("service.failed")
+
+
 def test_missing_keys_are_one_line_each_that_says_what_makes_them() -> None:
     environment = ASSISTANTS.environment(nats=NOWHERE, mongo=NOWHERE)
     bare = {name: value for name, value in environment.items() if name not in ASSISTANTS.needs}

@@ -154,7 +154,7 @@ async def test_copies_on_several_servers_are_refused_by_a_single_one(bus_setting
         await provision_at(bus_settings.model_copy(update={"replicas": 3}))
 
 
-async def test_one_copy_becomes_three_and_three_become_one(tmp_path: Path) -> None:
+async def test_copies_change_as_was_chosen_and_never_by_themselves(tmp_path: Path) -> None:
     ports = [free_port() for _ in range(3)]
     routes = ", ".join(f"nats://127.0.0.1:{port}" for port in ports)
     servers = []
@@ -166,10 +166,10 @@ async def test_one_copy_becomes_three_and_three_become_one(tmp_path: Path) -> No
         for server in servers:
             server.start()
         settings = NatsSettings(url=servers[0].url, start_timeout_s=60)
-        for wanted in (1, 3, 1):
+        for wanted, there in ((None, 1), (3, 3), (None, 3), (1, 1)):
             chosen = settings.model_copy(update={"replicas": wanted})
             await provision_at(chosen)
-            assert await copies(settings) == {wanted}
+            assert await copies(settings) == {there}
             assert await provision_at(chosen) == []
     finally:
         for server in servers:

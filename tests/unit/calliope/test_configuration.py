@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from calliope.configuration.checks import RULES, is_inside, problems
-from calliope.configuration.loading import SettingsRefused, load
+from calliope.configuration.loading import SettingsRefused, load, unread
 from calliope.configuration.usage import needed, page
 from calliope.configuration.variables import variables
 from calliope.secrets import generate_key, public_key_of
@@ -143,8 +143,8 @@ def test_the_example_is_accepted_once_it_is_filled_in(
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("CALLIOPE_NATS__REPLICAS", "0", "must be more than 0; its default is 1"),
-        ("CALLIOPE_NATS__REPLICAS", "two", "must be a whole number; its default is 1"),
+        ("CALLIOPE_NATS__REPLICAS", "0", "must be more than 0"),
+        ("CALLIOPE_NATS__REPLICAS", "two", "must be a whole number"),
         ("CALLIOPE_HTTP__PORT", "70000", "must be 65535 or less; its default is 8080"),
         ("CALLIOPE_TRACE__SAMPLE_RATIO", "2", "must be 1 or less; its default is 1.0"),
         ("CALLIOPE_ENVIRONMENT", "prod", "must be 'local' or 'production'; its default is local"),
@@ -193,3 +193,34 @@ def test_help_has_every_variable_once_and_the_needed_ones_first(model: type[Serv
     assert sorted(names) == sorted(variable.name for variable in variables(model))
     always, production = needed(model)
     assert set(names[: len(always | production)]) == always | production
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"),
+    [
+        (AssistantsSettings, ["CALLIOPE_HTTP__HOST", "CALLIOPE_HTTP__PORT", "CALLIOPE_HTTP__TLS"]),
+        (WebhooksSettings, ["CALLIOPE_HTTP__HOST", "CALLIOPE_HTTP__PORT", "CALLIOPE_HTTP__TLS"]),
+        (GatewaySettings, []),
+        (WorkerSettings, []),
+    ],
+)
+def test_a_variable_that_means_nothing_to_this_service_is_told(
+    service: type[ServiceSettings], expected: list[str]
+) -> None:
+    environment = {
+        "CALLIOPE_HTTP__PORT": "8081",
+        "CALLIOPE_HTTP__HOST": "0.0.0.0",
+        "CALLIOPE_HTTP__TLS": "1",
+        "CALLIOPE_NATS__URL": "nats://x",
+    }
+    assert [each.variable for each in unread(service, environment)] == expected
+
+
+def test_who_gives_a_service_a_port_is_led_to_the_one_of_health() -> None:
+    (port,) = unread(AssistantsSettings, {"CALLIOPE_HTTP__PORT": "8081"})
+    assert str(port) == (
+        "CALLIOPE_HTTP__PORT is not read by this service: health and metrics are answered at CALLIOPE_HEALTH__PORT"
+    )
+    (unknown,) = unread(AssistantsSettings, {"CALLIOPE_HTTP__TLS": "1"})
+    assert str(unknown) == "CALLIOPE_HTTP__TLS is not read by this service: take it out"
+    assert unread(AssistantsSettings, {"CALLIOPE_HTTP__PORT": ""}) == []

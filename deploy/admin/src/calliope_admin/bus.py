@@ -124,10 +124,10 @@ def organization_of(arguments: Namespace, bus: AdminBus) -> str:
     return str(chosen)
 
 
-def _replicas(environment: Mapping[str, str]) -> int:
+def _replicas(environment: Mapping[str, str]) -> int | None:
     """What the provisioner makes; a value that is wrong is told by the checks of settings."""
     text = environment.get("CALLIOPE_NATS__REPLICAS", "")
-    return int(text) if text.isdecimal() and int(text) else 1
+    return int(text) if text.isdecimal() and int(text) else None
 
 
 def _local(file: Path) -> dict[str, str] | None:

@@ -39,6 +39,10 @@ _WORDS: Final[Mapping[str, str]] = {
 """By kind of error; kinds that are not here keep the library's own sentence."""
 
 
+_HTTP: Final = "CALLIOPE_HTTP__"
+_HEALTH: Final = "CALLIOPE_HEALTH__"
+
+
 class SettingsRefused(PermanentError):  # noqa: N818 - a refusal, not a fault of ours
     """The settings cannot be used; `problems` has one entry per variable."""
 
@@ -58,6 +62,19 @@ def load(model: type[SettingsT]) -> SettingsT:
     if found := problems(settings):
         raise SettingsRefused(found)
     return settings
+
+
+def unread(model: type[BaseModel], environment: Mapping[str, str]) -> list[SettingProblem]:
+    """Variables that mean something to other services and, since health has its own, nothing to this one."""
+    if "http" in model.model_fields:
+        return []
+    known = {variable.name for variable in variables(model)}
+    found = []
+    for name in sorted(each for each in environment if each.startswith(_HTTP) and environment[each]):
+        health = _HEALTH + name.removeprefix(_HTTP)
+        advice = f"health and metrics are answered at {health}" if health in known else "take it out"
+        found.append(SettingProblem(name, f"is not read by this service: {advice}"))
+    return found
 
 
 def _refused(error: ValidationError, model: type[BaseModel]) -> list[SettingProblem]:

@@ -41,13 +41,15 @@ class ProvisionError(PermanentError):
     """Something on the bus is missing or not as declared: run the provisioner."""
 
 
-async def provision(jetstream: JetStreamContext, *, replicas: int = 1) -> list[str]:
+async def provision(jetstream: JetStreamContext, *, replicas: int | None = None) -> list[str]:
     """Make the server agree with `streams.py`; returns what was changed.
 
+    Without `replicas`, which nobody chose then, no stream gets fewer copies: as many as there are, on a new bus one.
     Raises: ProvisionError, when something cannot be changed; everything else is.
     """
     changed: list[str] = []
     refused: list[str] = []
+    replicas = replicas or await _most_copies(jetstream)
     for stream in STREAMS:
         problems = await _stream_problems(jetstream, stream, replicas)
         put = jetstream.add_stream if problems is None else jetstream.update_stream
@@ -63,6 +65,18 @@ async def provision(jetstream: JetStreamContext, *, replicas: int = 1) -> list[s
     if refused:
         raise ProvisionError("; ".join(dict.fromkeys(refused)))
     return changed
+
+
+async def _most_copies(jetstream: JetStreamContext) -> int:
+    """Of any stream of ours that exists; 1 when there is none."""
+    most = 1
+    for stream in STREAMS:
+        try:
+            info = await jetstream.stream_info(stream.name)
+        except NotFoundError:
+            continue
+        most = max(most, info.config.num_replicas or 1)
+    return most
 
 
 async def _put(

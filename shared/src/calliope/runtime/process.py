@@ -9,6 +9,7 @@ entered they cancel that at once; a second one cancels the leaving, too.
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -18,7 +19,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from calliope.configuration import usage
-from calliope.configuration.loading import SettingsRefused, load
+from calliope.configuration.loading import SettingsRefused, load, unread
 from calliope.errors import CalliopeError
 from calliope.observability import logs, traces
 from calliope.settings import ServiceSettings
@@ -135,6 +136,8 @@ def _main(
         for problem in exc.problems:
             sys.stderr.write(f"calliope-{service}: {problem}\n")
         return MISCONFIGURED
+    for problem in unread(model, os.environ):
+        sys.stderr.write(f"calliope-{service}: {problem}\n")
     return run_service(main(settings), service=service, settings=settings, cut_short=cut_short)
 
 

@@ -63,8 +63,7 @@ def _named(variable: str) -> set[str]:
 
 
 def _looks(bus: AdminBus, workers: Sequence[WorkerDescription]) -> list[Look]:
-    wanted = bus.place.nats.replicas if os.environ.get("CALLIOPE_NATS__REPLICAS") else None
-    looks = BusLooks(bus.bus, wanted)
+    looks = BusLooks(bus.bus, bus.place.nats.replicas)
     return [
         (About.BUS, looks.server()),
         (About.CLOCKS, looks.clock()),
