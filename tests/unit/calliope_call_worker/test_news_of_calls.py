@@ -345,3 +345,47 @@ async def test_a_full_worker_takes_news_although_it_takes_no_call() -> None:
         await world.hears(CallSid="CA9", CallStatus="ringing")
     assert await world.hears(CallSid="CA9", CallStatus="busy") == NOTED
     assert len(world.live) == 3
+
+
+class Resuming(World):
+    """Whose calls go on here when their media is lost; `commands` are those that the carrier was given."""
+
+    def __init__(self, carrier: str) -> None:
+        super().__init__(carrier)
+        self.commands: list[CarrierAction] = []
+        self.started: list[CallPlan] = []
+
+    async def reopen(self, *_: Any) -> None:
+        """See `Journals`."""
+
+    async def still_up(self, *_: Any) -> bool:
+        return True
+
+    async def perform(self, _account: Any, _call_id: str, action: CarrierAction) -> bool:
+        self.commands.append(action)
+        return True
+
+    async def start(self, plan: CallPlan, _: Any) -> None:
+        self.started.append(plan)
+        self.live.register(Abandoned(plan, self.live))
+
+
+class Abandoned(Running):
+    """One that somebody else goes on with."""
+
+    def __init__(self, plan: CallPlan, live: LiveCalls) -> None:
+        super().__init__(plan)
+        self._live = live
+
+    async def abandon(self) -> None:
+        self._live.release(self.plan.call_id)
+
+
+async def test_each_new_stream_of_a_call_is_a_new_command_to_the_carrier_and_no_repeated_one() -> None:
+    world = Resuming("telnyx")
+    await world.rings()
+    for _ in range(3):
+        await world.hears(event="streaming.stopped")
+    assert [action.name for action in world.commands] == ["answer", *["streaming_start"] * 3]
+    assert len({action.command_id for action in world.commands}) == 4
+    assert len({plan.token for plan in world.started}) == 4

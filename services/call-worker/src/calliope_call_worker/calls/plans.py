@@ -35,7 +35,7 @@ def new_plan(
         carrier=carrier,
         account=account,
         carrier_call_id=hook.carrier_call_id,
-        token=_token(),
+        token=new_token(),
         began=datetime.now(UTC),
         time_zone=spec.time_zone or time_zone,
     ).with_variables()
@@ -58,12 +58,12 @@ def plan_of(
         carrier=carrier,
         account=account,
         carrier_call_id=started.carrier_call_id,
-        token=_token(),
+        token=new_token(),
         began=started.accepted_at or first.time,
         time_zone=spec.time_zone or time_zone,
     ).with_variables()
 
 
-def _token() -> str:
+def new_token() -> str:
     """Opens the call's media socket, once."""
     return secrets.token_urlsafe(24)

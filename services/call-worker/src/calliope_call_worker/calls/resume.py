@@ -24,7 +24,7 @@ from calliope_call_worker.calls.authenticate import (
 )
 from calliope_call_worker.calls.claim import CallClaims
 from calliope_call_worker.calls.documents import CallDocuments
-from calliope_call_worker.calls.plans import plan_of
+from calliope_call_worker.calls.plans import new_token, plan_of
 from calliope_call_worker.calls.start import CallStarter
 from calliope_call_worker.continuation import continuation, ended, media_is_hopeless, outdated, resumed_since
 from calliope_call_worker.errors import OwnershipError
@@ -190,9 +190,13 @@ class CallResumption:
         facts: tuple[Event, ...],
         own: LiveCall | None,
     ) -> CallPlan | None:
-        """With the revision that the call was taken with, whatever became of the assistant since."""
+        """With the revision that the call was taken with, whatever became of the assistant since.
+
+        Its token is new: it opens another media stream, and carriers take a command of the same token for a repeated
+        one.
+        """
         if own is not None:
-            return replace(own.plan, account=account, continuation=None)
+            return replace(own.plan, account=account, token=new_token(), continuation=None)
         pinned = await self._documents.pinned(call.organization_id, call.assistant_id, call.assistant_revision)
         if pinned is None:
             return None
