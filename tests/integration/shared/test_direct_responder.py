@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -220,6 +220,56 @@ async def test_beyond_its_share_of_the_loop_a_request_is_refused_unread(bus_sett
 
     assert (error.code, error.problem.retry_after_s) == (ErrorCode.UNAVAILABLE, 1.0)
     assert read == ["0", "1", "2"]
+
+
+async def answered(bus: Bus, text: str) -> Any:
+    """As soon as somebody takes it."""
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(CommandError):
+                return await CommandClient(bus).call(SUBJECT, Ask(text=text))
+
+
+async def test_used_up_it_is_away_until_something_of_its_share_is_there_again(
+    bus_settings: NatsSettings, connect: Connect
+) -> None:
+    read: list[str] = []
+
+    def noted(ask: Ask) -> Answer:
+        read.append(ask.text)
+        return echo(ask)
+
+    rests, share = counted_rests(), LoopShare(0.5, 0.05)
+    async with connect(service="gateway") as asks, answering(bus_settings, noted, share=share, clock=Clock(0.06)):
+        first = await answered(asks, "first")
+        error = await refused(asks, Ask(text="at once"))
+        later = await answered(asks, "later")
+
+    assert (first, error.code, later) == ({"text": "first"}, ErrorCode.UNAVAILABLE, {"text": "later"})
+    assert read == ["first", "later"]
+    assert counted_rests() == rests + 1
+
+
+async def test_who_is_away_stays_so_when_it_is_paused(bus_settings: NatsSettings, connect: Connect) -> None:
+    share = LoopShare(1e-9, 0.05)
+    async with (
+        connect(service="gateway") as asks,
+        answering(bus_settings, echo, share=share, clock=Clock(0.06)) as (_, direct),
+        asyncio.timeout(10),
+    ):
+        await answered(asks, "first")
+        await refused(asks, Ask(text="at once"))
+        await direct.pause()
+        nobody = await refused(asks, Ask(text="?"))
+        async with answering(bus_settings, lambda _: Answer(text="free")):
+            answers = {(await answered(asks, "?"))["text"] for _ in range(20)}
+
+    assert "nobody answers" in str(nobody)
+    assert answers == {"free"}
+
+
+def counted_rests() -> float:
+    return metrics.REGISTRY.get_sample_value("calliope_command_rests_total", {"subject": SUBJECT}) or 0.0
 
 
 async def test_who_is_trusted_uses_nothing_of_the_share_and_a_stranger_whose_request_waits_does(

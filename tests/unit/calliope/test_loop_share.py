@@ -26,3 +26,12 @@ def test_work_of_any_length_takes_no_more_than_its_share_in_the_long_run() -> No
             share.spend(0.0007)
             worked_s += 0.0007
     assert 4.9 < worked_s < 0.25 * 20 + 0.5 + 0.001
+
+
+def test_how_long_to_wait_follows_from_what_is_missing() -> None:
+    share = LoopShare(0.25, 0.5)
+    assert share.is_left(10.0)
+    assert share.wait_s(0.5) == 0.0
+    share.spend(0.6)
+    assert round(share.wait_s(0.025), 6) == 0.5
+    assert share.is_left(10.0 + share.wait_s(0.025))

@@ -7,12 +7,14 @@ within a bound.
 The handler looks at a request without waiting, and returns the result or what is still to be done for it (`Pending`).
 Only the latter has a task, a span and a place in `calliope_command_seconds`; the rest is counted. Looking costs time of
 the loop that carries calls: when its share is used up, or too many are pending, a request is refused as `unavailable`
-without being read, so that who asks may try elsewhere. On the wire all is as in `commands.py`.
+without being read, so that who asks may try elsewhere. To refuse costs time, too; so the subscription is left for a
+moment, and the server refuses what nobody reads. On the wire all is as in `commands.py`.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -42,12 +44,18 @@ MAX_WAITING: Final = 1_024
 client drops what is above."""
 PENDING_COST_S: Final = 0.0005
 """What a pending request of nobody who is known takes of the loop: a question over the bus and its answer."""
+REST_S: Final = 0.025
+"""Of the share must be there again before more is read."""
+MAX_REST_S: Final = 1.0
 BUSY: Final = Problem(code=ErrorCode.UNAVAILABLE, message="too many requests at once; try again", retry_after_s=1.0)
 _AT_ONCE: Final = metrics.counter(
     "calliope_commands_answered_at_once_total",
     "Commands that were answered without anything being waited for, by the code of the answer.",
     "subject",
     "code",
+)
+_RESTS: Final = metrics.counter(
+    "calliope_command_rests_total", "Times that a command was not read for a moment: too many had come.", "subject"
 )
 
 log = structlog.get_logger()
@@ -92,6 +100,10 @@ class DirectResponder(Generic[PayloadT, ResultT]):
         self._spawn = spawn
         self._used_s = used_s
         self._subscription: Subscription | None = None
+        self._paused = True
+        self._pause_asked = asyncio.Event()
+        self._resting = False
+        self._rest: asyncio.Task[Any] | None = None
         self._pending = 0
         self._none_pending = asyncio.Event()
         self._none_pending.set()
@@ -99,18 +111,43 @@ class DirectResponder(Generic[PayloadT, ResultT]):
 
     async def pause(self) -> None:
         """Leave the queue group. On return the server sends no more; what it had sent is being answered."""
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            await leave(self._bus.connection, subscription)
+        self._paused = True
+        self._pause_asked.set()
+        if self._rest is not None:
+            await asyncio.wait({self._rest})
+        await self._leave()
 
     async def resume(self) -> None:
         """Join the queue group; on return the server knows."""
-        if self._subscription is not None:
+        self._paused = False
+        self._pause_asked.clear()
+        await self._join()
+
+    async def _join(self) -> None:
+        if self._subscription is not None or self._paused or self._resting:
             return
         self._subscription = await self._bus.connection.subscribe(
             self._subject, queue=self._service, cb=self._take, pending_msgs_limit=MAX_WAITING
         )
         await known_to_server(self._bus.connection)
+
+    async def _leave(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            await leave(self._bus.connection, subscription)
+
+    async def _be_away(self) -> None:
+        """Read nothing until something of the share is there again."""
+        _RESTS.labels(self._pattern).inc()
+        try:
+            await self._leave()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(MAX_REST_S, self._share.wait_s(REST_S))):
+                    await self._pause_asked.wait()
+        finally:
+            self._resting = False
+        with suppress(NatsError):  # the connection is closed: nobody asks any more
+            await self._join()
 
     async def settled(self) -> None:
         """Return when nothing is pending."""
@@ -119,6 +156,9 @@ class DirectResponder(Generic[PayloadT, ResultT]):
     async def _take(self, message: Msg) -> None:
         began_s = self._used_s()
         if not self._share.is_left(asyncio.get_running_loop().time()):
+            if not self._resting:
+                self._resting = True
+                self._rest = self._spawn(self._be_away(), "command.rest")
             await self._answer_at_once(message, BUSY)
             return
         problem: Problem | None = None

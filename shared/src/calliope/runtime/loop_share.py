@@ -17,6 +17,10 @@ class LoopShare:
         self._at = now
         return self._left_s > 0
 
+    def wait_s(self, enough_s: float) -> float:
+        """How long from the last look until so much is left, if nothing is spent meanwhile."""
+        return max(0.0, enough_s - self._left_s) / self._share
+
     def spend(self, cost_s: float) -> None:
         """So much was used."""
         self._left_s -= cost_s

@@ -55,6 +55,9 @@ async def ask_workers(settings: Settings, counts: Counts) -> None:
     """Give the workers hooks that nobody signed, past the gateway and its limits."""
 
     async def count(message: Any) -> None:
+        if not message.data:  # from the server: nobody reads this at the moment
+            counts["nobody there"] += 1
+            return
         answer = json.loads(message.data)
         counts[str((answer.get("ok") or {}).get("status") or answer["error"]["code"])] += 1
 
