@@ -18,6 +18,7 @@ from calliope_call_worker.providers.telephony.base import Carrier
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import WorkerSettings
+from support.whole_call import TwinPlaybacks
 
 
 class FakeAssistants:
@@ -108,6 +109,7 @@ def hooks_among(
         documents=documents,
         authenticator=HookAuthenticator(settings, accounts, assistants, documents),
         journals=around,
+        playbacks=TwinPlaybacks(),
         leases=around,
         open_calls=around,
         live=live,

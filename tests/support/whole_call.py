@@ -18,6 +18,7 @@ from calliope_call_worker.call import Call, CallParts
 from calliope_call_worker.lines import LineCache, VoiceKey
 from calliope_call_worker.media import MediaSocket
 from calliope_call_worker.plan import CallPlan, Continuation
+from calliope_call_worker.playback import Playback
 from calliope_call_worker.ports import Journal, Recorder
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.failures import Failures
@@ -81,6 +82,11 @@ class TwinJournal:
         """See `Journal`."""
         return 0
 
+    @property
+    def sequence(self) -> int:
+        """See `Journal`."""
+        return len(self.facts)
+
     def append(self, fact: Message) -> None:
         """See `Journal`."""
         self.facts.append(fact)
@@ -88,6 +94,21 @@ class TwinJournal:
     async def flush(self, timeout_s: float) -> bool:
         """See `Journal`."""
         return True
+
+
+class TwinPlaybacks:
+    """See `Playbacks`."""
+
+    def __init__(self) -> None:
+        self.kept: list[Playback] = []
+
+    async def keep(self, call_id: str, playback: Playback) -> None:
+        """See `Playbacks`."""
+        self.kept.append(playback)
+
+    async def find(self, call_id: str) -> Playback | None:
+        """See `Playbacks`."""
+        return self.kept[-1] if self.kept else None
 
 
 class TwinMedia(MediaSocket):
@@ -163,6 +184,7 @@ class WholeCall:
     media: TwinMedia
     journal: TwinJournal
     carrier: TwinCarrier
+    playbacks: TwinPlaybacks
     tasks: asyncio.TaskGroup
     running: "asyncio.Task[None] | None" = field(default=None)
 
@@ -214,7 +236,7 @@ async def a_call(
         def spawn(work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
             return tasks.create_task(work, name=name)
 
-        journal, carrier = TwinJournal(), TwinCarrier()
+        journal, playbacks, carrier = TwinJournal(), TwinPlaybacks(), TwinCarrier()
         parts = CallParts(
             settings=WorkerSettings(media=MediaSettings(start_deadline_s=start_deadline_s)),
             journal=cast("Journal", journal),
@@ -232,13 +254,14 @@ async def a_call(
             lines=LineCache(),
             spawn=spawn,
             after_url="",
+            playbacks=playbacks,
             recorder=recorder,
         )
         call = Call(_a_plan(spec, continuation), parts)
         failures.listen(call.provider_failed)
         media = TwinMedia(plays_at_once=plays_at_once)
         running = tasks.create_task(call.run(), name="call.run")
-        whole = WholeCall(call, stt, model, tts, media, journal, carrier, tasks, running)
+        whole = WholeCall(call, stt, model, tts, media, journal, carrier, playbacks, tasks, running)
         if answered:
             whole.answer()
         try:

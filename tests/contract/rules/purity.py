@@ -82,6 +82,7 @@ def job_outside_supervisor(module: Module) -> Iterator[str]:
 
 UNACKNOWLEDGED: Final = {
     "calliope_call_worker.adapters.lease": "the last lease of a round is acknowledged, and with it those before it",
+    "calliope_call_worker.adapters.playbacks": "what is kept is replaced within a second, and of use for seconds only",
 }
 """Modules that may publish without an acknowledgement, and why."""
 

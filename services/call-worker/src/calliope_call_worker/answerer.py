@@ -101,10 +101,24 @@ class Answerer:
 
     async def answer(self, reply: Reply, gate: asyncio.Event) -> None:
         """Answer the caller's turn. Until `gate` opens nothing is said and no tool runs."""
+        await self._answered(reply, gate, self._rounds(reply, gate))
+
+    async def go_on(self, reply: Reply, gate: asyncio.Event, rest: str, *, complete: bool) -> None:
+        """Say the rest of an answer that another worker began; what that had not written yet, the model writes."""
+        await self._answered(reply, gate, self._rest(reply, gate, rest, complete=complete))
+
+    async def _rest(self, reply: Reply, gate: asyncio.Event, rest: str, *, complete: bool) -> None:
+        await gate.wait()
+        reply.rounds[-1].complete = complete
+        await self._line(reply, rest)
+        if not complete:
+            await self._rounds(reply, gate)
+
+    async def _answered(self, reply: Reply, gate: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
         failed: list[BaseException] = []
         try:
             with cancelled_without_cycles():
-                await self._rounds(reply, gate)
+                await work
             reply.complete = True
             self._failed_turns = 0
         except* ModelFailedError as group:
@@ -122,6 +136,7 @@ class Answerer:
 
     async def say_line(self, reply: Reply) -> None:
         """Say `reply.text`, from the cache where it was spoken in advance."""
+        reply.rounds[-1].complete = True
         self._parts.speaker.begin(reply.id)
         try:
             await self._line(reply, reply.text)
@@ -223,6 +238,7 @@ class Answerer:
             reply.usage.llm_provider, reply.usage.llm_model = self._parts.chain.used
         for piece in [*splitter.feed(speakable.finish()), *splitter.finish()]:
             await self._say(reply, stream, gate, piece)
+        part.complete = not part.calls
 
     def _request(self, reply: Reply) -> LlmRequest:
         settings = self._parts.spec.llm_settings
@@ -242,6 +258,7 @@ class Answerer:
             frequency_penalty=settings.frequency_penalty,
             presence_penalty=settings.presence_penalty,
             stop=settings.stop_sequences,
+            begun=reply.rounds[-1].said,
         )
 
     async def _say(self, reply: Reply, stream: SpeechStream, gate: asyncio.Event, piece: str) -> None:
@@ -330,6 +347,7 @@ class Answerer:
             self._parts.speaker.finish(reply.id)
             return
         try:
+            reply.rounds[-1].complete = True
             await self._line(reply, self._phrases.apology)
         except* VoiceFailedError:
             self._voice_failed(reply)

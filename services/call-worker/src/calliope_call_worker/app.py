@@ -29,6 +29,7 @@ from calliope_call_worker.adapters.number_resolver import BusNumberResolver
 from calliope_call_worker.adapters.numbers import BusNumbers
 from calliope_call_worker.adapters.open_calls import NatsOpenCalls
 from calliope_call_worker.adapters.pins import NatsPins
+from calliope_call_worker.adapters.playbacks import NatsPlaybacks
 from calliope_call_worker.adapters.recordings import FileRecordings
 from calliope_call_worker.analysis.analyst import Analyst
 from calliope_call_worker.analysis.checking import SchemaChecker, schema_checker
@@ -110,6 +111,7 @@ class Shared:
     documents: CallDocuments
     authenticator: HookAuthenticator
     journals: NatsJournals
+    playbacks: NatsPlaybacks
     leases: LeaseKeeper
     open_calls: NatsOpenCalls
     recordings: FileRecordings
@@ -191,6 +193,7 @@ def _shared(settings: WorkerSettings, bus: Bus, outside: Outside, journals: Nats
         documents=documents,
         authenticator=HookAuthenticator(settings, CarrierAccounts(settings.carriers, opener), numbers, documents),
         journals=journals,
+        playbacks=NatsPlaybacks(bus),
         leases=LeaseKeeper(NatsLeaseStore(bus), worker_id, on_renewed_again=journals.verify),
         open_calls=NatsOpenCalls(bus),
         recordings=FileRecordings(settings.recordings),
@@ -227,6 +230,7 @@ def _new_call(shared: Shared, tasks: IsolatedTasks) -> NewCall:
                 lines=lines,
                 spawn=tasks.spawn,
                 after_url=after_url(plan, settings.public_url),
+                playbacks=shared.playbacks,
                 recorder=shared.recordings.open(plan.call_id) if plan.spec.journal_inputs else None,
             ),
         )
@@ -248,6 +252,7 @@ def _answer_hooks(shared: Shared, worker: Worker, tasks: IsolatedTasks) -> tuple
         documents=shared.documents,
         authenticator=shared.authenticator,
         journals=shared.journals,
+        playbacks=shared.playbacks,
         leases=shared.leases,
         open_calls=shared.open_calls,
         live=worker.live,

@@ -30,7 +30,8 @@ from calliope_call_worker.phrases import phrases_of
 from calliope_call_worker.pipeline import events as ev
 from calliope_call_worker.pipeline.voice_activity import VoiceActivity
 from calliope_call_worker.plan import CallPlan
-from calliope_call_worker.ports import Journal, Recorder
+from calliope_call_worker.playback_keeper import PlaybackKeeper
+from calliope_call_worker.ports import Journal, Playbacks, Recorder
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.registry import CallProviders
 from calliope_call_worker.providers.stt.base import SttStream
@@ -76,6 +77,7 @@ class CallParts:
     lines: LineCache
     spawn: Spawn
     after_url: str
+    playbacks: Playbacks
     recorder: Recorder | None = None
 
 
@@ -105,6 +107,7 @@ class Call:
             self._toolbox.outcome,
             self._end,
             parts.recorder,
+            playback=PlaybackKeeper(plan.call_id, parts.playbacks, parts.spawn),
         )
         self._voice_activity = VoiceActivity()
         self._media: MediaSocket | None = None

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -11,6 +12,7 @@ from calliope.contracts.base import Event
 from calliope.contracts.calls import ToolFinished, ToolStarted, TurnKind, TurnStarted
 from calliope_call_worker.conversation import Turn, from_json, size_of
 from calliope_call_worker.plan import Continuation
+from calliope_call_worker.playback import BegunReply
 from calliope_call_worker.providers.llm.base import ToolCall, ToolResult
 from calliope_call_worker.tools.catalogue import END_CALL
 
@@ -30,14 +32,16 @@ _TALK: Final = frozenset({"turn_started", "turn_committed"})
 _TRIES: Final = {"resumed": 1, "abandoned": -1}
 
 
-def continuation(facts: Sequence[Event], now: float, *, history_characters: int | None = None) -> Continuation:
+def continuation(
+    facts: Sequence[Event], now: float, *, history_characters: int | None = None, begun: BegunReply | None = None
+) -> Continuation:
     """History of committed turns, the words nobody answered, and what their turn's tools had done.
 
     Of the history the latest turns are kept, whole, up to so many characters and at least one; without a bound, all.
     Facts in the middle of a long call may be missing: what they would add lies beyond that bound.
 
     `now` is Unix time. A turn that was started and not committed was not (wholly) heard: its words are answered anew,
-    under its number, behind the results of its tools.
+    under its number, behind the results of its tools; where `begun` tells what was heard of the answer, to its end.
     """
     committed: list[Event] = []
     opened: Event | None = None
@@ -59,9 +63,9 @@ def continuation(facts: Sequence[Event], now: float, *, history_characters: int 
                 finished[str(fact.data["tool_call_id"])] = fact
     open_turn = None if opened is None else TurnStarted.model_validate(opened.data)
     of_turn = [fact for fact in started if opened is not None and fact.data["turn"] == opened.data["turn"]]
-    begun = {one.tool_call_id: one for one in (ToolStarted.model_validate(fact.data) for fact in of_turn)}
-    done = {id_: ToolFinished.model_validate(finished[id_].data) for id_ in begun if id_ in finished}
-    return Continuation(
+    asked = {one.tool_call_id: one for one in (ToolStarted.model_validate(fact.data) for fact in of_turn)}
+    done = {id_: ToolFinished.model_validate(finished[id_].data) for id_ in asked if id_ in finished}
+    past = Continuation(
         history=_latest(committed, history_characters),
         turns=turns if open_turn is None else open_turn.turn - 1,
         unanswered="" if open_turn is None else open_turn.text,
@@ -70,9 +74,20 @@ def continuation(facts: Sequence[Event], now: float, *, history_characters: int 
         words_missed=any(fact.name == "answered" for fact in facts),
         answered_at=next((fact.time for fact in facts if fact.name == "answered"), None),
         ends=_ends(facts, started, turns),
-        tools_done=tuple(_done(one, done[id_]) for id_, one in begun.items() if id_ in done),
-        tools_unknown={one.name: one.idempotency_key for id_, one in begun.items() if id_ not in done},
+        tools_done=tuple(_done(one, done[id_]) for id_, one in asked.items() if id_ in done),
+        tools_unknown={one.name: one.idempotency_key for id_, one in asked.items() if id_ not in done},
     )
+    return past if begun is None else _with(past, begun)
+
+
+def _with(past: Continuation, begun: BegunReply) -> Continuation:
+    """Its turn may be missing among the facts: they are written one after the other, and speaking does not wait."""
+    past = replace(past, begun=begun, ends=past.ends or bool(begun.ends), welcome_owed=begun.kind == TurnKind.WELCOME)
+    if not begun.answers:
+        return replace(past, welcome_owed=past.welcome_owed and not begun.over)
+    if begun.over:
+        return replace(past, turns=begun.turn, unanswered="")
+    return replace(past, turns=begun.turn - 1, unanswered=begun.text)
 
 
 def _ends(facts: Sequence[Event], started: Sequence[Event], turns: int) -> bool:

@@ -1,6 +1,7 @@
 """The talk of one call: every event passes the turn machine here, and what it decides is done. Nothing in it waits."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from calliope_call_worker.pipeline.turn_settings import TurnSettings
 from calliope_call_worker.pipeline.turns import TurnMachine
 from calliope_call_worker.pipeline.unfinished import language_of
 from calliope_call_worker.plan import CallPlan, Continuation
+from calliope_call_worker.playback import ANSWERS, BegunReply, Playback
+from calliope_call_worker.playback_keeper import PlaybackKeeper
 from calliope_call_worker.ports import Journal, Recorder
 from calliope_call_worker.providers.registry import CallProviders
 from calliope_call_worker.providers.stt.base import SpeechStarted, SttEvent, Transcript, TurnResumed, UtteranceEnded
@@ -28,6 +31,8 @@ from calliope_call_worker.speaker import Speaker
 FLUX_TURN_MS: Final = 5_000  # the vendor's own default of `eot_timeout_ms`
 FLUX_GRACE_S: Final = 0.5
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
+_LINES: Final = frozenset({TurnKind.IDLE, TurnKind.RESUME})
+"""What is said of the assistant's own accord, and can be said to its end without more."""
 
 
 class Dialogue:
@@ -43,12 +48,16 @@ class Dialogue:
         outcome: Outcome,
         end: Callable[[EndReason, str], None],
         recorder: Recorder | None = None,
+        *,
+        playback: PlaybackKeeper,
     ) -> None:
         self._plan = plan
         self._journal = journal
         self._providers = providers
         self._clock = clock
         self._outcome = outcome
+        self._playback = playback
+        self._begun = None if plan.continuation is None else plan.continuation.begun
         self._end = end
         self._loop = asyncio.get_running_loop()
         self._recorder = recorder
@@ -97,28 +106,63 @@ class Dialogue:
     def begin(self, speaker: Speaker, answerer: Answerer, spawn: Spawn) -> None:
         """Media flows: welcome the caller, or go on where another worker was."""
         self._speaker, self._answerer, self._spawn = speaker, answerer, spawn
+        speaker.on_progress = self._keep_playback
         past = self._plan.continuation
         if past is None:
             self.tell(ev.MediaStarted(welcome=bool(self._plan.spec.llm_settings.welcome_message)))
             return
+        begun = self._begun
+        if begun is not None and begun.over:
+            self._commit_begun(begun)
         self.tell(
             ev.MediaStarted(
                 welcome=past.welcome_owed and bool(self._plan.spec.llm_settings.welcome_message),
                 elapsed_s=past.elapsed_s,
                 turns=past.turns,
                 replies=1_000 * (1 + past.turns),
-                unanswered="" if past.ends else past.unanswered,
+                unanswered=past.unanswered if not past.ends or (begun is not None and begun.answers) else "",
                 words_missed=past.words_missed,
+                goes_on=self._begun is not None and self._begun.kind in _LINES,
             )
         )
         if past.ends:
             self._go_on_ending(past)
 
     def _go_on_ending(self, past: Continuation) -> None:
-        """The last worker was about to end the call: say goodbye, unless the caller heard one, and end it."""
+        """The last worker was about to end the call: what is left of its last words, or a goodbye, then the end."""
+        begun = past.begun
+        if begun is not None:
+            says = begun.kind == TurnKind.GOODBYE and not begun.over
+            self.tell(ev.EndRequested(begun.ends or EndReason.ASSISTANT_ENDED, say=says))
+            return
         if past.unanswered:
             self._commit_unanswered(past.unanswered)
         self.tell(ev.EndRequested(EndReason.ASSISTANT_ENDED, say=bool(past.unanswered)))
+
+    def _commit_begun(self, begun: BegunReply) -> None:
+        """All of what another worker was saying was heard; it did not live to write that down."""
+        self._begun = None
+        reply = self._new_reply("heard", TurnKind(begun.kind), begun.turn, begun.text)
+        self._resume(reply, begun)
+        reply.moments.done = self._loop.time()
+        self.goodbye_heard |= reply.kind is TurnKind.GOODBYE
+        self._write(reply, reply.begun, interrupted=False)
+
+    def _resume(self, reply: Reply, begun: BegunReply | None) -> None:
+        """Put what another worker had done of this turn in front of it."""
+        past = self._plan.continuation
+        if past is not None:
+            reply.resume(past.tools_done if reply.kind in ANSWERS else (), begun)
+
+    def _begun_of(self, kind: TurnKind, turn: int, text: str) -> BegunReply | None:
+        """What another worker had said of this reply, once."""
+        begun = self._begun
+        if begun is None or (begun.kind != kind and not (kind in ANSWERS and begun.answers)):
+            return None
+        if begun.answers and (begun.turn != turn or begun.text.strip() != text.strip()):
+            return None
+        self._begun = None
+        return begun
 
     def heard(self, event: SttEvent) -> None:
         """The recogniser heard something."""
@@ -174,12 +218,15 @@ class Dialogue:
         self._closed = True
         self._unanswered = self._unanswered or self._machine.waiting_text
         self._disarm()
-        for reply_id, (reply, _, task) in self._replies.items():
+        for reply_id, (reply, gate, task) in self._replies.items():
             task.cancel()
             reply.moments.stamp("done", self._loop.time())
             if self._speaker is not None:
                 heard = self._heard_at_last[reply_id] = self._speaker.heard(reply_id).text
                 self.goodbye_heard |= reply.kind is TurnKind.GOODBYE and bool(heard)
+                if gate.is_set() and reply.after is not None:
+                    self._playback.keep_last(reply.playback(len(heard), ()))
+        self._playback.close()
 
     def close(self) -> None:
         """After `stop`, when effects have come to their end: what was heard until then is committed."""
@@ -204,7 +251,7 @@ class Dialogue:
             case ev.SayGoodbye(reply_id, reason):
                 custom = self._plan.spec.tools_settings.end_call.custom_message
                 ours = custom if custom and reason == EndReason.ASSISTANT_ENDED else self._phrases.goodbye_for(reason)
-                self._say(reply_id, TurnKind.GOODBYE, ours)
+                self._say(reply_id, TurnKind.GOODBYE, ours, ends=reason)
             case ev.Prepare(reply_id, text):
                 self._answer(reply_id, self.turns + 1, text)
             case ev.Commit():
@@ -251,16 +298,24 @@ class Dialogue:
     def _answer(self, reply_id: str, turn: int, text: str) -> None:
         gate = asyncio.Event()
         reply = self._new_reply(reply_id, TurnKind.REPLY, turn, text)
-        past = self._plan.continuation
-        if past is not None and past.tools_done and turn == past.turns + 1:
-            reply.resume(past.tools_done)
-        if self._answerer is not None:
+        past, begun = self._plan.continuation, self._begun_of(TurnKind.REPLY, turn, text)
+        if past is not None and turn == past.turns + 1:
+            self._resume(reply, begun)
+        if self._answerer is None:
+            return
+        if past is None or begun is None:
             self._start(reply, gate, self._answerer.answer(reply, gate))
+        else:
+            complete = begun.complete or past.ends
+            self._start(reply, gate, self._answerer.go_on(reply, gate, begun.rest, complete=complete))
 
-    def _say(self, reply_id: str, kind: TurnKind, text: str) -> None:
+    def _say(self, reply_id: str, kind: TurnKind, text: str, *, ends: str = "") -> None:
         gate = asyncio.Event()
         gate.set()
-        reply = self._new_reply(reply_id, kind, self.turns, text)
+        begun = self._begun_of(kind, self.turns, text)
+        reply = self._new_reply(reply_id, kind, self.turns, text if begun is None else begun.rest)
+        self._resume(reply, begun)
+        reply.ends = ends
         if self._answerer is not None:
             self._start(reply, gate, self._answerer.say_line(reply))
 
@@ -293,15 +348,18 @@ class Dialogue:
                 at_ms=self._clock.ms(now),
                 reaction_ms=round((self._loop.time() - now) * 1_000, 3),
                 words=len(self._machine.waiting_text.split()),
-                heard_text=heard.text.strip(),
+                heard_text=(reply.begun + heard.text).strip(),
                 cause=cause,
             )
         )
-        self._cut_short = (reply, heard.text)
+        self._cut_short = (reply, reply.begun + heard.text)
         self._commit(reply_id, interrupted=heard.outcome != "all", heard=heard.text)
 
     def _go_on(self, reply_id: str) -> None:
         """Say what the last interruption kept the caller from hearing; what was not written yet, the model writes."""
+        if self._begun is not None:
+            self._say(reply_id, TurnKind(self._begun.kind), "")
+            return
         if self._cut_short is None:
             return
         cut, heard = self._cut_short
@@ -323,13 +381,32 @@ class Dialogue:
         reply.moments.stamp("done", self._loop.time())
         reply.moments.first_audio_played = self._speaker.audible_at(reply_id)
         found = self._speaker.drop(reply_id)
-        text = found.text if heard is None else heard
+        self._write(reply, reply.begun + (found.text if heard is None else heard), interrupted=interrupted)
+
+    def _write(self, reply: Reply, text: str, *, interrupted: bool) -> None:
         reply.usage.stt_audio_ms = round(self._clock.audio_ms, 1)
         self._account_for_discarded(reply)
         self.goodbye_heard |= reply.kind is TurnKind.GOODBYE and bool(text)
         self.conversation.commit(reply.messages(text, self._outcome))
         cut_short = interrupted and text.strip() != reply.said.strip()
         self._journal.append(reply.committed(text, self._outcome, interrupted=cut_short, ms=self._clock.ms))
+
+    def _keep_playback(self, reply_id: str) -> None:
+        """More of it is on its way to the caller: others have to know, should this worker be gone before it is over."""
+        entry = self._replies.get(reply_id)
+        if entry is None or self._closed:
+            return
+        reply = entry[0]
+        if reply.after is None:
+            reply.after = self._journal.sequence
+        self._playback.changed(lambda: self._playback_of(reply))
+
+    def _playback_of(self, reply: Reply) -> Playback | None:
+        if self._speaker is None or reply.id not in self._replies:
+            return None
+        heard, ahead = self._speaker.ahead(reply.id)
+        unix_s = time.time() - self._loop.time()
+        return reply.playback(heard, ((end, round((at + unix_s) * 1_000)) for end, at in ahead))
 
     def _account_for_discarded(self, reply: Reply) -> None:
         """Requests thrown away before this turn was over are paid for with it; their tasks have ended by now."""

@@ -8,6 +8,7 @@ from calliope.contracts.calls import Direction
 from calliope.contracts.document.spec import AssistantSpec
 from calliope_call_worker.call_context import CallContext, filled
 from calliope_call_worker.conversation import Turn
+from calliope_call_worker.playback import BegunReply
 from calliope_call_worker.providers.llm.base import CallFacts, ToolCall, ToolResult
 from calliope_call_worker.providers.telephony.base import Carrier, CarrierAccount
 from calliope_call_worker.providers.telephony.caller_id import has_own_number
@@ -33,6 +34,8 @@ class Continuation:
     """The caller may have spoken while no worker listened, or words that were not yet written down."""
     ends: bool = False
     """The assistant had decided to end the call; what is left of that is a goodbye, unless it was heard."""
+    begun: BegunReply | None = None
+    """What was being said when the media ended; of a turn that is not answered anew, but to its end."""
     tools_done: tuple[tuple[ToolCall, ToolResult], ...] = ()
     tools_unknown: Mapping[str, str] = field(default_factory=dict)
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from calliope.contracts.assistants import NumberRoute, PhoneNumber, PinnedAssistant
 from calliope.contracts.base import Event, Message
 from calliope.contracts.document.spec import AssistantSpec
+from calliope_call_worker.playback import Playback
 from calliope_call_worker.providers.probe import Probe
 
 
@@ -77,6 +78,10 @@ class Journal(Protocol):
     def waiting(self) -> int:
         """Facts that are not stored yet."""
 
+    @property
+    def sequence(self) -> int:
+        """Number of the last fact that was appended."""
+
     def append(self, fact: Message) -> None:
         """Write one fact; returns at once, order is kept. The bus may be away for a while.
 
@@ -137,6 +142,16 @@ class Recordings(Protocol):
 
     def open(self, call_id: str) -> Recorder | None:
         """The recording of a call; None, when this installation keeps none."""
+
+
+class Playbacks(Protocol):
+    """Keeps, of each call, how far the reply that is being said has come."""
+
+    async def keep(self, call_id: str, playback: Playback) -> None:
+        """Replace what is kept of the call. Returns soon, and never fails: it is of use for seconds only."""
+
+    async def find(self, call_id: str) -> Playback | None:
+        """What was kept last; None, when there is nothing, or when it cannot be read within a second."""
 
 
 class OpenCalls(Protocol):

@@ -1,11 +1,12 @@
 """One reply of the assistant: what it answers, what was said of it, when; and the turn that it becomes. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from calliope.contracts.calls import TurnCommitted, TurnKind, TurnTimings, TurnUsage
 from calliope_call_worker.conversation import Turn, to_json
+from calliope_call_worker.playback import ANSWERS, BegunReply, Playback
 from calliope_call_worker.providers.llm.base import AssistantMessage, Message, ToolCall, ToolResult, UserMessage
 
 NOT_RUN: Final = "not run: the caller interrupted"
@@ -24,6 +25,8 @@ class Round:
     said: str = ""
     calls: list[ToolCall] = field(default_factory=list)
     results: list[ToolResult] = field(default_factory=list)
+    complete: bool = False
+    """Whether nothing more comes to be said in it, nor after it."""
 
 
 @dataclass(slots=True)
@@ -109,10 +112,44 @@ class Reply:
     backchannel: list[str] = field(default_factory=list)
     complete: bool = False
     """Whether the model has written it to its end."""
+    begun: str = ""
+    """What another worker said of it, and was heard."""
+    estimated: bool = False
+    """Whether that is an estimate."""
+    ends: str = ""
+    """The reason for which the call ends after it."""
+    after: int | None = None
+    """The call's last fact when its first words were said."""
 
-    def resume(self, done: Sequence[tuple[ToolCall, ToolResult]]) -> None:
-        """Another worker began this turn: the model goes on behind what its tools had done there."""
-        self.rounds.insert(0, Round(calls=[call for call, _ in done], results=[result for _, result in done]))
+    def resume(self, done: Sequence[tuple[ToolCall, ToolResult]], begun: BegunReply | None = None) -> None:
+        """Another worker began this turn: the model goes on behind what its tools had done, and it had said, there."""
+        before, heard = ("", "") if begun is None else (begun.before_tools, begun.heard)
+        if begun is not None and begun.tools < len(done):  # they answered after the last words
+            before, heard = before + heard, ""
+        if done or before:
+            calls, results = [call for call, _ in done], [result for _, result in done]
+            self.rounds.insert(0, Round(said=before, calls=calls, results=results))
+        if begun is not None:
+            blank = begun.rest[: len(begun.rest) - len(begun.rest.lstrip())]
+            self.rounds[-1].said = heard + blank
+            self.begun, self.estimated, self.ends = self.said, begun.estimated, begun.ends
+
+    def playback(self, heard: int, ahead: Iterable[tuple[int, int]]) -> Playback:
+        """How far it has come: of what was said here, the characters heard, and when which words are (unix ms)."""
+        begun = len(self.begun)
+        return Playback(
+            turn=self.turn,
+            kind=self.kind,
+            text=self.user_text,
+            said=self.said,
+            before_tools=sum(len(part.said) for part in self.rounds[:-1]),
+            heard=begun + heard,
+            ahead=tuple((begun + end, at_ms) for end, at_ms in ahead),
+            tools=sum(len(part.results) for part in self.rounds),
+            complete=self.complete or self.rounds[-1].complete,
+            ends=self.ends,
+            after=self.after or 0,
+        )
 
     def with_own_id(self, call: ToolCall) -> ToolCall:
         """The call, with an id that no other of this reply has: its effect and its result are found by it."""
@@ -122,7 +159,7 @@ class Reply:
     @property
     def user_text(self) -> str:
         """The caller's words that it answers, if only with an apology."""
-        return self.text if self.kind in {TurnKind.REPLY, TurnKind.APOLOGY} else ""
+        return self.text if self.kind in ANSWERS else ""
 
     @property
     def said(self) -> str:
@@ -157,6 +194,7 @@ class Reply:
             user_text=self.user_text,
             assistant_text=heard.strip(),
             interrupted=interrupted,
+            estimated=self.estimated,
             backchannel=tuple(self.backchannel),
             timings=self.moments.timings(ms),
             usage=self.usage.contract(),

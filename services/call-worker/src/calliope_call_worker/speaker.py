@@ -12,7 +12,7 @@ from calliope_call_worker.media import MediaSocket
 from calliope_call_worker.pipeline import events as ev
 from calliope_call_worker.pipeline.heard import Heard
 from calliope_call_worker.pipeline.mark_watch import MarkWatch, Verdict
-from calliope_call_worker.pipeline.playout import Playout
+from calliope_call_worker.pipeline.playout import BYTES_PER_MS, Playout
 from calliope_call_worker.providers.tts.base import SpokenAudio
 
 MESSAGE_BYTES: Final = 1_600  # 200 ms: few messages, and none so long that a carrier could mind
@@ -38,10 +38,14 @@ class Speaker:
         self._sent_bytes = 0
         self._played = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._unsent_bytes = 0
+        self.on_progress: Callable[[str], None] | None = None
+        """Told of the reply of which more is known: text given to the voice, or audio."""
 
     def begin(self, reply_id: str) -> None:
         """From now on this reply, and no other, may be heard."""
         self._live, self._all_sent, self._audible, self._sent_bytes = reply_id, False, False, 0
+        self._unsent_bytes = 0
 
     def position_ms(self, reply_id: str) -> float:
         """How much audio of the reply was sent: where the next speech stream of it begins."""
@@ -60,12 +64,14 @@ class Speaker:
     def said(self, reply_id: str, text: str) -> None:
         """Text went to the voice."""
         self._playout.said(reply_id, text)
+        self._progress(reply_id)
 
     async def play(self, reply_id: str, spoken: SpokenAudio) -> bool:
         """Send audio, waiting while too much of it is at the carrier. False: the reply is not wanted any more."""
         if reply_id != self._live:
             return False
         self._playout.timed(reply_id, spoken.spans)
+        self._unsent_bytes = len(spoken.audio)
         for start in range(0, len(spoken.audio), MESSAGE_BYTES):
             ahead_s = self._playout.buffered_s(self._loop.time()) - self._max_lead_s
             if ahead_s > 0:
@@ -115,6 +121,10 @@ class Speaker:
         """What was heard of the reply until now."""
         return self._playout.heard(reply_id, self._loop.time())
 
+    def ahead(self, reply_id: str) -> tuple[int, list[tuple[int, float]]]:
+        """See `Playout.ahead`."""
+        return self._playout.ahead(reply_id, self._loop.time(), self._unsent_bytes / BYTES_PER_MS)
+
     def audible_at(self, reply_id: str) -> float | None:
         """When the caller began to hear it."""
         return self._playout.audible_at(reply_id)
@@ -142,6 +152,8 @@ class Speaker:
         self._media.send_audio(audio)
         self._playout.sent(reply_id, len(audio), now)
         self._sent_bytes += len(audio)
+        self._unsent_bytes -= len(audio)
+        self._progress(reply_id)
         name = self._playout.mark(reply_id, now)
         if name is not None:
             self._media.send_mark(name)
@@ -161,6 +173,10 @@ class Speaker:
             self._audible = False
             self._played.set()
             self._tell(ev.ReplyPaused(reply_id))
+
+    def _progress(self, reply_id: str) -> None:
+        if self.on_progress is not None and reply_id == self._live and self._sent_bytes:
+            self.on_progress(reply_id)
 
     def _done(self, reply_id: str) -> None:
         self._tell(ev.ReplyDone(reply_id))

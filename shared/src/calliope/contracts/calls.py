@@ -290,6 +290,11 @@ class TurnCommitted(Message):
     user_text: str = ""
     assistant_text: str = ""
     interrupted: bool = False
+    estimated: bool = Field(
+        default=False,
+        description="Whether a part of `assistant_text` is what must have been heard by then: the worker that said it "
+        "did not live to say so.",
+    )
     backchannel: tuple[str, ...] = Field(
         default=(),
         description="What the caller said while the assistant was heard, that neither interrupted nor was answered on "

@@ -177,7 +177,18 @@ ROUTES: Final = Stream(
 )
 """Where calls to a number went last, secrets sealed: key is the number's digits. Read while its owner is away."""
 
-STREAMS: Final = (EVENTS, DEAD, SCHED, CALLS, OPEN_CALLS, PINS, ROUTES)
+PLAYBACK_BUCKET: Final = "playback"
+PLAYBACK: Final = Stream(
+    f"KV_{PLAYBACK_BUCKET}",
+    (f"$KV.{PLAYBACK_BUCKET}.>",),
+    # Longer than a reply lasts; who takes a call over reads it within seconds.
+    max_age_s=600,
+    max_per_subject=1,
+    bucket=True,
+)
+"""How far the reply that is being said has come: key call_id, overwritten up to twice a second while a voice speaks."""
+
+STREAMS: Final = (EVENTS, DEAD, SCHED, CALLS, OPEN_CALLS, PINS, ROUTES, PLAYBACK)
 
 WEBHOOKS_FANOUT: Final = Durable(
     "webhooks-fanout",

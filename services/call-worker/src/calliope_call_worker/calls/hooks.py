@@ -12,7 +12,7 @@ from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.calls.resume import CallResumption
 from calliope_call_worker.calls.start import CallStarter, StartCall
 from calliope_call_worker.orders import CarrierOrders, Spawn
-from calliope_call_worker.ports import Journals, Leases, NumberResolver, OpenCalls
+from calliope_call_worker.ports import Journals, Leases, NumberResolver, OpenCalls, Playbacks
 from calliope_call_worker.providers.telephony.base import Carrier, HookKind, VoiceHook
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
@@ -96,6 +96,7 @@ def carrier_hooks(
     documents: CallDocuments,
     authenticator: HookAuthenticator,
     journals: Journals,
+    playbacks: Playbacks,
     leases: Leases,
     open_calls: OpenCalls,
     live: LiveCalls,
@@ -124,6 +125,7 @@ def carrier_hooks(
         numbers=numbers,
         documents=documents,
         journals=journals,
+        playbacks=playbacks,
         claims=claims,
         starter=starter,
         orders=orders,

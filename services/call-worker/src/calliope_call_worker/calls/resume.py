@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -30,7 +30,8 @@ from calliope_call_worker.continuation import continuation, ended, media_is_hope
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.orders import CarrierOrders, Spawn, last_words
 from calliope_call_worker.plan import CallPlan
-from calliope_call_worker.ports import Journals, NumberResolver
+from calliope_call_worker.playback import begun_reply
+from calliope_call_worker.ports import Journals, NumberResolver, Playbacks
 from calliope_call_worker.providers.telephony.base import (
     FORBIDDEN,
     Carrier,
@@ -50,8 +51,20 @@ SLOT_TRIES: Final = 40
 SLOT_EVERY_S: Final = 0.5
 """For so long in all a caller waits in silence for a worker, as with a carrier that asks again."""
 NO_SLOT: Final = "its worker ended without a word, and no other one had a free slot to go on with it"
-OnLost = Callable[[CallPlan, tuple[Event, ...], int], Awaitable[CarrierResponse]]
-"""What is done with a call that lost its worker, its facts, and the position of the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class LostCall:
+    """A call that lost its worker: its facts, the position of the last, and when its media is known to have ended."""
+
+    plan: CallPlan
+    facts: tuple[Event, ...]
+    position: int
+    since: datetime | None
+
+
+OnLost = Callable[[LostCall], Awaitable[CarrierResponse]]
+"""What is done with it."""
 
 
 class CallResumption:
@@ -65,6 +78,7 @@ class CallResumption:
         numbers: NumberResolver,
         documents: CallDocuments,
         journals: Journals,
+        playbacks: Playbacks,
         claims: CallClaims,
         starter: CallStarter,
         orders: CarrierOrders,
@@ -77,6 +91,7 @@ class CallResumption:
         self._numbers = numbers
         self._documents = documents
         self._journals = journals
+        self._playbacks = playbacks
         self._claims = claims
         self._starter = starter
         self._orders = orders
@@ -180,7 +195,7 @@ class CallResumption:
             facts, position = await self._journals.recent(call.call_id)  # with what it had still to write
         if (why := media_is_hopeless(facts, time.time())) is not None:
             return await self._give_up(plan, facts, position, EndReason.CARRIER_FAILED, why)
-        return await on_lost(plan, facts, position)
+        return await on_lost(LostCall(plan, facts, position, since))
 
     async def _plan(
         self,
@@ -203,39 +218,45 @@ class CallResumption:
         spec = await self._documents.opened(pinned)
         return plan_of(carrier, account, spec, facts[0], revision=pinned.revision, time_zone=self._settings.time_zone)
 
-    async def _go_on(self, plan: CallPlan, facts: tuple[Event, ...], position: int) -> CarrierResponse:
+    async def _go_on(self, lost: LostCall) -> CarrierResponse:
+        plan, facts = lost.plan, lost.facts
         try:
             with self._claims.slot(plan.call_id):
-                journal = await self._claims.go_on(plan, facts, position)
+                journal = await self._claims.go_on(plan, facts, lost.position)
                 log.info("call.resumed", call_id=plan.call_id, facts=facts[-1].sequence)
-                past = continuation(facts, time.time(), history_characters=self._settings.history_characters)
+                now = time.time()
+                cut_at = now if lost.since is None else min(now, lost.since.timestamp())
+                begun = begun_reply(await self._playbacks.find(plan.call_id), facts, cut_at * 1_000)
+                most = self._settings.history_characters
+                past = continuation(facts, now, history_characters=most, begun=begun)
                 return await self._starter.start(replace(plan, continuation=past), journal)
         except OwnershipError as exc:
             raise TransientError("another worker goes on with the call", retry_after_s=1.0) from exc
 
-    async def _wait(self, plan: CallPlan, facts: tuple[Event, ...], position: int) -> CarrierResponse:
+    async def _wait(self, lost: LostCall) -> CarrierResponse:
         """The carrier keeps the line up and asks no more: go on as soon as there is a slot, here or elsewhere."""
+        plan = lost.plan
         if plan.call_id not in self._waiting:
             self._waiting.add(plan.call_id)
-            self._spawn(self._waited(plan, facts, position), "call.wait_for_slot")
+            self._spawn(self._waited(lost), "call.wait_for_slot")
         return plan.carrier.noted().response
 
-    async def _waited(self, plan: CallPlan, facts: tuple[Event, ...], position: int) -> None:
+    async def _waited(self, lost: LostCall) -> None:
         try:
             for _ in range(SLOT_TRIES):
                 if not self._live.full:
-                    await self._go_on(plan, facts, position)
+                    await self._go_on(lost)
                     return
                 await asyncio.sleep(SLOT_EVERY_S)
-            await self._close(plan, facts, position)
+            await self._close(lost)
         except TransientError as exc:
-            log.info("call.not_waited_for", call_id=plan.call_id, reason=str(exc))
+            log.info("call.not_waited_for", call_id=lost.plan.call_id, reason=str(exc))
         finally:
-            self._waiting.discard(plan.call_id)
+            self._waiting.discard(lost.plan.call_id)
 
-    async def _close(self, plan: CallPlan, facts: tuple[Event, ...], position: int) -> CarrierResponse:
+    async def _close(self, lost: LostCall) -> CarrierResponse:
         """No worker has a free slot for it."""
-        return await self._give_up(plan, facts, position, EndReason.WORKER_LOST, NO_SLOT)
+        return await self._give_up(lost.plan, lost.facts, lost.position, EndReason.WORKER_LOST, NO_SLOT)
 
     async def _give_up(
         self, plan: CallPlan, facts: tuple[Event, ...], position: int, reason: EndReason, why: str

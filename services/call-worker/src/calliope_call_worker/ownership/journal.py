@@ -117,6 +117,11 @@ class CallJournal:
         return not self._lost
 
     @property
+    def sequence(self) -> int:
+        """See `ports.Journal`."""
+        return self._sequence
+
+    @property
     def lost(self) -> bool:
         """See `ports.Journal`."""
         return self._lost

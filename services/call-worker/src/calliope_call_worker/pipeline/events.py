@@ -8,7 +8,8 @@ from typing import Literal
 class MediaStarted:
     """The media stream is open. A call taken over says how far it was, and which words nobody had answered.
 
-    `words_missed`: the caller may have spoken while nobody listened.
+    `words_missed`: the caller may have spoken while nobody listened. `goes_on`: a line was being said that answers
+    nobody, and has a rest.
     """
 
     welcome: bool = True
@@ -17,6 +18,7 @@ class MediaStarted:
     replies: int = 0
     unanswered: str = ""
     words_missed: bool = False
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ model are those of sending: the way there delays audio and a later `clear` alike
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from calliope_call_worker.pipeline.heard import CHAR_MS, Heard, Span, Timeline, heard_text
+from calliope_call_worker.pipeline.heard import CHAR_MS, Heard, Span, Timeline, heard_at_ms, heard_text
 
 BYTES_PER_MS = 8.0
 """μ-law at 8 kHz."""
@@ -59,6 +59,15 @@ class _Reply:
     marks: int = 0
     complete: bool = False
     frozen_ms: float | None = None
+
+
+def _played_at(runs: Sequence[_Run], position_ms: float, now: float) -> float:
+    """When that position of a reply is played; what is not sent yet goes out without a break."""
+    for run in runs:
+        if position_ms < run.to_ms:
+            return run.begins_at + run.late_s + max(0.0, position_ms - run.from_ms) / 1_000
+    last = runs[-1]
+    return max(now, last.ends_at + last.late_s) + (position_ms - last.to_ms) / 1_000
 
 
 class Playout:
@@ -181,6 +190,22 @@ class Playout:
             return Heard("nothing", "", 0.0)
         played_ms = self.played_ms(reply_id, now)
         return heard_text(reply.text, played_ms, reply.sent_ms, complete=reply.complete, char_ms=self._char_ms)
+
+    def ahead(self, reply_id: str, now: float, more_ms: float = 0.0) -> tuple[int, list[tuple[int, float]]]:
+        """How many characters were heard, and of each word after them: the characters up to its end, when it is heard.
+
+        `more_ms`: so much audio is about to be sent behind what was sent.
+        """
+        reply = self._replies.get(reply_id)
+        if reply is None or not reply.runs or reply.frozen_ms is not None:
+            return 0, []
+        heard = len(self.heard(reply_id, now).text)
+        words = reply.text.words(reply.sent_ms + more_ms, complete=reply.complete, char_ms=self._char_ms)
+        return heard, [
+            (end, _played_at(reply.runs, heard_at_ms(start_ms, end_ms), now))
+            for end, start_ms, end_ms in words
+            if end > heard
+        ]
 
     def is_played(self, reply_id: str) -> bool:
         """Whether marks prove that all audio sent was played."""

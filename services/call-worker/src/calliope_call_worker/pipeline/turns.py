@@ -120,6 +120,8 @@ def _on_media_started(s: TurnState, event: ev.MediaStarted) -> None:
         s.owed, s.ended_by = True, "resumed"
     if event.welcome:
         s.out.append(ev.SayWelcome(s.start_reply("welcome").id))
+    elif event.goes_on:
+        s.out.append(ev.GoOn(s.start_reply("resume").id, ""))
 
 
 def _on_interim(s: TurnState, event: ev.Interim) -> None:

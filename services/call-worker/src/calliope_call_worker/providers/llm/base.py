@@ -82,6 +82,8 @@ class LlmRequest:
     stop: tuple[str, ...] = ()
     schema: dict[str, Any] | None = None
     spoken: bool = True
+    begun: str = ""
+    """What was said of the answer already, before somebody else went on with it: only what follows is wanted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,10 @@ class LlmChain:
 
     async def _events(self, request: LlmRequest, spoken: Callable[[], str]) -> AsyncGenerator[LlmEvent, None]:
         answer, tried = _Answer(Worth(request)), list[Link]()
+        if request.begun.strip():
+            answer.worth.feed(request.begun)
+            answer.worth.settle()
+            answer.useful = True
         link = self._first()
         while True:
             tried.append(link)

@@ -1,0 +1,108 @@
+"""What another worker needs to go on in the middle of a reply: what was said of it, and when each word is heard. Pure.
+
+The worker that speaks keeps this beside the call's lease, and overwrites it as it speaks. It is no fact of the call:
+it tells what will have been heard, which becomes a fact when the reply is over, here or elsewhere.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import Field, NonNegativeInt
+
+from calliope.contracts.base import Event, Message
+from calliope.contracts.calls import TurnKind
+from calliope.contracts.open_enum import OpenEnum
+
+ANSWERS: Final = frozenset({TurnKind.REPLY, TurnKind.APOLOGY})
+"""Kinds of replies that answer a turn of the caller."""
+
+
+class Playback(Message):
+    """One reply on its way to the caller's ear, as of now."""
+
+    turn: NonNegativeInt
+    kind: OpenEnum[TurnKind]
+    text: str = Field(default="", description="The caller's turn that it answers.")
+    said: str = Field(description="What was given to the voice so far.")
+    before_tools: NonNegativeInt = Field(default=0, description="So many characters of it were said before a tool.")
+    heard: NonNegativeInt = Field(default=0, description="So many characters of it were surely heard.")
+    ahead: tuple[tuple[int, int], ...] = Field(
+        default=(), description="Of each word behind those: the characters up to its end, when it is heard (unix ms)."
+    )
+    tools: NonNegativeInt = Field(default=0, description="So many tools of the turn had answered by then.")
+    complete: bool = Field(default=False, description="Whether nothing follows what was given to the voice.")
+    ends: str = Field(default="", description="The reason for which the call ends after it.")
+    after: NonNegativeInt = Field(default=0, description="The call's last fact when the reply began.")
+
+
+@dataclass(frozen=True, slots=True)
+class BegunReply:
+    """A reply that another worker began, divided where the caller heard no more of it."""
+
+    kind: TurnKind | str
+    turn: int
+    text: str
+    before_tools: str
+    """Of what was heard: what was said before the turn's tools ran."""
+    heard: str
+    """Of what was heard: the rest, which the next word follows."""
+    rest: str
+    """What was given to the voice and not heard."""
+    complete: bool
+    ends: str = ""
+    tools: int = 0
+    """So many tools of the turn had answered before its last words were said."""
+    estimated: bool = False
+    """Whether it was cut by the clock: the worker did not live to say how far the caller heard."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answers a turn of the caller."""
+        return self.kind in ANSWERS
+
+    @property
+    def over(self) -> bool:
+        """Whether all of it was heard."""
+        return self.complete and not self.rest.strip()
+
+
+def begun_reply(playback: Playback | None, facts: Sequence[Event], cut_at_ms: float) -> BegunReply | None:
+    """The reply that was being said when the media ended, at `cut_at_ms` (unix); None, when the facts have its end.
+
+    Nor is there one of which nothing was heard: it begins anew.
+    """
+    if playback is None or _is_told(playback, facts):
+        return None
+    end = heard_until(playback, cut_at_ms)
+    heard = playback.said[:end]
+    if not heard.strip():
+        return None
+    return BegunReply(
+        kind=playback.kind,
+        turn=playback.turn,
+        text=playback.text,
+        before_tools=heard[: playback.before_tools],
+        heard=heard[playback.before_tools :],
+        rest=playback.said[end:],
+        complete=playback.complete,
+        ends=playback.ends,
+        tools=playback.tools,
+        estimated=bool(playback.ahead),
+    )
+
+
+def heard_until(playback: Playback, cut_at_ms: float) -> int:
+    """How many characters of `said` the caller had heard by then."""
+    return min(len(playback.said), max([playback.heard, *(end for end, at in playback.ahead if at <= cut_at_ms)]))
+
+
+def _is_told(playback: Playback, facts: Iterable[Event]) -> bool:
+    """Whether the facts say how the reply ended, or of a later turn."""
+    for fact in facts:
+        if fact.sequence <= playback.after or fact.name not in {"turn_committed", "turn_started"}:
+            continue
+        turn = int(str(fact.data["turn"]))
+        if turn > playback.turn or (fact.name == "turn_committed" and turn == playback.turn):
+            return True
+    return False
