@@ -85,3 +85,13 @@ async def test_a_body_that_is_not_encoded_as_it_claims_is_told_so_and_is_no_erro
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"not encoded as its headers say" in answer
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_body_that_begins_with_a_byte_order_mark_is_read() -> None:
+    bus = FakeBus()
+    bus.answers[Command.ASSISTANTS_CREATE] = ASSISTANT
+    async with gateway(bus) as client:
+        body = '\ufeff{"name": "Änna"}'.encode()
+        answer = await client.post("/api/v1/assistants", data=body, headers={**AUTH, "Content-Type": JSON})
+    assert answer.status == 201
+    assert bus.last(Command.ASSISTANTS_CREATE)[1].document == {"name": "Änna"}

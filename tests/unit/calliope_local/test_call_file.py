@@ -190,3 +190,9 @@ def test_a_name_that_stands_there_twice_is_refused_instead_of_taking_one_of_them
     twice.write_text('{"name": "Anna", "tools_settings": {"end_call": {}, "end_call": {"enabled": true}}}')
     with pytest.raises(ScenarioError, match="'end_call' stands there more than once in the same object; leave one"):
         read_object(twice, "http://sandbox")
+
+
+def test_a_file_as_editors_of_windows_write_it_is_read(tmp_path: Path) -> None:
+    marked = tmp_path / "marked.json"
+    marked.write_text('\ufeff{"name": "Änna"}', encoding="utf-8")
+    assert read_object(marked, "http://sandbox") == {"name": "Änna"}

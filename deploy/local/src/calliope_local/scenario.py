@@ -118,7 +118,7 @@ def load_call(file: Path, sandbox: str, assistant: Json) -> Scenario:
 def read_object(file: Path, sandbox: str) -> Json:
     """The JSON object of a file, the sandbox where it really is. Raises: ScenarioError."""
     try:
-        document = json_names.loads(file.read_text(encoding="utf-8").replace(SANDBOX, sandbox))
+        document = json_names.loads(file.read_text(encoding="utf-8-sig").replace(SANDBOX, sandbox))
     except FileNotFoundError as exc:
         raise ScenarioError(f"{file} is not there") from exc
     except IsADirectoryError as exc:

@@ -154,7 +154,8 @@ CALLS: Final = Stream(
 """Who owns a live call: key call_id, renewed every second. No markers: an expired lease must read as absent."""
 
 OPEN_CALLS: Final = Stream("OPEN_CALLS", (subjects.OPEN_CALLS,), max_age_s=EVENTS.max_age_s, max_per_subject=1)
-"""Calls that began and are not known to have ended: subject `calliope.open_call.<call_id>`, without content."""
+"""Calls that began and are not known to have ended: subject `calliope.open_call.<call_id>`. Its content is what a
+worker claimed last to do for a call that lost its owner; nothing at first."""
 
 PINS_BUCKET: Final = "pins"
 PINS: Final = Stream(

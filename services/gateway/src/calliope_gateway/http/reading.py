@@ -1,6 +1,7 @@
 """Reading requests: bodies with a size, a depth and a deadline, queries, and the headers that guard writes."""
 
 import asyncio
+import codecs
 import re
 from typing import Any, Final, TypeVar
 
@@ -51,7 +52,7 @@ async def read_object(request: web.Request, *, limit: int, timeout_s: float) -> 
     """A JSON object. Raises: BadRequestError."""
     if request.content_type not in {"application/json", "application/merge-patch+json"}:
         raise BadRequestError(415, "send a JSON object with the header Content-Type: application/json")
-    body = await read_body(request, limit=limit, timeout_s=timeout_s)
+    body = (await read_body(request, limit=limit, timeout_s=timeout_s)).removeprefix(codecs.BOM_UTF8)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
