@@ -1,6 +1,7 @@
 """A call with `journal_inputs` leaves a file that decides it again."""
 
 import asyncio
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from calliope.contracts.calls import TurnCommitted, TurnKind, TurnStarted
+from calliope.errors import PermanentError
 from calliope_call_worker.adapters import recordings as adapter
 from calliope_call_worker.adapters.recordings import FileRecordings
 from calliope_call_worker.providers.stt.base import Transcript, TurnResumed, UtteranceEnded, Word
@@ -128,3 +130,16 @@ async def test_without_a_folder_the_worker_says_so_once(capsys: pytest.CaptureFi
     recordings = some_recordings(None)
     assert [recordings.open("call_1"), recordings.open("call_2")] == [None, None]
     assert capsys.readouterr().out.count("recording.impossible") == 1
+
+
+@pytest.mark.parametrize("blocked", ["a file is in the way", "it may not be written to"])
+async def test_a_folder_that_cannot_keep_files_is_said_at_start_with_its_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocked: str
+) -> None:
+    folder = tmp_path / "recordings"
+    if blocked == "a file is in the way":
+        folder.write_text("")
+    else:
+        monkeypatch.setattr(os, "access", lambda *_: False)  # whoever runs tests as root may write everywhere
+    with pytest.raises(PermanentError, match=r"cannot be kept in .*recordings \(.*set CALLIOPE_RECORDINGS__FOLDER"):
+        await FileRecordings(RecordingsSettings(folder=folder)).prepare()

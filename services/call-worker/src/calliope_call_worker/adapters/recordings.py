@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 import structlog
 
+from calliope.errors import PermanentError
 from calliope_call_worker.settings import RecordingsSettings
 
 log = structlog.get_logger(__name__)
@@ -69,9 +70,13 @@ class FileRecordings:
         self._said_so = False
 
     async def prepare(self) -> None:
-        """Make the folder. Raises: OSError, when files cannot be kept there."""
-        if self._settings.folder is not None:
-            await asyncio.to_thread(self._settings.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        """Make the folder. Raises: PermanentError, when files cannot be kept there."""
+        folder = self._settings.folder
+        if folder is not None and (why := await asyncio.to_thread(_unusable, folder)) is not None:
+            raise PermanentError(
+                f"recordings cannot be kept in {folder} ({why}): set CALLIOPE_RECORDINGS__FOLDER to a folder that this "
+                "process may write to, or leave it out"
+            )
 
     def open(self, call_id: str) -> FileRecording | None:
         """See `ports.Recordings`. A call that comes back to this worker goes on in its file."""
@@ -103,6 +108,15 @@ class FileRecordings:
     def _note(self, recording: FileRecording) -> None:
         self._changed[recording] = None
         self._news.set()
+
+
+def _unusable(folder: Path) -> str | None:
+    """Why files cannot be kept there; the folder is made if it is missing."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        return exc.strerror or str(exc)
+    return None if os.access(folder, os.W_OK | os.X_OK) else "it cannot be written to"
 
 
 def _append(pieces: Iterable[tuple[Path, bytes]]) -> list[str | None]:
