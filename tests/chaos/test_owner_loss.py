@@ -43,9 +43,9 @@ async def test_another_worker_goes_on_when_the_owner_is_killed(stack: LocalStack
 
 @pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
 async def test_another_worker_goes_on_when_the_owner_is_frozen_and_the_owner_says_nothing_when_it_wakes(
-    stack: LocalStack, carrier: str
+    tmp_path: Path, carrier: str
 ) -> None:
-    async with visiting(stack) as house:
+    async with LocalStack(tmp_path, workers=2) as stack, visiting(stack) as house:
         line = await house.phone_line(carrier=carrier)
         sid = await house.place(line, [*TALK[:5], {"pause_ms": 18_000}, *TALK[6:]])
         await reached(house, sid, LISTENING_STEP)
