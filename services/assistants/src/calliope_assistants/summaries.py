@@ -98,6 +98,7 @@ def summary_of(call_id: str, organization_id: str, row: Row) -> CallSummary:
             "status": STATUSES[row.get("status", 0)],
             "turns": row.get("turns", 0),
             "interruptions": row.get("interruptions", 0),
+            "takeovers": row.get("takeovers", 0),
             "tools": [ToolUse(name=name, **tools[name]) for name in sorted(tools)],
             "problems": [_problem(kind) for kind in kinds[:MAX_PROBLEMS]],
             "problem_count": sum(kind["count"] for kind in kinds),
@@ -127,6 +128,8 @@ def _change_of(event: Event) -> Change:
             return Change(greatest={"turns": turn.turn})
         case "interrupted":
             return Change(add={"interruptions": 1})
+        case "resumed":
+            return Change(add={"takeovers": 1})
         case "tool_started" if (tool := read(event, ToolStarted)) and _WORD.fullmatch(tool.name):
             return Change(add={f"tools.{tool.name}.calls": 1})
         case "tool_finished" if (done := read(event, ToolFinished)) and not done.ok and _WORD.fullmatch(done.name):

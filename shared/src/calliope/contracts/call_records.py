@@ -170,6 +170,10 @@ class CallSummary(Message):
     )
     turns: NonNegativeInt = Field(default=0, description="How many turns the caller took.")
     interruptions: NonNegativeInt = Field(default=0, description="How often the caller cut the assistant short.")
+    takeovers: NonNegativeInt = Field(
+        default=0,
+        description="How often another worker had to go on with the call, after a crash or a deploy: each was a pause.",
+    )
     tools: tuple[ToolUse, ...] = Field(default=(), description="Tools that were used, by name.")
     problems: tuple[CallProblem, ...] = Field(
         default=(), description="Ways in which something failed, in the order of their first time; at most 20."

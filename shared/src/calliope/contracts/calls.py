@@ -314,18 +314,24 @@ class TransferStarted(Message):
 
 
 class Resumed(Message):
-    """Another worker took the call over from its journal."""
+    """Another worker goes on with the call: the one before died, was replaced, or lost the caller's media.
 
-    worker_id: str
-    previous_worker_id: str
-    reason: str
+    The caller hears a pause from then until the next `answered`, mostly below a second. Nothing is wrong with the call.
+    """
+
+    worker_id: str = Field(description="Who goes on: a name for logs, which means nothing to others.")
+    previous_worker_id: str = Field(description="Who had the call before.")
+    reason: str = Field(description="What was known when it was taken over, in words.")
 
 
 class CallAbandoned(Message):
-    """A worker gave up a call that it had just begun or taken over, before it did anything; another one may go on."""
+    """A worker gave up a call that it had just begun or taken over, before it said or did anything.
 
-    worker_id: str
-    reason: str
+    `resumed` follows when another one goes on with it; else the call `ended`.
+    """
+
+    worker_id: str = Field(description="Who gave it up.")
+    reason: str = Field(description="Why, in words.")
 
 
 class CallEnded(Message):
