@@ -60,8 +60,9 @@ def test_of_many_ways_to_fail_the_first_twenty_are_told_and_all_are_counted() ->
 
 
 def test_media_that_flows_again_after_a_takeover_does_not_move_the_moment_of_the_answer() -> None:
-    again = [*a_call()[:2], an_event(3, "resumed"), an_event(4, "answered", stream_id="MZ2")]
+    again = [*a_call()[:2], an_event(3, "resumed"), an_event(4, "answered", stream_id="MZ2", silence_ms=480.0)]
     assert (listed(again).answered_at, listed(again).takeovers) == (a_call()[1].time, 1)
+    assert (listed(again).longest_takeover_silence_ms, listed(a_call()).longest_takeover_silence_ms) == (480.0, None)
 
 
 def test_an_event_whose_data_cannot_be_read_is_counted_and_says_nothing() -> None:

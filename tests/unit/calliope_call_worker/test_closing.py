@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from calliope.contracts.base import Message
-from calliope.contracts.calls import CallEnded, EndReason, TurnCommitted, TurnKind
+from calliope.contracts.calls import CallAnswered, CallEnded, EndReason, TurnCommitted, TurnKind
 from calliope_call_worker import call as call_module
 from calliope_call_worker.closing import Closing, End
 from calliope_call_worker.dialogue import Dialogue
@@ -161,6 +161,24 @@ async def test_a_call_whose_worker_died_while_ending_it_is_ended_by_the_next(una
     assert said == [TurnKind.GOODBYE] * spoken
     assert users == [unanswered] * spoken
     assert [(one.reason, one.turns) for one in end] == [(EndReason.ASSISTANT_ENDED, 3 + spoken)]
+
+
+async def test_media_that_flows_again_tells_how_long_the_caller_heard_nothing() -> None:
+    now = datetime.now(UTC)
+    past = Continuation(
+        history=(),
+        turns=1,
+        unanswered="",
+        elapsed_s=9.0,
+        answered_at=now - timedelta(seconds=8),
+        media_ended_at=now - timedelta(milliseconds=700),
+    )
+    async with a_call(continuation=past) as call:
+        (again,) = call.facts(CallAnswered)
+    async with a_call() as call:
+        (first,) = call.facts(CallAnswered)
+    assert 700 <= again.silence_ms < 8_000
+    assert first.silence_ms is None
 
 
 async def test_a_call_that_was_taken_over_lasted_since_its_first_media() -> None:

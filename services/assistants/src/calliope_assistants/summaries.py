@@ -17,6 +17,7 @@ from calliope.contracts.base import Event, Message
 from calliope.contracts.call_records import CallProblem, CallStatus, CallSummary, ToolUse
 from calliope.contracts.calls import (
     CallAnalyzed,
+    CallAnswered,
     CallEnded,
     CallRefused,
     CallStarted,
@@ -99,6 +100,7 @@ def summary_of(call_id: str, organization_id: str, row: Row) -> CallSummary:
             "turns": row.get("turns", 0),
             "interruptions": row.get("interruptions", 0),
             "takeovers": row.get("takeovers", 0),
+            "longest_takeover_silence_ms": row.get("longest_takeover_silence_ms"),
             "tools": [ToolUse(name=name, **tools[name]) for name in sorted(tools)],
             "problems": [_problem(kind) for kind in kinds[:MAX_PROBLEMS]],
             "problem_count": sum(kind["count"] for kind in kinds),
@@ -123,7 +125,10 @@ def _change_of(event: Event) -> Change:
             return _refused(event, refused)
         case "answered":
             told = _sequenced(event, {"answered_at": _at(event)})
-            return Change(greatest={"status": 1}, least={"told.answered": told})
+            answered = read(event, CallAnswered)
+            silence_ms = None if answered is None else answered.silence_ms
+            silence = {} if silence_ms is None else {"longest_takeover_silence_ms": silence_ms}
+            return Change(greatest={"status": 1} | silence, least={"told.answered": told})
         case "turn_started" if turn := read(event, TurnStarted):
             return Change(greatest={"turns": turn.turn})
         case "interrupted":

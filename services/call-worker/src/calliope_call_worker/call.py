@@ -148,9 +148,16 @@ class Call:
             return False
         self._media = socket
         self._clock.media_started(self._loop.time())
-        self._parts.journal.append(CallAnswered(stream_id=started.stream_id))
+        self._parts.journal.append(CallAnswered(stream_id=started.stream_id, silence_ms=self._silence_ms()))
         self._attached.set()
         return True
+
+    def _silence_ms(self) -> float | None:
+        """How long the caller heard nothing, of a call that had media before."""
+        past = self.plan.continuation
+        if past is None or past.answered_at is None or past.media_ended_at is None:
+            return None
+        return max(0.0, (datetime.now(UTC) - past.media_ended_at) / timedelta(milliseconds=1))
 
     async def released(self) -> None:
         """See `media.WaitingCall`."""

@@ -28,6 +28,8 @@ class Continuation:
     elapsed_s: float
     answered_at: datetime | None = None
     """When media flowed first, in UTC; None: it never did."""
+    media_ended_at: datetime | None = None
+    """When the media stream of the worker before ended, as far as is known."""
     welcome_owed: bool = False
     """Nobody has heard the welcome to its end, and nothing was said since."""
     words_missed: bool = False

@@ -174,6 +174,9 @@ class CallSummary(Message):
         default=0,
         description="How often another worker had to go on with the call, after a crash or a deploy: each was a pause.",
     )
+    longest_takeover_silence_ms: float | None = Field(
+        default=None, description="The longest of these pauses, in milliseconds; absent without any.", examples=[480]
+    )
     tools: tuple[ToolUse, ...] = Field(default=(), description="Tools that were used, by name.")
     problems: tuple[CallProblem, ...] = Field(
         default=(), description="Ways in which something failed, in the order of their first time; at most 20."

@@ -119,9 +119,15 @@ class CallStarted(Message):
 
 
 class CallAnswered(Message):
-    """Media flows."""
+    """Media flows: for the first time, or again after another worker took the call over."""
 
     stream_id: str
+    silence_ms: NonNegativeFloat | None = Field(
+        default=None,
+        description="After a takeover: how long the caller heard nothing, in milliseconds from the end of the media "
+        "stream before this one. Absent when media flows for the first time.",
+        examples=[480.0],
+    )
 
 
 class TurnStarted(Message):

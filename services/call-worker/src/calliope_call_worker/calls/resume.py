@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -229,6 +229,7 @@ class CallResumption:
                 begun = begun_reply(await self._playbacks.find(plan.call_id), facts, cut_at * 1_000)
                 most = self._settings.history_characters
                 past = continuation(facts, now, history_characters=most, begun=begun)
+                past = replace(past, media_ended_at=datetime.fromtimestamp(cut_at, UTC))
                 return await self._starter.start(replace(plan, continuation=past), journal)
         except OwnershipError as exc:
             raise TransientError("another worker goes on with the call", retry_after_s=1.0) from exc
