@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 
 from calliope.settings import MongoSettings
 from calliope.storage.calls import StoreCalls, refusal
-from calliope.storage.mongo_errors import fault_of, refused
+from calliope.storage.mongo_errors import fault_of, reading_address, refused
 from calliope_assistants.adapters.shapes import Doc
 from calliope_assistants.call_listing import KEYS
 from calliope_assistants.ports import COMMANDS_KNOWN
@@ -30,16 +30,17 @@ class MongoStore:
     def __init__(self, settings: MongoSettings) -> None:
         timeout_ms = int(settings.timeout_s * 1_000)
         self._calls = StoreCalls(settings.timeout_s, fault_of)
-        self._client: AsyncIOMotorClient[Doc] = AsyncIOMotorClient(
-            settings.url.get_secret_value(),
-            serverSelectionTimeoutMS=int(min(_SELECTION_S, settings.timeout_s) * 1_000),
-            connectTimeoutMS=timeout_ms,
-            socketTimeoutMS=timeout_ms,
-            waitQueueTimeoutMS=timeout_ms,
-            maxPoolSize=settings.pool_size,
-            tz_aware=True,
-            appname=f"calliope-{_NAME}",
-        )
+        with reading_address():
+            self._client: AsyncIOMotorClient[Doc] = AsyncIOMotorClient(
+                settings.url.get_secret_value(),
+                serverSelectionTimeoutMS=int(min(_SELECTION_S, settings.timeout_s) * 1_000),
+                connectTimeoutMS=timeout_ms,
+                socketTimeoutMS=timeout_ms,
+                waitQueueTimeoutMS=timeout_ms,
+                maxPoolSize=settings.pool_size,
+                tz_aware=True,
+                appname=f"calliope-{_NAME}",
+            )
         self.database: AsyncIOMotorDatabase[Doc] = self._client[settings.database]
 
     async def prepare(self) -> None:

@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 from calliope.contracts.webhooks import DeliveryAttempt, DeliveryState, ListDeliveries
 from calliope.settings import MongoSettings
 from calliope.storage.calls import StoreCalls
-from calliope.storage.mongo_errors import fault_of
+from calliope.storage.mongo_errors import fault_of, reading_address
 from calliope_webhooks.adapters import shapes
 from calliope_webhooks.adapters.shapes import Document
 from calliope_webhooks.model import Endpoint, Row
@@ -34,16 +34,17 @@ _REPLAYABLE: Final = (DeliveryState.DUE, DeliveryState.DELIVERED, DeliveryState.
 async def connect(settings: MongoSettings) -> AsyncIterator["MongoStore"]:
     """One client for the process; closing the block closes it."""
     timeout_ms = round(settings.timeout_s * 1000)
-    client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
-        settings.url.get_secret_value(),
-        appname="calliope-webhooks",
-        serverSelectionTimeoutMS=timeout_ms,
-        connectTimeoutMS=timeout_ms,
-        socketTimeoutMS=timeout_ms,
-        waitQueueTimeoutMS=timeout_ms,
-        maxPoolSize=settings.pool_size,
-        retryWrites=True,
-    )
+    with reading_address():
+        client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+            settings.url.get_secret_value(),
+            appname="calliope-webhooks",
+            serverSelectionTimeoutMS=timeout_ms,
+            connectTimeoutMS=timeout_ms,
+            socketTimeoutMS=timeout_ms,
+            waitQueueTimeoutMS=timeout_ms,
+            maxPoolSize=settings.pool_size,
+            retryWrites=True,
+        )
     try:
         yield MongoStore(client[settings.database], StoreCalls(settings.timeout_s, fault_of))
     finally:
