@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Final
-from urllib.parse import quote
 
 from aiohttp import ClientSession
 
@@ -13,7 +12,7 @@ from calliope_call_worker.providers.llm.base import LlmEvent, LlmRequest
 from calliope_call_worker.providers.llm.connections import ModelConnections
 from calliope_call_worker.providers.llm.omissions import Omissions
 from calliope_call_worker.providers.llm.probe import check_model
-from calliope_call_worker.providers.llm.streaming import Endpoint, HttpModel
+from calliope_call_worker.providers.llm.streaming import Endpoint, HttpModel, model_url
 from calliope_call_worker.providers.probe import Findings
 
 NAME: Final = "anthropic"
@@ -35,8 +34,7 @@ class Anthropic(HttpModel):
     ) -> None:
         headers = {"x-api-key": api_key, "anthropic-version": API_VERSION}
         root = url.rstrip("/") + "/v1"
-        described_at = f"{root}/models/{quote(model, safe='')}"
-        endpoint = Endpoint(NAME, f"{root}/messages", refusal, headers, described_at)
+        endpoint = Endpoint(NAME, f"{root}/messages", refusal, headers, model_url(root, model))
         super().__init__(session, endpoint, model, omissions, connections)
 
     def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Final
-from urllib.parse import quote
 
 from aiohttp import ClientSession
 
@@ -13,7 +12,7 @@ from calliope_call_worker.providers.llm.gemini_answer import ContentAnswer, refu
 from calliope_call_worker.providers.llm.gemini_body import content_body
 from calliope_call_worker.providers.llm.omissions import Omissions
 from calliope_call_worker.providers.llm.probe import check_model
-from calliope_call_worker.providers.llm.streaming import Endpoint, HttpModel
+from calliope_call_worker.providers.llm.streaming import Endpoint, HttpModel, model_url
 from calliope_call_worker.providers.probe import Findings
 
 NAME: Final = "gemini"
@@ -33,8 +32,8 @@ class Gemini(HttpModel):
         connections: ModelConnections | None = None,
     ) -> None:
         model = model.removeprefix("models/")
+        described_at = model_url(url.rstrip("/"), model)
         # without alt=sse one JSON array streams, which cannot be read event by event
-        described_at = f"{url.rstrip('/')}/models/{quote(model, safe='')}"
         address = f"{described_at}:streamGenerateContent?alt=sse"
         endpoint = Endpoint(NAME, address, refusal, {"x-goog-api-key": api_key}, described_at)
         super().__init__(session, endpoint, model, omissions, connections)

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
+from urllib.parse import quote
 
 import aiohttp
 import orjson
@@ -75,6 +76,11 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     model_url: str | None = None
     """Where the vendor describes the model, if it does."""
+
+
+def model_url(root: str, model: str) -> str:
+    """Where a vendor's API describes a model: every one of them has it at the same place below its root."""
+    return f"{root}/models/{quote(model, safe='')}"
 
 
 class HttpModel:
