@@ -18,12 +18,10 @@ from calliope.contracts.subjects import Command, Entity, events_of
 from calliope.ids import new_id
 from calliope.messaging.broker import Bus, build_broker, start, stop
 from calliope.messaging.command_client import CommandClient
-from calliope.secrets import generate_key, public_key_of
 from calliope.settings import NatsSettings
 from support.processes import ChildProcess, free_port
+from support.sealing import PUBLIC_KEYS
 
-CALLS_KEY: Final = generate_key()
-WEBHOOKS_KEY: Final = generate_key()
 API_KEY: Final = api_keys.generate()
 CANARY: Final = "canary-5d1c9a7e-never-shown"
 _READY_S: Final = 40.0
@@ -43,8 +41,8 @@ class AssistantsProcess(ChildProcess):
             "CALLIOPE_MONGO__URL": mongo_url,
             "CALLIOPE_MONGO__DATABASE": new_id("t"),
             "CALLIOPE_HEALTH__PORT": str(self.port),
-            "CALLIOPE_SEALING__CALLS_PUBLIC_KEY": public_key_of(CALLS_KEY),
-            "CALLIOPE_SEALING__WEBHOOKS_PUBLIC_KEY": public_key_of(WEBHOOKS_KEY),
+            "CALLIOPE_SEALING__CALLS_PUBLIC_KEY": PUBLIC_KEYS.calls_public_key,
+            "CALLIOPE_SEALING__WEBHOOKS_PUBLIC_KEY": PUBLIC_KEYS.webhooks_public_key,
             "CALLIOPE_BOOTSTRAP_API_KEY": API_KEY,
             "CALLIOPE_LOG__LEVEL": "DEBUG",
             **variables,

@@ -18,6 +18,7 @@ from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
 from calliope_gateway.http.server import build_http
 from calliope_gateway.settings import GatewaySettings, LimitSettings
+from support.sealing import PUBLIC_KEYS
 
 Client = TestClient[web.Request, web.Application]
 KEY = api_keys.generate()
@@ -106,6 +107,8 @@ async def gateway(
 ) -> AsyncIterator[Client]:
     """A client of a gateway with small limits, and of small patience when there is no worker."""
     limits = settings.pop("limits", LIMITS)
-    chosen = GatewaySettings(limits=limits, key_cache_s=key_cache_s, carrier_timeout_s=carrier_timeout_s, **settings)
+    chosen = GatewaySettings(
+        limits=limits, sealing=PUBLIC_KEYS, key_cache_s=key_cache_s, carrier_timeout_s=carrier_timeout_s, **settings
+    )
     async with TestClient(TestServer(build_http(chosen, bus))) as client:
         yield client

@@ -40,13 +40,9 @@ class Program:
         return plain | {"PYTHONUNBUFFERED": "1"} | addresses | store | dict(self.needs) | more
 
 
-GATEWAY: Final = Program("gateway", "calliope_gateway", {})
-ASSISTANTS: Final = Program(
-    "assistants",
-    "calliope_assistants",
-    {"CALLIOPE_SEALING__CALLS_PUBLIC_KEY": PUBLIC, "CALLIOPE_SEALING__WEBHOOKS_PUBLIC_KEY": PUBLIC},
-    with_store=True,
-)
+_SEALING: Final = {"CALLIOPE_SEALING__CALLS_PUBLIC_KEY": PUBLIC, "CALLIOPE_SEALING__WEBHOOKS_PUBLIC_KEY": PUBLIC}
+GATEWAY: Final = Program("gateway", "calliope_gateway", _SEALING)
+ASSISTANTS: Final = Program("assistants", "calliope_assistants", _SEALING, with_store=True)
 WORKER: Final = Program("call-worker", "calliope_call_worker", {"CALLIOPE_SEALING__PRIVATE_KEYS": PRIVATE})
 WEBHOOKS: Final = Program("webhooks", "calliope_webhooks", {"CALLIOPE_SEALING__PRIVATE_KEYS": PRIVATE}, with_store=True)
 PROVISIONER: Final = Program("provision", "calliope.messaging.provision", {})

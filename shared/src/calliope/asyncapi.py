@@ -125,8 +125,9 @@ def _channel(address: str | None, message: str) -> Json:
 
 
 def _key(subject: str) -> str:
-    """`assistants_create` of `calliope.cmd.assistants.create.v1`."""
-    return "_".join(subject.split(".")[2:4])
+    """`assistants_create` of `calliope.cmd.assistants.create.v1`, `assistants_create_v2` of its second version."""
+    *names, version = subject.split(".")[2:]
+    return "_".join(names if version == "v1" else (*names, version))
 
 
 def command_schema(shape: CommandShape) -> Json:

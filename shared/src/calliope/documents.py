@@ -41,6 +41,13 @@ def replaced(document: Any, path: PathPattern, value: Any) -> Any:
     return {**document, path[0]: replaced(document[path[0]], path[1:], value)}
 
 
+def copied(node: Any) -> Any:
+    """A JSON value with containers of its own."""
+    if isinstance(node, dict):
+        return {key: copied(value) for key, value in node.items()}
+    return [copied(value) for value in node] if isinstance(node, list) else node
+
+
 def merge_patch(target: Any, patch: Any) -> Any:
     """JSON merge patch (RFC 7396); the arguments are left as they are."""
     if not isinstance(patch, dict):

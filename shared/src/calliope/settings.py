@@ -156,6 +156,21 @@ class EgressSettings(Part):
         return ca_file
 
 
+class PublicKeySettings(Part):
+    """Public keys that secrets are sealed to where they arrive; who has only these cannot open what was sealed."""
+
+    calls_public_key: str = Field(
+        default="",
+        description="Public key (base64 of 32 bytes) to which keys and tokens in assistants are sealed; "
+        "call-workers hold its private half. `calliope-admin secrets new` makes a pair.",
+    )
+    webhooks_public_key: str = Field(
+        default="",
+        description="Public key (base64 of 32 bytes) to which webhook secrets are sealed; the webhooks service "
+        "holds its private half. `calliope-admin secrets new` makes a pair.",
+    )
+
+
 class ServiceSettings(BaseSettings):
     """What every service has."""
 
@@ -191,6 +206,7 @@ __all__ = [
     "MongoSettings",
     "NatsSettings",
     "Part",
+    "PublicKeySettings",
     "ServiceSettings",
     "TraceSettings",
 ]

@@ -11,7 +11,8 @@ from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command, Entity
 from calliope.errors import CommandError
 from calliope.secrets import Opener
-from support.assistants import CALLS_KEY, CANARY, WEBHOOKS_KEY, Asking, a_document, as_read
+from support.assistants import CANARY, Asking, a_document, as_read
+from support.sealing import CALLS_KEY, WEBHOOKS_KEY
 
 HOOK = "https://hooks.example.com/calls"
 OWN_SECRET = "whsec_" + base64.b64encode(b"a secret of the client, 32 bytes").decode()

@@ -21,6 +21,7 @@ from support.assistants import API_KEY, Asking, AssistantsProcess, a_bus
 from support.identity import a_key
 from support.mongo import MongoServer
 from support.nats import NatsServer, provisioned
+from support.sealing import PUBLIC_KEYS
 
 EVERYTHING = [scope.value for scope in Scope]
 
@@ -137,6 +138,7 @@ async def test_a_gateway_hears_of_a_revoked_key_and_believes_it_no_more(
 ) -> None:
     """It would believe it for an hour: what ends that is the event, also for the gateway that did not revoke it."""
     settings = GatewaySettings(
+        sealing=PUBLIC_KEYS,
         nats=NatsSettings(url=nats_server.url),
         http=HttpSettings(port=0),
         health=HealthSettings(port=0),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from faststream.nats import NatsRouter
 
-from calliope.contracts.assistants import AssistantRef, CreateAssistant, DeleteAssistant, UpdateAssistant
+from calliope.contracts.assistants import AssistantRef, DeleteAssistant
 from calliope.contracts.base import Event
 from calliope.errors import PermanentError
 from calliope.messaging.broker import Bus, build_broker, consumer, start, stop
@@ -24,9 +24,10 @@ from calliope_assistants.adapters.mongo_rows import MongoAssistants, MongoNumber
 from calliope_assistants.model import Rules
 from calliope_assistants.outbox import REFUSED_RETRY, Relay
 from calliope_assistants.service import AssistantService, Parts
-from support.assistants import CALLS_KEY, WEBHOOKS_KEY, a_document
+from support.assistants import a_document
 from support.mongo import mongo_settings
 from support.nats import bus_settings
+from support.sealing import CALLS_KEY, SealedWrites
 from support.waiting import until
 
 __all__ = ["bus_settings", "mongo_settings"]
@@ -63,14 +64,14 @@ class World:
         self.relay = Relay(MongoOutbox(self.store), self.publisher, DeadLetters(self.bus), now=lambda: self.now)
         parts = Parts(
             rules=Rules(EgressSettings(), Sealer(public_key_of(CALLS_KEY))),
-            webhooks=Sealer(public_key_of(WEBHOOKS_KEY)),
             numbers=MongoNumbers(self.store),
             written=self.relay.wake,
         )
         self.assistants = AssistantService("org_1", MongoAssistants(self.store, "org_1"), parts, command=None)
+        self.writes = SealedWrites("org_1", self.assistants)
 
     async def create(self, name: str) -> str:
-        return (await self.assistants.create(CreateAssistant(document=a_document(name=name)))).id
+        return (await self.writes.create(a_document(name=name))).id
 
     async def told(self) -> list[tuple[str, int]]:
         """Entity and sequence of what the bus has, in order."""
@@ -109,8 +110,8 @@ async def test_a_refused_event_waits_with_those_behind_it_and_the_others_go_on(w
     large, small = await world.create("Large"), await world.create("Small")
     world.publisher.refused = {large}
     await world.relay.drain()
-    await world.assistants.update(UpdateAssistant(assistant_id=large, patch={"name": "Larger"}))
-    await world.assistants.update(UpdateAssistant(assistant_id=small, patch={"name": "Smaller"}))
+    await world.writes.update(large, {"name": "Larger"})
+    await world.writes.update(small, {"name": "Smaller"})
     for _ in range(3):
         await world.relay.drain()
     [letter] = (await DeadLetters(world.bus).list(durable="assistants-outbox")).letters

@@ -19,12 +19,14 @@ from support.assistants import AssistantsProcess
 from support.mongo import MongoServer
 from support.nats import NatsServer
 from support.processes import free_port
+from support.sealing import PUBLIC_KEYS
 
 WELL = {"jobs": "ok", "bus": "ok", "reads": "ok", "writes": "ok", "calls": "ok"}
 
 
 def a_gateway(nats: str, *, lame_duck_s: float = 0) -> GatewaySettings:
     return GatewaySettings(
+        sealing=PUBLIC_KEYS,
         nats=NatsSettings(url=nats),
         http=HttpSettings(port=0),
         health=HealthSettings(port=free_port()),

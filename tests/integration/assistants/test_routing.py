@@ -21,9 +21,10 @@ from calliope_call_worker.adapters.number_resolver import ASK_S, BusNumberResolv
 from calliope_call_worker.adapters.pins import NatsPins
 from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.opened_documents import OpenedDocuments
-from support.assistants import CALLS_KEY, Asking, AssistantsProcess, a_bus
+from support.assistants import Asking, AssistantsProcess, a_bus
 from support.mongo import MongoServer
 from support.nats import NatsServer
+from support.sealing import CALLS_KEY
 from support.waiting import until
 
 ON, OFF, UNKNOWN = "+15550001001", "+15550001002", "+15550001009"

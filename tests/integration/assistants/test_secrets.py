@@ -7,13 +7,12 @@ from typing import Any
 import orjson
 import pytest
 
-from calliope import api_keys
+from calliope import api_keys, webhook_secrets
 from calliope.contracts.document.spec import SECRET_PATHS
 from calliope.contracts.subjects import Command
 from calliope.documents import places
 from calliope.errors import CommandError
 from calliope.ids import new_id
-from calliope_assistants import webhook_keys
 from support.assistants import API_KEY, Asking, AssistantsProcess, a_bus
 from support.identity import a_key
 from support.nats import NatsServer
@@ -142,7 +141,7 @@ async def _live(asking: Asking, heard: list[bytes]) -> list[str]:
         await say(listing)
     await say(Command.PHONE_NUMBERS_RESOLVE, number=NUMBER)
     await say(Command.IDENTITY_AUTHENTICATE, key_sha256=api_keys.digest(API_KEY))
-    own = webhook_keys.new_secret()
+    own = webhook_secrets.new_secret()
     await say(Command.ASSISTANTS_UPDATE, "s", **ref, patch={"webhook_secret": own})
     for fields in REFUSED:
         await refuse(Command.ASSISTANTS_CREATE, "refused", document={**planted("d"), "name": "B", **fields})

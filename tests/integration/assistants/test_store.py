@@ -10,11 +10,9 @@ import pytest
 from calliope.contracts.assistants import (
     AssignPhoneNumber,
     AssistantRef,
-    CreateAssistant,
     DeleteAssistant,
     ListPhoneNumbers,
     PhoneNumberRef,
-    UpdateAssistant,
 )
 from calliope.contracts.base import Event, event_type
 from calliope.errors import CommandError, TransientError
@@ -29,8 +27,9 @@ from calliope_assistants.commands import Once
 from calliope_assistants.model import Rules
 from calliope_assistants.numbers import NumberService
 from calliope_assistants.service import AssistantService, Parts
-from support.assistants import CALLS_KEY, WEBHOOKS_KEY, a_document
+from support.assistants import a_document
 from support.mongo import mongo_settings
+from support.sealing import CALLS_KEY, SealedWrites
 
 __all__ = ["mongo_settings"]
 
@@ -46,14 +45,14 @@ async def store(mongo_settings: MongoSettings) -> AsyncIterator[MongoStore]:
     opened.close()
 
 
-def service(store: MongoStore, command: str | None = None, organization: str = "org_1") -> AssistantService:
+def service(store: MongoStore, command: str | None = None, organization: str = "org_1") -> SealedWrites:
     parts = Parts(
         rules=Rules(EgressSettings(), Sealer(public_key_of(CALLS_KEY))),
-        webhooks=Sealer(public_key_of(WEBHOOKS_KEY)),
         numbers=MongoNumbers(store),
         written=lambda: None,
     )
-    return AssistantService(organization, MongoAssistants(store, organization), parts, command=command)
+    use_cases = AssistantService(organization, MongoAssistants(store, organization), parts, command=command)
+    return SealedWrites(organization, use_cases, command)
 
 
 def numbers(store: MongoStore, command: str | None = None) -> NumberService:
@@ -67,41 +66,41 @@ def assignment(assistant_id: str) -> AssignPhoneNumber:
 
 @pytest.mark.promise("P3")
 async def test_a_create_that_crashed_before_its_answer_is_not_done_again(store: MongoStore) -> None:
-    payload = CreateAssistant(document=a_document())
-    first = await service(store, "key").create(payload)
-    assert await service(store, "key").create(payload) == first
+    document = a_document()
+    first = await service(store, "key").create(document)
+    assert await service(store, "key").create(document) == first
 
 
 async def test_an_update_that_crashed_before_its_answer_is_not_done_again(store: MongoStore) -> None:
     """Also when somebody else wrote in between."""
-    created = await service(store).create(CreateAssistant(document=a_document()))
-    payload = UpdateAssistant(assistant_id=created.id, patch={"description": "x"}, if_revision=1)
-    await service(store, "key").update(payload)
-    await service(store).update(UpdateAssistant(assistant_id=created.id, patch={"description": "y"}))
-    again = await service(store, "key").update(payload)
+    created = await service(store).create(a_document())
+    patch = {"description": "x"}
+    await service(store, "key").update(created.id, patch, if_revision=1)
+    await service(store).update(created.id, {"description": "y"})
+    again = await service(store, "key").update(created.id, patch, if_revision=1)
     assert (again.revision, again.document["description"]) == (3, "y")
 
 
 async def test_a_delete_that_crashed_before_its_answer_answers_the_same_again(store: MongoStore) -> None:
-    created = await service(store).create(CreateAssistant(document=a_document()))
+    created = await service(store).create(a_document())
     payload = DeleteAssistant(assistant_id=created.id)
-    first = await service(store, "key").delete(payload)
-    assert await service(store, "key").delete(payload) == first
+    first = await service(store, "key").service.delete(payload)
+    assert await service(store, "key").service.delete(payload) == first
 
 
 async def test_a_rotation_that_crashed_before_its_answer_does_not_rotate_twice(store: MongoStore) -> None:
     """A second rotation would cut off the secret that receivers still verify with."""
     document = a_document(webhook_url="https://hooks.example.com/")
-    created = await service(store).create(CreateAssistant(document=document))
+    created = await service(store).create(document)
     ref = AssistantRef(assistant_id=created.id)
-    await service(store, "key").rotate_webhook_secret(ref)
-    before = await service(store).endpoints(ref)
-    await service(store, "key").rotate_webhook_secret(ref)
-    assert await service(store).endpoints(ref) == before
+    await service(store, "key").rotate_webhook_secret(created.id)
+    before = await service(store).service.endpoints(ref)
+    await service(store, "key").rotate_webhook_secret(created.id)
+    assert await service(store).service.endpoints(ref) == before
 
 
 async def test_an_assignment_that_crashed_before_its_answer_does_not_take_the_number_back(store: MongoStore) -> None:
-    one, two = [await service(store).create(CreateAssistant(document=a_document(name=n))) for n in ("A", "B")]
+    one, two = [await service(store).create(a_document(name=n)) for n in ("A", "B")]
     first = await numbers(store, "key").assign(assignment(one.id))
     await numbers(store).assign(assignment(two.id))
     again = await numbers(store, "key").assign(assignment(one.id))
@@ -111,7 +110,7 @@ async def test_an_assignment_that_crashed_before_its_answer_does_not_take_the_nu
 
 
 async def test_a_release_that_crashed_before_its_answer_answers_the_same_again(store: MongoStore) -> None:
-    created = await service(store).create(CreateAssistant(document=a_document()))
+    created = await service(store).create(a_document())
     await numbers(store).assign(assignment(created.id))
     first = await numbers(store, "key").release(PhoneNumberRef(number=NUMBER))
     assert await numbers(store, "key").release(PhoneNumberRef(number=NUMBER)) == first
@@ -119,7 +118,7 @@ async def test_a_release_that_crashed_before_its_answer_answers_the_same_again(s
 
 async def test_released_numbers_take_no_place_on_a_page_of_numbers(store: MongoStore) -> None:
     """However many were released before: the first page is full, and every number is on one."""
-    one, two = [await service(store).create(CreateAssistant(document=a_document(name=n))) for n in ("A", "B")]
+    one, two = [await service(store).create(a_document(name=n)) for n in ("A", "B")]
     made = [f"+1555000{at:04d}" for at in range(12)]
     for at, number in enumerate(made):
         spec = {"assistant_id": (one, two)[at % 2].id}
@@ -154,13 +153,11 @@ async def test_a_key_used_again_after_a_day_is_a_new_command(
     store: MongoStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The row knows the old command still, and the id of what it made was derived from it."""
-    created = await service(store, "create").create(CreateAssistant(document=a_document()))
-    await service(store, "update").update(UpdateAssistant(assistant_id=created.id, patch={"description": "x"}))
+    created = await service(store, "create").create(a_document())
+    await service(store, "update").update(created.id, {"description": "x"})
     monkeypatch.setattr("calliope_assistants.service.datetime", Tomorrow)
-    other = await service(store, "create").create(CreateAssistant(document=a_document(name="Berta")))
-    updated = await service(store, "update").update(
-        UpdateAssistant(assistant_id=created.id, patch={"description": "y"})
-    )
+    other = await service(store, "create").create(a_document(name="Berta"), now=Tomorrow.now(UTC))
+    updated = await service(store, "update").update(created.id, {"description": "y"})
     assert other.id != created.id
     assert (updated.revision, updated.document["description"]) == (3, "y")
 
@@ -177,7 +174,7 @@ class Tomorrow(datetime):
 async def test_a_create_crashed_before_midnight_is_recognised_after_it(
     store: MongoStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    payload = CreateAssistant(document=a_document())
+    payload = a_document()
     first = await service(store, "key").create(payload)
     monkeypatch.setattr("calliope_assistants.service.datetime", AfterMidnight)
     assert await service(store, "key").create(payload) == first
@@ -248,7 +245,7 @@ async def test_a_key_that_expired_is_begun_anew_by_one_of_many(store: MongoStore
 
 async def test_two_relays_at_once_lose_nothing_and_do_not_fail(store: MongoStore) -> None:
     for n in range(20):
-        await service(store).create(CreateAssistant(document=a_document(name=f"A{n}")))
+        await service(store).create(a_document(name=f"A{n}"))
     outbox = MongoOutbox(store)
 
     async def relay() -> None:
@@ -289,7 +286,7 @@ async def test_the_events_of_a_new_call_may_arrive_all_at_once(store: MongoStore
 async def test_many_assistants_of_one_name_at_once_are_one(store: MongoStore) -> None:
     async def create() -> bool:
         try:
-            await service(store).create(CreateAssistant(document=a_document()))
+            await service(store).create(a_document())
         except CommandError:
             return False
         return True

@@ -175,6 +175,9 @@ def test_each_service_gets_what_it_reads_and_nobody_anothers_secret(settled: Mac
     everything_else = str({name: found for name, found in files.items() if name != "call_worker"})
     assert calls not in everything_else
     assert webhooks not in str({name: found for name, found in files.items() if name != "webhooks"})
+    public = [name for name in files["gateway"] if "SEALING" in name]
+    assert {name: files["gateway"][name] for name in public} == {name: files["assistants"][name] for name in public}
+    assert len(public) == 2
     modes = {file.name: file.stat().st_mode & 0o777 for file in (settled.folder / "etc").glob("*.env")}
     assert set(modes.values()) == {0o600}
 

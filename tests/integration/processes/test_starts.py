@@ -41,7 +41,7 @@ def test_help_tells_the_variables_and_starts_nothing(program: Program) -> None:
 @pytest.mark.parametrize(
     ("program", "first"),
     [
-        (GATEWAY, {"CALLIOPE_NATS__USER"}),
+        (GATEWAY, {"CALLIOPE_NATS__USER", *GATEWAY.needs}),
         (ASSISTANTS, {"CALLIOPE_NATS__USER", *ASSISTANTS.needs}),
         (WORKER, {"CALLIOPE_NATS__USER", "CALLIOPE_PUBLIC_URL", "CALLIOPE_MEDIA__PUBLIC_URL", *WORKER.needs}),
         (WEBHOOKS, {"CALLIOPE_NATS__USER", *WEBHOOKS.needs}),
@@ -89,13 +89,14 @@ def test_a_variable_of_other_services_is_told_and_stops_nothing() -> None:
     assert said.events("service.failed")
 
 
-def test_missing_keys_are_one_line_each_that_says_what_makes_them() -> None:
-    environment = ASSISTANTS.environment(nats=NOWHERE, mongo=NOWHERE)
-    bare = {name: value for name, value in environment.items() if name not in ASSISTANTS.needs}
-    said = ran(ASSISTANTS, environment=bare)
+@pytest.mark.parametrize("program", [GATEWAY, ASSISTANTS], ids=lambda each: each.name)
+def test_missing_keys_are_one_line_each_that_says_what_makes_them(program: Program) -> None:
+    environment = program.environment(nats=NOWHERE, mongo=NOWHERE)
+    bare = {name: value for name, value in environment.items() if name not in program.needs}
+    said = ran(program, environment=bare)
     assert (said.status, said.out) == (2, "")
     lines = said.err.splitlines()
-    assert [line.split()[1] for line in lines] == list(ASSISTANTS.needs)
+    assert [line.split()[1] for line in lines] == list(program.needs)
     assert all("is not set" in line and "`calliope-admin secrets new`" in line for line in lines)
 
 

@@ -32,7 +32,7 @@ ADDRESSES: Final = {
     "CALLIOPE_MEDIA__PUBLIC_URL": "wss://worker-0.calls.example.com/media",
 }
 FIT: Final[dict[type[ServiceSettings], dict[str, str]]] = {
-    GatewaySettings: BUS,
+    GatewaySettings: BUS | PUBLIC_KEYS,
     AssistantsSettings: BUS | PUBLIC_KEYS,
     WorkerSettings: BUS | PRIVATE_KEYS | ADDRESSES,
     WebhooksSettings: BUS | PRIVATE_KEYS,
@@ -40,13 +40,14 @@ FIT: Final[dict[type[ServiceSettings], dict[str, str]]] = {
 }
 """By settings (the last ones are the provisioner's): what production needs."""
 EVERYBODY: Final = tuple(FIT)
+SEALS: Final = (GatewaySettings, AssistantsSettings)
 ABSENT: Final = None
 
 REFUSED: Final[list[tuple[tuple[type[ServiceSettings], ...], str, str | None, str]]] = [
     (EVERYBODY, "CALLIOPE_NATS__USER", ABSENT, "is not set: whoever reaches a bus without users"),
     (EVERYBODY, "CALLIOPE_NATS__PASSWORD", ABSENT, "the user service needs its password"),
-    ((AssistantsSettings,), "CALLIOPE_SEALING__CALLS_PUBLIC_KEY", ABSENT, "is not set.*calliope-admin secrets new"),
-    ((AssistantsSettings,), "CALLIOPE_SEALING__WEBHOOKS_PUBLIC_KEY", "abc", "is not a key"),
+    (SEALS, "CALLIOPE_SEALING__CALLS_PUBLIC_KEY", ABSENT, "is not set.*calliope-admin secrets new"),
+    (SEALS, "CALLIOPE_SEALING__WEBHOOKS_PUBLIC_KEY", "abc", "is not a key"),
     ((AssistantsSettings,), "CALLIOPE_BOOTSTRAP_API_KEY", "cal_live_x", "local stack.*calliope-admin keys create"),
     ((WorkerSettings, WebhooksSettings), "CALLIOPE_SEALING__PRIVATE_KEYS", ABSENT, "is not set.*secrets new"),
     ((WorkerSettings, WebhooksSettings), "CALLIOPE_SEALING__PRIVATE_KEYS", '["abc"]', "something that is not a key"),
@@ -107,7 +108,7 @@ def test_every_rule_has_a_row(rule: Any) -> None:
     assert name in {row[1] for row in ROWS}
 
 
-@pytest.mark.parametrize("model", [GatewaySettings, WorkerSettings, WebhooksSettings, ServiceSettings])
+@pytest.mark.parametrize("model", [WorkerSettings, WebhooksSettings, ServiceSettings])
 def test_a_laptop_needs_nothing(model: type[ServiceSettings], monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, {})
     load(model)
@@ -120,8 +121,8 @@ def test_a_laptop_may_do_what_production_may_not(monkeypatch: pytest.MonkeyPatch
 
 
 def test_users_in_the_address_of_the_bus_are_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(monkeypatch, {"CALLIOPE_ENVIRONMENT": "production", "CALLIOPE_NATS__URL": "nats://gateway:word@bus:4222"})
-    load(GatewaySettings)
+    given(monkeypatch, {"CALLIOPE_ENVIRONMENT": "production", "CALLIOPE_NATS__URL": "nats://provisioner:word@bus:4222"})
+    load(ServiceSettings)
 
 
 @pytest.mark.parametrize("model", list(FIT)[:4], ids=lambda each: each.__name__)

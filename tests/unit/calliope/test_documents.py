@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from calliope.contracts.document.spec import SECRET_PATHS, URL_PATHS, AssistantSpec
 from calliope.documents import merge_patch, places
 from calliope.validation.problems import field_problems
+from support.secret_fields import secret_fields
 
 MINIMAL: dict[str, Any] = {"name": "Anna", "llm_provider_config": {"api_key": "sk-test"}}
 
@@ -125,25 +126,8 @@ def test_places_finds_every_value_of_an_object() -> None:
     ]
 
 
-def _leaves(schema: dict[str, Any], definitions: dict[str, Any], path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
-    """Paths of every field whose schema says that it is a secret."""
-    if "$ref" in schema:
-        return _leaves(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions, path)
-    found = {path} if schema.get("format") == "password" else set()
-    for part in schema.get("anyOf", []):
-        found |= _leaves(part, definitions, path)
-    for name, part in schema.get("properties", {}).items():
-        found |= _leaves(part, definitions, (*path, name))
-    if isinstance(schema.get("items"), dict):
-        found |= _leaves(schema["items"], definitions, (*path, "*"))
-    if isinstance(schema.get("additionalProperties"), dict):
-        found |= _leaves(schema["additionalProperties"], definitions, (*path, "*"))
-    return found
-
-
 def test_every_secret_of_the_document_is_listed() -> None:
-    schema = AssistantSpec.model_json_schema()
-    assert _leaves(schema, schema["$defs"]) == set(SECRET_PATHS)
+    assert secret_fields(AssistantSpec) == set(SECRET_PATHS)
 
 
 NO_SECRETS = {("variables", "*")}

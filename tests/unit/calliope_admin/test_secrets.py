@@ -16,6 +16,7 @@ from calliope_admin.command_line import run
 from calliope_admin.installation_secrets import new_installation
 from calliope_assistants.settings import AssistantsSettings
 from calliope_call_worker.settings import WorkerSettings
+from calliope_gateway.settings import GatewaySettings
 from calliope_webhooks.settings import WebhooksSettings
 
 FILES = {file.name: file for file in new_installation()}
@@ -38,10 +39,13 @@ def opened(secret: SealedSecret, settings: WorkerSettings | WebhooksSettings) ->
 
 
 @pytest.mark.promise("P8")
-def test_what_assistants_seal_its_reader_opens_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_gateway_seals_its_reader_opens_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        given(patch, "gateway.env")
+        sealing = GatewaySettings().sealing
     with monkeypatch.context() as patch:
         given(patch, "assistants.env")
-        sealing = AssistantsSettings().sealing
+        assert AssistantsSettings().sealing == sealing
     with monkeypatch.context() as patch:
         given(patch, "call_worker.env")
         worker = WorkerSettings()
@@ -60,7 +64,12 @@ def test_what_assistants_seal_its_reader_opens_and_nobody_else(monkeypatch: pyte
 
 @pytest.mark.parametrize(
     ("name", "service"),
-    [("assistants.env", AssistantsSettings), ("call_worker.env", WorkerSettings), ("webhooks.env", WebhooksSettings)],
+    [
+        ("gateway.env", GatewaySettings),
+        ("assistants.env", AssistantsSettings),
+        ("call_worker.env", WorkerSettings),
+        ("webhooks.env", WebhooksSettings),
+    ],
 )
 def test_a_production_finds_nothing_wrong_with_them(
     monkeypatch: pytest.MonkeyPatch, name: str, service: type[ServiceSettings]
@@ -121,7 +130,7 @@ def test_a_folder_keeps_them_for_its_owner_only_beside_what_is_there(
 def test_what_is_set_is_not_replaced_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Another private key would lock away all that is sealed."""
     assert run(["secrets", "new", "--folder", str(tmp_path)]) == 0
-    for name in ("common.env", "nats.env", "assistants.env", "webhooks.env"):
+    for name in ("common.env", "nats.env", "gateway.env", "assistants.env", "webhooks.env"):
         (tmp_path / name).unlink()
     before = (tmp_path / "call_worker.env").read_text()
     assert run(["secrets", "new", "--folder", str(tmp_path)]) == 1

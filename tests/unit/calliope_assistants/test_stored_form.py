@@ -1,5 +1,6 @@
 """What is stored of an assistant document: every secret sealed, every mask understood or refused."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,12 +10,14 @@ from calliope.contracts.document.spec import SECRET_PATHS
 from calliope.contracts.errors import ErrorCode
 from calliope.documents import places
 from calliope.errors import CommandError
+from calliope.sealed_documents import DigestKey, DocumentSealer, Owner
 from calliope.secrets import Opener, Sealer, generate_key, public_key_of
 from calliope.settings import EgressSettings
-from calliope_assistants.model import Document, Owner, Rules, masked, name_key, patched, stored_form
+from calliope_assistants.model import Document, Rules, fully_sealed, masked, name_key, patched, stored_form
 
 KEY = generate_key()
 RULES = Rules(egress=EgressSettings(), calls=Sealer(public_key_of(KEY)))
+SEALER = DocumentSealer(Sealer(public_key_of(KEY)), Sealer(public_key_of(generate_key())))
 OWNER = Owner("org_1", "asst_1")
 MINIMAL: dict[str, Any] = {"name": "Anna", "llm_provider_config": {"api_key": "sk-0123456789-3f9a"}}
 EVERY_SECRET: dict[str, Any] = {
@@ -49,7 +52,10 @@ EVERY_SECRET: dict[str, Any] = {
 
 
 def stored(document: Document, before: Document | None = None) -> Document:
-    return stored_form(document, OWNER, RULES, before=before)
+    """What is stored of a document that the gateway has sealed."""
+    sealed = asyncio.run(SEALER.seal(document, OWNER, digest_key=DigestKey("key_1", b"api key")))
+    rest = {name: value for name, value in sealed.document.items() if name != "webhook_secret"}
+    return stored_form(rest, OWNER, RULES, before=before, refused=sealed.refused)
 
 
 def opened(document: Document, owner: Owner = OWNER) -> dict[str, str]:
@@ -209,7 +215,7 @@ def test_masks_of_headers_follow_their_tool_when_tools_are_reordered() -> None:
 def test_a_header_may_be_empty_and_one_that_cannot_be_sent_is_refused_without_repeating_it() -> None:
     assert headers_of(stored(with_tools({"headers": {"X-Empty": ""}}))) == {"X-Empty": ""}
     ((path, words),) = refused(with_tools({"headers": {"X-Key": "canary\r\nx: y"}})).items()
-    assert path == HEADER
+    assert path == f"{HEADER}.X-Key"
     assert "canary" not in words
 
 
@@ -278,3 +284,22 @@ def test_a_misspelt_webhook_secret_is_told_the_right_name() -> None:
         stored({**MINIMAL, "webhook_secrets": "whsec_x"})
     (problem,) = caught.value.problem.fields
     assert "webhook_secret" in (problem.hint or "")
+
+
+@pytest.mark.promise("P8")
+def test_what_leaves_for_a_call_is_sealed_also_what_an_older_version_stored_in_clear() -> None:
+    form = stored(with_tools({"headers": {"X-Key": "canary"}, "auth_token": "a-token"}))
+    form["tools_settings"]["custom_tools"][0]["headers"] = {"X-Key": "canary"}
+    leaving = fully_sealed(form, OWNER, RULES)
+    assert "canary" not in str(leaving)
+    assert headers_of(leaving) == {"X-Key": "canary"}
+    assert form["tools_settings"]["custom_tools"][0]["headers"] == {"X-Key": "canary"}, "what is stored stays as it is"
+    assert fully_sealed(leaving, OWNER, RULES) is leaving
+
+
+def test_a_secret_that_comes_unsealed_is_refused_without_repeating_it() -> None:
+    with pytest.raises(CommandError) as caught:
+        stored_form({**MINIMAL}, OWNER, RULES)
+    (problem,) = caught.value.problem.fields
+    assert problem.path == "llm_provider_config.api_key"
+    assert "sk-" not in str(caught.value.problem)

@@ -8,6 +8,7 @@ from calliope.client_address import client_address, network_of
 from calliope_gateway.http.server import build_http
 from calliope_gateway.settings import GatewaySettings, LimitSettings
 from support.http_surface import LIMITS, FakeBus
+from support.sealing import PUBLIC_KEYS
 
 TRUSTED = LimitSettings().trusted_proxies
 
@@ -50,7 +51,7 @@ def test_all_addresses_of_one_client_count_as_one(address: str, counted: str) ->
 
 async def test_one_strangers_wrong_keys_do_not_use_up_what_others_may_ask_through_the_same_proxy() -> None:
     limits = LIMITS.model_copy(update={"unknown_keys_per_s": 0.001, "unknown_keys_burst": 2})
-    app = build_http(GatewaySettings(limits=limits), FakeBus())
+    app = build_http(GatewaySettings(limits=limits, sealing=PUBLIC_KEYS), FakeBus())
     async with TestClient(TestServer(app)) as client:
 
         async def ask(key: str, address: str) -> int:

@@ -30,18 +30,20 @@ async def client(bus: FakeBus) -> AsyncIterator[Client]:
 
 
 async def test_a_document_is_passed_on_whole_with_its_idempotency_key(client: Client, bus: FakeBus) -> None:
-    bus.answers[Command.ASSISTANTS_CREATE] = ASSISTANT
+    bus.answers[Command.ASSISTANTS_CREATE_V2] = ASSISTANT
     answer = await client.post("/api/v1/assistants", json={"name": "Anna"}, headers={**AUTH, "Idempotency-Key": "k1"})
     assert answer.status == 201
     assert answer.headers["Location"] == "/api/v1/assistants/asst_1"
     assert answer.headers["ETag"] == '"7"'
     assert (await answer.json())["name"] == "Anna"
-    _, payload, organization, command_id = bus.last(Command.ASSISTANTS_CREATE)
+    _, payload, organization, command_id = bus.last(Command.ASSISTANTS_CREATE_V2)
     assert (payload.document, organization, command_id) == ({"name": "Anna"}, "org_1", "k1")
 
 
 async def test_a_refusal_names_the_fields(client: Client, bus: FakeBus) -> None:
-    bus.answers[Command.ASSISTANTS_CREATE] = invalid("no", FieldProblem(path="llm_settings.x", message="unknown field"))
+    bus.answers[Command.ASSISTANTS_CREATE_V2] = invalid(
+        "no", FieldProblem(path="llm_settings.x", message="unknown field")
+    )
     answer = await client.post("/api/v1/assistants", json={}, headers=AUTH)
     assert answer.status == 422
     assert answer.content_type == "application/problem+json"
@@ -67,7 +69,7 @@ async def test_without_a_key_that_may_nothing_is_asked(
 ) -> None:
     answer = await client.post("/api/v1/assistants", json={}, headers=headers)
     assert answer.status == status
-    assert Command.ASSISTANTS_CREATE not in [asked[0] for asked in bus.asked]
+    assert Command.ASSISTANTS_CREATE_V2 not in [asked[0] for asked in bus.asked]
 
 
 async def test_a_check_is_answered_with_what_the_vendors_said(client: Client, bus: FakeBus) -> None:
@@ -97,10 +99,10 @@ async def test_a_check_that_no_worker_has_a_place_for_is_503_with_retry_after(cl
 
 
 async def test_if_match_becomes_the_expected_revision(client: Client, bus: FakeBus) -> None:
-    bus.answers[Command.ASSISTANTS_UPDATE] = CommandError(ErrorCode.PRECONDITION_FAILED, "revision is 8")
+    bus.answers[Command.ASSISTANTS_UPDATE_V2] = CommandError(ErrorCode.PRECONDITION_FAILED, "revision is 8")
     answer = await client.patch("/api/v1/assistants/asst_1", json={}, headers={**AUTH, "If-Match": '"7"'})
     assert answer.status == 412
-    assert bus.last(Command.ASSISTANTS_UPDATE)[1].if_revision == 7
+    assert bus.last(Command.ASSISTANTS_UPDATE_V2)[1].if_revision == 7
     for malformed in ("seven", "9" * 5_000, "1_0", "-1"):
         answer = await client.patch("/api/v1/assistants/asst_1", json={}, headers={**AUTH, "If-Match": malformed})
         assert answer.status == 400, malformed[:10]

@@ -11,6 +11,7 @@ from calliope_gateway.http.errors import malformed
 from calliope_gateway.http.server import build_http
 from calliope_gateway.settings import GatewaySettings, LimitSettings
 from support.http_surface import ASSISTANT, AUTH, FakeBus, gateway
+from support.sealing import PUBLIC_KEYS
 
 CANARY = b"canary-5d1c9a7e"
 JSON = "application/json"
@@ -22,7 +23,10 @@ JSON = "application/json"
     ids=["too long", "no header"],
 )
 async def test_a_request_that_is_no_http_gets_a_problem_document(header: bytes, status: int, code: str) -> None:
-    app, limits = build_http(GatewaySettings(), FakeBus()), ConnectionLimits(overall=10, per_address=10)
+    app, limits = (
+        build_http(GatewaySettings(sealing=PUBLIC_KEYS), FakeBus()),
+        ConnectionLimits(overall=10, per_address=10),
+    )
     async with (
         asyncio.timeout(10),
         listening(app, "test", host="127.0.0.1", port=0, limits=limits, answer=malformed) as (host, port),
@@ -56,12 +60,12 @@ async def test_a_name_that_stands_there_twice_is_refused_instead_of_taking_one_o
         problem = await answer.json()
     assert answer.status == 400
     assert problem["detail"] == "the body has 'name' more than once in one object; send it once"
-    assert Command.ASSISTANTS_CREATE not in [asked[0] for asked in bus.asked]
+    assert Command.ASSISTANTS_CREATE_V2 not in [asked[0] for asked in bus.asked]
 
 
 async def test_names_that_only_look_repeated_are_taken() -> None:
     bus = FakeBus()
-    bus.answers[Command.ASSISTANTS_CREATE] = ASSISTANT
+    bus.answers[Command.ASSISTANTS_CREATE_V2] = ASSISTANT
     body = '{"name": "\\"name\\": \\"name\\":", "tools_settings": {"custom_tools": [{"name": "a"}, {"name": "b"}]}}'
     async with gateway(bus) as client:
         answer = await client.post("/api/v1/assistants", data=body, headers={**AUTH, "Content-Type": JSON})
@@ -73,7 +77,8 @@ async def test_a_body_that_is_not_encoded_as_it_claims_is_told_so_and_is_no_erro
 ) -> None:
     head = b"POST /api/v1/assistants HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Encoding: gzip\r\n"
     head += b"Content-Type: application/json\r\nAuthorization: " + AUTH["Authorization"].encode() + b"\r\n\r\n"
-    app, limits = build_http(GatewaySettings(), FakeBus()), ConnectionLimits(overall=10, per_address=10)
+    app = build_http(GatewaySettings(sealing=PUBLIC_KEYS), FakeBus())
+    limits = ConnectionLimits(overall=10, per_address=10)
     async with (
         asyncio.timeout(10),
         listening(app, "test", host="127.0.0.1", port=0, limits=limits, answer=malformed) as (host, port),
@@ -89,9 +94,9 @@ async def test_a_body_that_is_not_encoded_as_it_claims_is_told_so_and_is_no_erro
 
 async def test_a_body_that_begins_with_a_byte_order_mark_is_read() -> None:
     bus = FakeBus()
-    bus.answers[Command.ASSISTANTS_CREATE] = ASSISTANT
+    bus.answers[Command.ASSISTANTS_CREATE_V2] = ASSISTANT
     async with gateway(bus) as client:
         body = '\ufeff{"name": "Änna"}'.encode()
         answer = await client.post("/api/v1/assistants", data=body, headers={**AUTH, "Content-Type": JSON})
     assert answer.status == 201
-    assert bus.last(Command.ASSISTANTS_CREATE)[1].document == {"name": "Änna"}
+    assert bus.last(Command.ASSISTANTS_CREATE_V2)[1].document == {"name": "Änna"}

@@ -34,18 +34,16 @@ class EnvironmentFile:
 def new_installation() -> tuple[EnvironmentFile, ...]:
     """Fresh pairs to seal secrets to call-workers and to webhooks, and passwords of the bus."""
     calls, webhooks, password = generate_key(), generate_key(), _password()
+    public = {
+        "CALLIOPE_SEALING__CALLS_PUBLIC_KEY": public_key_of(calls),
+        "CALLIOPE_SEALING__WEBHOOKS_PUBLIC_KEY": public_key_of(webhooks),
+    }
     return (
         EnvironmentFile(
             "common.env", "every service", {"CALLIOPE_NATS__USER": USER, "CALLIOPE_NATS__PASSWORD": password}
         ),
-        EnvironmentFile(
-            "assistants.env",
-            "assistants alone, which seals and cannot open",
-            {
-                "CALLIOPE_SEALING__CALLS_PUBLIC_KEY": public_key_of(calls),
-                "CALLIOPE_SEALING__WEBHOOKS_PUBLIC_KEY": public_key_of(webhooks),
-            },
-        ),
+        EnvironmentFile("gateway.env", "the gateway, which seals and cannot open", public),
+        EnvironmentFile("assistants.env", "assistants, which cannot open either", public),
         EnvironmentFile("call_worker.env", "call-workers alone", {"CALLIOPE_SEALING__PRIVATE_KEYS": f'["{calls}"]'}),
         EnvironmentFile("webhooks.env", "webhooks alone", {"CALLIOPE_SEALING__PRIVATE_KEYS": f'["{webhooks}"]'}),
         EnvironmentFile(

@@ -59,6 +59,10 @@ def environments(
         "CALLIOPE_LOG__FORMAT": log_format,
     }
     store = {"CALLIOPE_MONGO__URL": ports.url("mongo", "mongodb"), "CALLIOPE_MONGO__DATABASE": "calliope"}
+    sealing = {
+        "CALLIOPE_SEALING__CALLS_PUBLIC_KEY": keys.calls_public,
+        "CALLIOPE_SEALING__WEBHOOKS_PUBLIC_KEY": keys.webhooks_public,
+    }
     loopback = {"CALLIOPE_EGRESS__ALLOW": '["127.0.0.0/8"]', "CALLIOPE_EGRESS__ALLOW_HTTP": "true"}
     return {
         "nats": base,
@@ -68,12 +72,9 @@ def environments(
         "assistants": shared
         | store
         | loopback
+        | sealing
         | _health(ports.assistants)
-        | {
-            "CALLIOPE_BOOTSTRAP_API_KEY": keys.api_key,
-            "CALLIOPE_SEALING__CALLS_PUBLIC_KEY": keys.calls_public,
-            "CALLIOPE_SEALING__WEBHOOKS_PUBLIC_KEY": keys.webhooks_public,
-        },
+        | {"CALLIOPE_BOOTSTRAP_API_KEY": keys.api_key},
         "webhooks": shared
         | store
         | loopback
@@ -90,6 +91,7 @@ def environments(
             "CALLIOPE_RECORDINGS__FOLDER": str(recordings),
         },
         "gateway": shared
+        | sealing
         | _http(ports.gateway)
         | _health(ports.gateway_health)
         | {"CALLIOPE_LAME_DUCK_S": "0"},  # nobody looks at its readiness to send requests elsewhere

@@ -49,12 +49,12 @@ class LocalKeys:
 
     @property
     def calls_public(self) -> str:
-        """What assistants seal secrets of documents to."""
+        """What secrets of documents are sealed to."""
         return public_key_of(self.calls_private)
 
     @property
     def webhooks_public(self) -> str:
-        """What assistants seal signing secrets to."""
+        """What signing secrets are sealed to."""
         return public_key_of(self.webhooks_private)
 
     @property

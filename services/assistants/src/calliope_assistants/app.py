@@ -13,6 +13,7 @@ from calliope.messaging.dead_letters import DeadLetters
 from calliope.messaging.publish import EventPublisher
 from calliope.observability.health import Health, serve
 from calliope.runtime.supervise import Supervisor
+from calliope.sealed_documents import DocumentSealer
 from calliope.secrets import Sealer
 from calliope.storage.calls import STORE, StoreRefusedError
 from calliope_assistants.adapters.mongo import MongoStore
@@ -47,10 +48,10 @@ async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
     Handlers(
         parts=Parts(
             rules=Rules(settings.egress, Sealer(settings.sealing.calls_public_key)),
-            webhooks=Sealer(settings.sealing.webhooks_public_key),
             numbers=MongoNumbers(store),
             written=relay.wake,
         ),
+        sealer=DocumentSealer.of(settings.sealing),
         rows_of=lambda organization_id: MongoAssistants(store, organization_id),
         calls=MongoCallEvents(store),
         once=once,

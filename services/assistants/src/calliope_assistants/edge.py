@@ -7,9 +7,9 @@ from calliope.contracts.base import CommandMessage
 from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
+from calliope.idempotency import command_key
 from calliope.messaging.broker import Bus
 from calliope.messaging.commands import responder
-from calliope_assistants.commands import command_key
 
 SERVICE: Final = "assistants"
 

@@ -11,6 +11,7 @@ from calliope.contracts.assistants import (
     AssistantPage,
     AssistantRef,
     CreateAssistant,
+    CreateAssistantV2,
     DeleteAssistant,
     Deleted,
     Endpoints,
@@ -22,9 +23,13 @@ from calliope.contracts.assistants import (
     PhoneNumberRef,
     PinnedAssistant,
     ReplaceAssistant,
+    ReplaceAssistantV2,
     ResolvedNumber,
     ResolveNumber,
+    RotateWebhookSecretV2,
     UpdateAssistant,
+    UpdateAssistantV2,
+    WrittenAssistant,
 )
 from calliope.contracts.base import CommandMessage, Event
 from calliope.contracts.call_records import (
@@ -40,14 +45,16 @@ from calliope.contracts.call_records import (
 from calliope.contracts.subjects import Command
 from calliope.messaging import streams
 from calliope.messaging.broker import Bus, consumer
+from calliope.sealed_documents import DocumentSealer
 from calliope_assistants import numbers
 from calliope_assistants.calls import CallRecords
-from calliope_assistants.commands import Once
+from calliope_assistants.commands import Once, mark_of_write
 from calliope_assistants.edge import key_of, on_command, organization_of
 from calliope_assistants.numbers import NumberService
+from calliope_assistants.older_writes import OlderWrites, hide_webhook_secret
 from calliope_assistants.ports import Assistants, CallEvents, Numbers
 from calliope_assistants.projection import CallProjection
-from calliope_assistants.service import AssistantService, Parts, hide_webhook_secret
+from calliope_assistants.service import AssistantService, Parts
 
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
 
@@ -59,12 +66,14 @@ class Handlers:
         self,
         *,
         parts: Parts,
+        sealer: DocumentSealer,
         rows_of: Callable[[str], Assistants],
         calls: CallEvents,
         once: Once,
         retry_event: Callable[[Event], Awaitable[None]],
     ) -> None:
         self._parts = parts
+        self._sealer = sealer
         self._rows_of = rows_of
         self._numbers: Numbers = parts.numbers
         self._calls = calls
@@ -74,26 +83,27 @@ class Handlers:
     def subscribe(self, bus: Bus) -> None:
         """Answer commands and read call events."""
         self._assistant_commands(bus)
+        self._older_assistant_commands(bus)
         self._number_commands(bus)
         self._record_commands(bus)
 
     def _assistant_commands(self, bus: Bus) -> None:
         on = on_command(bus)
 
-        @on(Command.ASSISTANTS_CREATE)
-        async def create(command: CommandMessage[CreateAssistant]) -> Assistant:
+        @on(Command.ASSISTANTS_CREATE_V2)
+        async def create(command: CommandMessage[CreateAssistantV2]) -> WrittenAssistant:
             return await self._write(Command.ASSISTANTS_CREATE, command, AssistantService.create)
 
-        @on(Command.ASSISTANTS_UPDATE)
-        async def update(command: CommandMessage[UpdateAssistant]) -> Assistant:
+        @on(Command.ASSISTANTS_UPDATE_V2)
+        async def update(command: CommandMessage[UpdateAssistantV2]) -> WrittenAssistant:
             return await self._write(Command.ASSISTANTS_UPDATE, command, AssistantService.update)
 
-        @on(Command.ASSISTANTS_REPLACE)
-        async def replace(command: CommandMessage[ReplaceAssistant]) -> Assistant:
+        @on(Command.ASSISTANTS_REPLACE_V2)
+        async def replace(command: CommandMessage[ReplaceAssistantV2]) -> WrittenAssistant:
             return await self._write(Command.ASSISTANTS_REPLACE, command, AssistantService.replace)
 
-        @on(Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET)
-        async def rotate(command: CommandMessage[AssistantRef]) -> Assistant:
+        @on(Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET_V2)
+        async def rotate(command: CommandMessage[RotateWebhookSecretV2]) -> WrittenAssistant:
             subject = Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET
             return await self._write(subject, command, AssistantService.rotate_webhook_secret)
 
@@ -120,6 +130,26 @@ class Handlers:
         async def pin(command: CommandMessage[AssistantRef]) -> PinnedAssistant:
             return await self._service(command).pin(command.payload)
 
+    def _older_assistant_commands(self, bus: Bus) -> None:
+        on = on_command(bus)
+
+        @on(Command.ASSISTANTS_CREATE)
+        async def create(command: CommandMessage[CreateAssistant]) -> Assistant:
+            return await self._older_write(Command.ASSISTANTS_CREATE, command, OlderWrites.create)
+
+        @on(Command.ASSISTANTS_UPDATE)
+        async def update(command: CommandMessage[UpdateAssistant]) -> Assistant:
+            return await self._older_write(Command.ASSISTANTS_UPDATE, command, OlderWrites.update)
+
+        @on(Command.ASSISTANTS_REPLACE)
+        async def replace(command: CommandMessage[ReplaceAssistant]) -> Assistant:
+            return await self._older_write(Command.ASSISTANTS_REPLACE, command, OlderWrites.replace)
+
+        @on(Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET)
+        async def rotate(command: CommandMessage[AssistantRef]) -> Assistant:
+            subject = Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET
+            return await self._older_write(subject, command, OlderWrites.rotate_webhook_secret)
+
     def _number_commands(self, bus: Bus) -> None:
         on = on_command(bus)
 
@@ -143,7 +173,7 @@ class Handlers:
 
         @on(Command.PHONE_NUMBERS_RESOLVE)
         async def resolve(command: CommandMessage[ResolveNumber]) -> ResolvedNumber:
-            return await numbers.resolve(self._numbers, self._rows_of, command.payload)
+            return await numbers.resolve(self._numbers, self._rows_of, self._parts.rules, command.payload)
 
         @on(Command.PHONE_NUMBERS_ROUTE)
         async def route(command: CommandMessage[PhoneNumberRef]) -> NumberRoute:
@@ -184,11 +214,33 @@ class Handlers:
         self,
         subject: Command,
         command: CommandMessage[Any],
-        use_case: Callable[[AssistantService, Any], Awaitable[Assistant]],
-    ) -> Assistant:
+        use_case: Callable[[AssistantService, Any], Awaitable[WrittenAssistant]],
+    ) -> WrittenAssistant:
+        """A repetition is known by the first version's `subject`, whichever version asks."""
         service = self._service(command, subject)
         return await self._run_once(
-            subject, command, Assistant, lambda: use_case(service, command.payload), keep=hide_webhook_secret
+            subject,
+            command,
+            WrittenAssistant,
+            lambda: use_case(service, command.payload),
+            keep=lambda written: written.model_copy(update={"took_webhook_secret": False}),
+            mark=mark_of_write(command.payload),
+        )
+
+    async def _older_write(
+        self,
+        subject: Command,
+        command: CommandMessage[Any],
+        use_case: Callable[[OlderWrites, Any], Awaitable[Assistant]],
+    ) -> Assistant:
+        writes = OlderWrites(
+            organization_of(command),
+            self._service(command, subject),
+            self._sealer,
+            command=key_of(command, subject),
+        )
+        return await self._run_once(
+            subject, command, Assistant, lambda: use_case(writes, command.payload), keep=hide_webhook_secret
         )
 
     async def _run_once(
@@ -198,6 +250,7 @@ class Handlers:
         reply_type: type[ReplyT],
         work: Callable[[], Awaitable[ReplyT]],
         keep: Callable[[ReplyT], ReplyT] = lambda reply: reply,
+        mark: str | None = None,
     ) -> ReplyT:
         return await self._once.run(
             organization_id=organization_of(command),
@@ -207,6 +260,7 @@ class Handlers:
             reply_type=reply_type,
             work=work,
             keep=keep,
+            mark=mark,
         )
 
     def _service(self, command: CommandMessage[Any], subject: str | None = None) -> AssistantService:

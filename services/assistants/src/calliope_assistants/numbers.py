@@ -26,6 +26,7 @@ from calliope.contracts.subjects import Entity
 from calliope.errors import CommandError, invalid, not_found
 from calliope.validation.problems import field_problems
 from calliope_assistants import events, pages
+from calliope_assistants.model import Rules
 from calliope_assistants.ports import Assistants, NumberRow, Numbers, has_done, with_command
 from calliope_assistants.service import pinned
 
@@ -133,7 +134,7 @@ class NumberService:
 
 
 async def resolve(
-    numbers: Numbers, assistants_of: Callable[[str], Assistants], payload: ResolveNumber
+    numbers: Numbers, assistants_of: Callable[[str], Assistants], rules: Rules, payload: ResolveNumber
 ) -> ResolvedNumber:
     """Who answers a number: asked on behalf of a carrier, so of any organization.
 
@@ -148,7 +149,7 @@ async def resolve(
         raise not_found("assistant", row.assistant_id)
     if not assistant.document["is_active"] and not payload.also_inactive:
         raise CommandError(ErrorCode.CONFLICT, "the assistant of this number is not active")
-    return ResolvedNumber(number=row.number, carrier=row.carrier, assistant=pinned(assistant))
+    return ResolvedNumber(number=row.number, carrier=row.carrier, assistant=pinned(assistant, rules))
 
 
 async def route(numbers: Numbers, assistants_of: Callable[[str], Assistants], payload: PhoneNumberRef) -> NumberRoute:

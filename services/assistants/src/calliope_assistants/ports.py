@@ -119,10 +119,24 @@ class Numbers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of a command id before: its request, and its reply unless it is still being worked on."""
+    """What became of a command id before: the mark of its request, and its reply unless it is still being worked on."""
 
     request_hash: str
     reply: dict[str, Any] | None
+
+
+def may_be_the_same(one: str, other: str) -> bool:
+    """Whether two marks of requests (`Done.request_hash`) can be of one request.
+
+    A mark is a hash of all that was asked, or `v2:<hash of all but secrets>:<API key>:<hash of secrets under it>`. What
+    cannot be compared is believed: whoever repeats an idempotency key across versions or API keys means the same.
+    """
+    parts, others = one.split(":"), other.split(":")
+    if len(parts) != len(others):
+        return True
+    if len(parts) == 1:
+        return one == other
+    return parts[:2] == others[:2] and (parts[2] != others[2] or parts[3] == others[3])
 
 
 class CommandLog(Protocol):

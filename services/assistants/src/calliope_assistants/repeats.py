@@ -1,10 +1,10 @@
-"""What a repeated command made before, also when a crash took its answer: ids that follow from the command. Pure."""
+"""What a repeated command made before, also when a crash took its answer: its id follows from the command. Pure."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from calliope.ids import derived_id, new_id
+from calliope.idempotency import id_made_by
 from calliope_assistants.ports import COMMANDS_KNOWN
 
 
@@ -17,13 +17,6 @@ class Made(Protocol):
 
 
 MadeT = TypeVar("MadeT", bound=Made)
-
-
-def id_made_by(prefix: str, owner: str, command: str | None, now: datetime) -> str:
-    """The same for the same command on one day (UTC), so that it makes one thing, whatever crashes."""
-    if command is None:
-        return new_id(prefix)
-    return derived_id(prefix, owner, command, now.date().isoformat())
 
 
 async def made_before(

@@ -10,22 +10,26 @@ from calliope.contracts.assistants import (
     Assistant,
     AssistantPage,
     AssistantRef,
-    CreateAssistant,
+    CreateAssistantV2,
     DeleteAssistant,
     Deleted,
     Endpoints,
     ListAssistants,
     PinnedAssistant,
-    ReplaceAssistant,
+    ReplaceAssistantV2,
+    RotateWebhookSecretV2,
+    SealedRequest,
     SealedSecret,
-    UpdateAssistant,
+    UpdateAssistantV2,
+    WrittenAssistant,
 )
 from calliope.contracts.base import Event
 from calliope.contracts.document.warning_rules import warnings_of
 from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.contracts.subjects import Entity
-from calliope.errors import CommandError, invalid, not_found
-from calliope.secrets import Sealer
+from calliope.errors import CommandError, not_found
+from calliope.sealed_documents import Owner
+from calliope.webhook_secrets import FIELD
 from calliope_assistants import events, model, pages, webhook_keys
 from calliope_assistants.ports import (
     AssistantRow,
@@ -35,8 +39,8 @@ from calliope_assistants.ports import (
     has_done,
     with_command,
 )
-from calliope_assistants.repeats import id_made_by, made_before
-from calliope_assistants.webhook_keys import KeyMaker, WebhookKeys
+from calliope_assistants.repeats import made_before
+from calliope_assistants.webhook_keys import WebhookKeys
 
 TRIES: Final = 5
 _NUMBERS_NAMED: Final = 5
@@ -48,7 +52,6 @@ class Parts:
     """What the use cases work with; `written` is told after every write."""
 
     rules: model.Rules
-    webhooks: Sealer
     numbers: Numbers
     written: Callable[[], None]
 
@@ -62,17 +65,16 @@ class AssistantService:
         self._parts = parts
         self._command = command
 
-    async def create(self, payload: CreateAssistant) -> Assistant:
+    async def create(self, payload: CreateAssistantV2) -> WrittenAssistant:
         """Raises: CommandError `invalid`, `conflict`."""
         now = datetime.now(UTC)
-        assistant_id = id_made_by("asst", self._organization_id, self._command, now)
         made = await made_before(self._any, "asst", self._organization_id, self._command, now)
         if made is not None:
             return _written(made)
-        stored, brought = await self._validated(payload.document, assistant_id)
-        webhook, secret = self._webhook_keys(assistant_id, stored, brought, None, now)
+        stored = await self._validated(payload, payload.document, payload.assistant_id)
+        webhook, took = self._webhook_keys(payload, stored, None, now)
         row = AssistantRow(
-            id=assistant_id,
+            id=payload.assistant_id,
             organization_id=self._organization_id,
             name_key=model.name_key(stored["name"]),
             revision=1,
@@ -83,14 +85,14 @@ class AssistantService:
             webhook=webhook,
             commands=with_command({}, self._command, now),
         )
-        event = self._event("created", row, {"fields": sorted(payload.document)})
+        event = self._event("created", row, {"fields": sorted({*payload.document, *_brought(payload)})})
         try:
             if not await self._rows.insert(row, event):
-                return _written(await self._found(assistant_id))  # the same command, a moment ago
+                return _written(await self._found(payload.assistant_id))  # the same command, a moment ago
         except NameTakenError:
             raise _name_taken(stored["name"]) from None
         self._parts.written()
-        return _written(row, secret)
+        return _written(row, took_webhook_secret=took)
 
     async def get(self, payload: AssistantRef) -> Assistant:
         """Raises: CommandError `not_found`."""
@@ -104,30 +106,29 @@ class AssistantService:
         cursor = pages.cursor_of(_position(rows[len(items) - 1])) if more else None
         return AssistantPage(items=tuple(items), next_cursor=cursor)
 
-    async def update(self, payload: UpdateAssistant) -> Assistant:
+    async def update(self, payload: UpdateAssistantV2) -> WrittenAssistant:
         """Raises: CommandError `invalid`, `not_found`, `conflict`, `precondition_failed`."""
         return await self._write(payload, lambda row: model.patched(row.document, payload.patch))
 
-    async def replace(self, payload: ReplaceAssistant) -> Assistant:
+    async def replace(self, payload: ReplaceAssistantV2) -> WrittenAssistant:
         """Raises: CommandError as `update`."""
         return await self._write(payload, lambda _: payload.document)
 
-    async def rotate_webhook_secret(self, payload: AssistantRef) -> Assistant:
-        """A new secret, shown once; the replaced one signs too for 24 hours.
+    async def rotate_webhook_secret(self, payload: RotateWebhookSecretV2) -> WrittenAssistant:
+        """Take a new secret; the replaced one signs too for 24 hours.
 
         Raises: CommandError `not_found`, `conflict` when too many would sign.
         """
         for _ in range(TRIES):
             row, now = await self._found(payload.assistant_id), datetime.now(UTC)
             if has_done(row.commands, self._command, now):
-                return _shown(row)  # before a crash; another secret would cut off the one that receivers verify with
-            secret = webhook_keys.new_secret()
-            key = self._key_maker(row.id).key(secret)
+                return _rotated(row)  # before a crash; another secret would cut off the one that receivers verify with
+            key = webhook_keys.key_of(payload.webhook_secret)
             keys = WebhookKeys(key) if row.webhook is None else row.webhook.with_current(key, now)
             changed = row.changed(now, self._command, webhook=keys)
-            if await self._rows.update(changed, self._event("updated", changed, {"fields": [webhook_keys.FIELD]})):
+            if await self._rows.update(changed, self._event("updated", changed, {"fields": [FIELD]})):
                 self._parts.written()
-                return _shown(changed, secret=secret)
+                return _rotated(changed, took_webhook_secret=True)
         raise _busy()
 
     async def delete(self, payload: DeleteAssistant) -> Deleted:
@@ -159,27 +160,27 @@ class AssistantService:
 
     async def pin(self, payload: AssistantRef) -> PinnedAssistant:
         """For a call. Raises: CommandError `not_found`."""
-        return pinned(await self._found(payload.assistant_id))
+        return pinned(await self._found(payload.assistant_id), self._parts.rules)
 
     async def _write(
-        self, payload: UpdateAssistant | ReplaceAssistant, wanted: Callable[[AssistantRow], dict[str, Any]]
-    ) -> Assistant:
+        self, payload: UpdateAssistantV2 | ReplaceAssistantV2, wanted: Callable[[AssistantRow], dict[str, Any]]
+    ) -> WrittenAssistant:
         """Somebody else's write in between is taken in, unless the client said which revision it means."""
         for _ in range(TRIES):
             row, now = await self._found(payload.assistant_id), datetime.now(UTC)
             if has_done(row.commands, self._command, now):
                 return _written(row)  # before a crash
             _check_revision(row, payload.if_revision)
-            stored, brought = await self._validated(wanted(row), row.id, before=row)
-            webhook, secret = self._webhook_keys(row.id, stored, brought, row.webhook, now)
+            stored = await self._validated(payload, wanted(row), row.id, before=row)
+            webhook, took = self._webhook_keys(payload, stored, row.webhook, now)
             name_key = model.name_key(stored["name"])
             changed = row.changed(now, self._command, document=stored, name_key=name_key, webhook=webhook)
             fields: list[Any] = model.changed_fields(row.document, stored)
-            fields += [webhook_keys.FIELD] if webhook != row.webhook else []
+            fields += [FIELD] if webhook != row.webhook else []
             try:
                 if await self._rows.update(changed, self._event("updated", changed, {"fields": fields})):
                     self._parts.written()
-                    return _written(changed, secret)
+                    return _written(changed, took_webhook_secret=took)
             except NameTakenError:
                 raise _name_taken(stored["name"]) from None
         raise _busy()
@@ -199,48 +200,40 @@ class AssistantService:
             words = f"{', '.join(row.number for row in held)} would be answered by nobody: release or assign them first"
             raise CommandError(ErrorCode.CONFLICT, words)
 
-    def _owner(self, assistant_id: str) -> model.Owner:
-        return model.Owner(self._organization_id, assistant_id)
-
-    def _key_maker(self, assistant_id: str) -> KeyMaker:
-        return KeyMaker(self._organization_id, assistant_id, self._parts.webhooks)
-
     async def _validated(
-        self, document: dict[str, Any], assistant_id: str, *, before: AssistantRow | None = None
-    ) -> tuple[dict[str, Any], str | None]:
-        """The document to store, and the webhook secret that came with it. Raises: CommandError `invalid`."""
-        rest, brought, problem = webhook_keys.taken_from(document, before.webhook if before else None)
-        owner, old = self._owner(assistant_id), before.document if before else None
-        try:
-            # in a thread: to judge a document's schemas can take a second, and other commands go on meanwhile
-            stored = await asyncio.to_thread(model.stored_form, rest, owner, self._parts.rules, before=old)
-        except CommandError as exc:
-            if problem is None or exc.code is not ErrorCode.INVALID:
-                raise
-            raise invalid(exc.problem.message, *exc.problem.fields, problem) from exc
-        if problem is not None:
-            raise invalid("the assistant document was refused", problem)
-        return stored, brought
+        self,
+        payload: SealedRequest,
+        document: dict[str, Any],
+        assistant_id: str,
+        *,
+        before: AssistantRow | None = None,
+    ) -> dict[str, Any]:
+        """The document to store. Raises: CommandError `invalid`."""
+        rest, problem = webhook_keys.without_mask(document, before.webhook if before else None)
+        refused = payload.refused if problem is None else (*payload.refused, problem)
+        # in a thread: to judge a document's schemas can take a second, and other commands go on meanwhile
+        return await asyncio.to_thread(
+            model.stored_form,
+            rest,
+            Owner(self._organization_id, assistant_id),
+            self._parts.rules,
+            before=before.document if before else None,
+            refused=refused,
+        )
 
     def _webhook_keys(
-        self,
-        assistant_id: str,
-        stored: dict[str, Any],
-        brought: str | None,
-        keys: WebhookKeys | None,
-        now: datetime,
-    ) -> tuple[WebhookKeys | None, str | None]:
-        """The signing secrets: the client's own, or one made when the first URL is set; in clear only what was made.
+        self, payload: SealedRequest, stored: dict[str, Any], keys: WebhookKeys | None, now: datetime
+    ) -> tuple[WebhookKeys | None, bool]:
+        """The signing secrets: the client's own, or the one made for the request when the first URL is set.
 
-        Raises: CommandError `conflict`, when too many would sign.
+        Also whether the one that was made is taken. Raises: CommandError `conflict`, when too many would sign.
         """
-        if brought is not None:
-            key = self._key_maker(assistant_id).key(brought)
-            return WebhookKeys(key) if keys is None else keys.with_current(key, now), None
+        key = webhook_keys.key_of(payload.webhook_secret)
+        if payload.webhook_secret.brought:
+            return WebhookKeys(key) if keys is None else keys.with_current(key, now), False
         if keys is not None or not model.wants_webhooks(stored):
-            return keys, None
-        secret = webhook_keys.new_secret()
-        return WebhookKeys(self._key_maker(assistant_id).key(secret)), secret
+            return keys, False
+        return WebhookKeys(key), True
 
     def _event(self, name: str, row: AssistantRow, more: dict[str, Any]) -> Event:
         return events.build(
@@ -254,12 +247,13 @@ class AssistantService:
         )
 
 
-def pinned(row: AssistantRow) -> PinnedAssistant:
+def pinned(row: AssistantRow, rules: model.Rules) -> PinnedAssistant:
     """The row as a call pins it."""
-    return PinnedAssistant(id=row.id, organization_id=row.organization_id, revision=row.revision, document=row.document)
+    document = model.fully_sealed(row.document, Owner(row.organization_id, row.id), rules)
+    return PinnedAssistant(id=row.id, organization_id=row.organization_id, revision=row.revision, document=document)
 
 
-def _shown(row: AssistantRow, *, secret: str | None = None) -> Assistant:
+def _shown(row: AssistantRow) -> Assistant:
     return Assistant(
         id=row.id,
         organization_id=row.organization_id,
@@ -267,25 +261,26 @@ def _shown(row: AssistantRow, *, secret: str | None = None) -> Assistant:
         created_at=row.created_at,
         updated_at=row.updated_at,
         document=model.masked(row.document),
-        webhook_secret=secret or webhook_keys.shown(row.webhook),
+        webhook_secret=webhook_keys.shown(row.webhook),
     )
 
 
-def _written(row: AssistantRow, secret: str | None = None) -> Assistant:
+def _brought(payload: SealedRequest) -> tuple[str, ...]:
+    return (FIELD,) if payload.webhook_secret.brought else ()
+
+
+def _rotated(row: AssistantRow, *, took_webhook_secret: bool = False) -> WrittenAssistant:
+    return WrittenAssistant(**dict(_shown(row)), took_webhook_secret=took_webhook_secret)
+
+
+def _written(row: AssistantRow, *, took_webhook_secret: bool = False) -> WrittenAssistant:
     """What the writer of a document is shown: also what it will most likely not do as was meant."""
-    return _shown(row, secret=secret).model_copy(update={"warnings": warnings_of(row.document)})
+    written = _rotated(row, took_webhook_secret=took_webhook_secret)
+    return written.model_copy(update={"warnings": warnings_of(row.document)})
 
 
 def _position(row: AssistantRow) -> str:
     return pages.position(row.created_at, row.id)
-
-
-def hide_webhook_secret(shown: Assistant) -> Assistant:
-    """What is kept of an answer for repeated commands: the secret is shown once."""
-    secret = shown.webhook_secret
-    if secret is None or not secret.startswith("whsec_"):
-        return shown
-    return shown.model_copy(update={"webhook_secret": f"••••{secret[-4:]}"})
 
 
 def _check_revision(row: AssistantRow, wanted: int | None) -> None:

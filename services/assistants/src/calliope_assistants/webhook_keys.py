@@ -1,30 +1,18 @@
-"""Signing secrets of an assistant's webhooks: which ones sign, how one is replaced, what a client may bring. Pure."""
+"""Signing secrets of an assistant's webhooks: which ones sign, and how one is replaced. Pure."""
 
-import base64
-import binascii
-import hashlib
-import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from calliope.contracts.assistants import SealedSecret, secret_context
-from calliope.contracts.document.types import MASK
+from calliope.contracts.assistants import NewWebhookSecret, SealedSecret
 from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.errors import CommandError
-from calliope.secrets import Sealer, mask
+from calliope.secrets import mask
+from calliope.webhook_secrets import FIELD
 
-FIELD: Final = "webhook_secret"
 REPLACED_SIGNS: Final = timedelta(hours=24)
 """How long a secret signs after it was replaced."""
 MOST_SIGNING: Final = 3
-PREFIX: Final = "whsec_"
-LEAST_BYTES: Final = 24
-MOST_BYTES: Final = 64
-_NEEDED: Final = (
-    f'send "{PREFIX}" and the base64 of {LEAST_BYTES} to {MOST_BYTES} random bytes, such as'
-    f' "{PREFIX}MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" (make your own: openssl rand -base64 32)'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +52,9 @@ class WebhookKeys:
         return WebhookKeys(key, (replace(self.current, until=now + REPLACED_SIGNS), *replaced))
 
 
-@dataclass(frozen=True, slots=True)
-class KeyMaker:
-    """Seals secrets of one assistant so that only the webhooks service opens them."""
-
-    organization_id: str
-    assistant_id: str
-    sealer: Sealer
-
-    def key(self, secret: str) -> WebhookKey:
-        """`secret` sealed, with its fingerprint."""
-        context = secret_context(self.organization_id, self.assistant_id, (FIELD,))
-        fingerprint = hashlib.sha256(f"{context}|{secret}".encode()).hexdigest()
-        return WebhookKey(self.sealer.seal(secret, context=context).model_dump(), fingerprint=fingerprint)
-
-
-def new_secret() -> str:
-    """A Standard Webhooks secret: `whsec_` and base64 of 32 random bytes."""
-    return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+def key_of(secret: NewWebhookSecret) -> WebhookKey:
+    """The secret as it is stored."""
+    return WebhookKey(secret.sealed.model_dump(), fingerprint=secret.fingerprint)
 
 
 def shown(keys: WebhookKeys | None) -> str | None:
@@ -89,38 +62,17 @@ def shown(keys: WebhookKeys | None) -> str | None:
     return None if keys is None else mask(SealedSecret.model_validate(keys.current.sealed))
 
 
-def taken_from(
-    document: dict[str, Any], keys: WebhookKeys | None
-) -> tuple[dict[str, Any], str | None, FieldProblem | None]:
-    """The document without its `webhook_secret`; the secret, if one was brought; what is wrong with it.
+def without_mask(document: dict[str, Any], keys: WebhookKeys | None) -> tuple[dict[str, Any], FieldProblem | None]:
+    """The document without its `webhook_secret`, which can only be null or a mask here; what is wrong with that.
 
-    Null and the mask that a read shows bring none: the stored secrets stay.
+    Null and the mask that a read shows keep the stored secrets.
     """
     rest = {name: value for name, value in document.items() if name != FIELD}
     given = document.get(FIELD)
-    if given is None or (given == shown(keys) and keys is not None):
-        return rest, None, None
-    problem = _wrong(given)
-    if problem is not None:
-        return rest, None, FieldProblem(path=FIELD, message=problem)
-    return rest, given, None
-
-
-def _wrong(given: Any) -> str | None:
-    """Why this is no secret to sign with, in words that never repeat it."""
-    if not isinstance(given, str):
-        return f"must be text; {_NEEDED}"
-    if given.startswith(MASK):
-        return "this mask stands for no stored secret; send the secret itself, or leave the field out to keep it"
-    if not given.startswith(PREFIX):
-        return f'does not begin with "{PREFIX}"; {_NEEDED}'
-    try:
-        size = len(base64.b64decode(given.removeprefix(PREFIX), validate=True))
-    except (binascii.Error, ValueError):
-        return f'is not base64 after "{PREFIX}"; {_NEEDED}'
-    if not LEAST_BYTES <= size <= MOST_BYTES:
-        return f"holds {size} bytes; {_NEEDED}"
-    return None
+    if given is None or (keys is not None and given == shown(keys)):
+        return rest, None
+    message = "this mask stands for no stored secret; send the secret itself, or leave the field out to keep it"
+    return rest, FieldProblem(path=FIELD, message=message)
 
 
 def _same(one: WebhookKey, other: WebhookKey) -> bool:

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from calliope.settings import HealthSettings, HttpSettings, Part, ServiceSettings
+from calliope.settings import HealthSettings, HttpSettings, Part, PublicKeySettings, ServiceSettings
 
 
 class LimitSettings(Part):
@@ -79,6 +79,7 @@ class GatewaySettings(ServiceSettings):
     http: HttpSettings = HttpSettings(port=8080)
     health: HealthSettings = HealthSettings(port=9080)
     limits: LimitSettings = LimitSettings()
+    sealing: PublicKeySettings = PublicKeySettings()
     command_timeout_s: PositiveFloat = Field(
         default=8.0,
         description="Seconds until the service that owns the matter must have answered; then the client gets 504.",

@@ -18,6 +18,27 @@ class SealedSecret(Message):
     last4: str = ""
 
 
+class SentSecret(SealedSecret):
+    """A secret on its way to where it is stored: sealed where it arrived."""
+
+    digest: str = Field(
+        description="HMAC-SHA256 of the secret under the API key of the request: the same in a repeated request, and "
+        "nothing that anybody else can check a guess against. Not stored."
+    )
+
+
+class NewWebhookSecret(Message):
+    """A signing secret on its way to where it is stored, sealed to the webhooks service."""
+
+    sealed: SealedSecret
+    fingerprint: str = Field(description="The same when the same assistant's secret is sent again.")
+    digest: str = Field(default="", description="As `SentSecret.digest`; empty unless the client brought the secret.")
+    brought: bool = Field(
+        description="Whether the client brought it. Else it was made for the request, and is taken only when the "
+        "assistant gets its first webhook URL by it."
+    )
+
+
 class Assistant(Message):
     """A stored assistant as the API shows it: the document with secrets masked, and what the server knows."""
 
@@ -31,6 +52,7 @@ class Assistant(Message):
         default=None,
         description="What verifies the webhooks, masked. In full only in the answer to the request that made it: never "
         "again, and never when the client brought it.",
+        json_schema_extra={"format": "password"},
     )
     warnings: tuple[FieldProblem, ...] | None = Field(
         default=None,
@@ -42,6 +64,14 @@ class Assistant(Message):
         """The HTTP shape: document fields beside the server's own."""
         server = self.model_dump(mode="json", exclude={"document"} | ({"warnings"} if self.warnings is None else set()))
         return {**server, **self.document}
+
+
+class WrittenAssistant(Assistant):
+    """An assistant as it was written; its signing secret is masked here."""
+
+    took_webhook_secret: bool = Field(
+        default=False, description="Whether the signing secret that was made for this request is the current one now."
+    )
 
 
 class AssistantRequest(AssistantSpec):
@@ -68,6 +98,23 @@ class AssistantRef(Message):
     assistant_id: str = Field(max_length=128)
 
 
+class SealedRequest(Message):
+    """What comes with every written document: nothing in it is a secret in clear."""
+
+    refused: tuple[FieldProblem, ...] = Field(
+        default=(), description="Secrets whose form was refused where they were sealed; the document is refused for it."
+    )
+    webhook_secret: NewWebhookSecret
+    digest_key_id: Token = Field(description="Id of the API key under which the digests of its secrets were made.")
+
+
+class CreateAssistantV2(SealedRequest):
+    """Store a new assistant. In `document` every secret is a `SentSecret`, bound to `assistant_id`."""
+
+    assistant_id: Token = Field(description="The id that it gets; the same when the request is repeated on one day.")
+    document: dict[str, Any]
+
+
 class UpdateAssistant(AssistantRef):
     """JSON merge patch (RFC 7396): objects merge, null clears, everything else replaces."""
 
@@ -80,6 +127,26 @@ class ReplaceAssistant(AssistantRef):
 
     document: dict[str, Any]
     if_revision: int | None = None
+
+
+class UpdateAssistantV2(AssistantRef, SealedRequest):
+    """As `UpdateAssistant`, every secret in `patch` a `SentSecret`."""
+
+    patch: dict[str, Any]
+    if_revision: int | None = Field(default=None, description="Write only onto this revision.")
+
+
+class ReplaceAssistantV2(AssistantRef, SealedRequest):
+    """As `ReplaceAssistant`, every secret in `document` a `SentSecret`."""
+
+    document: dict[str, Any]
+    if_revision: int | None = None
+
+
+class RotateWebhookSecretV2(AssistantRef):
+    """Sign with this secret from now on; the replaced one signs too for 24 hours."""
+
+    webhook_secret: NewWebhookSecret
 
 
 class DeleteAssistant(AssistantRef):

@@ -47,16 +47,33 @@ def _assistants(subject: Command, payload: type[Message], reply: type[Message], 
 
 
 COMMANDS: Final = (
-    _assistants(Command.ASSISTANTS_CREATE, assistants.CreateAssistant, assistants.Assistant, "Store a new assistant."),
+    _assistants(
+        Command.ASSISTANTS_CREATE,
+        assistants.CreateAssistant,
+        assistants.Assistant,
+        "Store a new assistant; secrets in clear, from gateways of the version before.",
+    ),
+    _assistants(
+        Command.ASSISTANTS_CREATE_V2,
+        assistants.CreateAssistantV2,
+        assistants.WrittenAssistant,
+        "Store a new assistant; secrets sealed.",
+    ),
     _assistants(Command.ASSISTANTS_GET, assistants.AssistantRef, assistants.Assistant, "Show an assistant."),
     _assistants(
         Command.ASSISTANTS_LIST, assistants.ListAssistants, assistants.AssistantPage, "List assistants, newest first."
     ),
     _assistants(
-        Command.ASSISTANTS_UPDATE, assistants.UpdateAssistant, assistants.Assistant, "Change parts of an assistant."
+        Command.ASSISTANTS_UPDATE,
+        assistants.UpdateAssistant,
+        assistants.Assistant,
+        "Change parts of an assistant; as create.v1.",
     ),
     _assistants(
-        Command.ASSISTANTS_REPLACE, assistants.ReplaceAssistant, assistants.Assistant, "Replace a whole document."
+        Command.ASSISTANTS_REPLACE,
+        assistants.ReplaceAssistant,
+        assistants.Assistant,
+        "Replace a whole document; as create.v1.",
     ),
     _assistants(
         Command.ASSISTANTS_DELETE,
@@ -68,7 +85,25 @@ COMMANDS: Final = (
         Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET,
         assistants.AssistantRef,
         assistants.Assistant,
-        "Make a new signing secret; the old one signs too for 24 hours, at most three at a time.",
+        "Make a new signing secret, answered in clear; for gateways of the version before.",
+    ),
+    _assistants(
+        Command.ASSISTANTS_UPDATE_V2,
+        assistants.UpdateAssistantV2,
+        assistants.WrittenAssistant,
+        "Change parts of an assistant; secrets sealed.",
+    ),
+    _assistants(
+        Command.ASSISTANTS_REPLACE_V2,
+        assistants.ReplaceAssistantV2,
+        assistants.WrittenAssistant,
+        "Replace a whole document; secrets sealed.",
+    ),
+    _assistants(
+        Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET_V2,
+        assistants.RotateWebhookSecretV2,
+        assistants.WrittenAssistant,
+        "Take a new signing secret, sealed; the old one signs too for 24 hours, at most three at a time.",
     ),
     _assistants(
         Command.ASSISTANTS_ENDPOINTS,

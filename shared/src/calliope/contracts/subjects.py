@@ -42,6 +42,10 @@ class Command(StrEnum):
     ASSISTANTS_LIST = "calliope.cmd.assistants.list.v1"
     ASSISTANTS_UPDATE = "calliope.cmd.assistants.update.v1"
     ASSISTANTS_REPLACE = "calliope.cmd.assistants.replace.v1"
+    ASSISTANTS_CREATE_V2 = "calliope.cmd.assistants.create.v2"
+    ASSISTANTS_UPDATE_V2 = "calliope.cmd.assistants.update.v2"
+    ASSISTANTS_REPLACE_V2 = "calliope.cmd.assistants.replace.v2"
+    ASSISTANTS_ROTATE_WEBHOOK_SECRET_V2 = "calliope.cmd.assistants.rotate_webhook_secret.v2"  # noqa: S105 - a subject
     ASSISTANTS_DELETE = "calliope.cmd.assistants.delete.v1"
     ASSISTANTS_ROTATE_WEBHOOK_SECRET = "calliope.cmd.assistants.rotate_webhook_secret.v1"  # noqa: S105 - a subject
     ASSISTANTS_ENDPOINTS = "calliope.cmd.assistants.endpoints.v1"

@@ -12,6 +12,7 @@ from calliope_assistants.adapters.shapes import Doc
 from calliope_assistants.ports import (
     COMMANDS_KNOWN,
     Done,
+    may_be_the_same,
 )
 
 
@@ -43,7 +44,8 @@ class MongoCommandLog:
             return None
         if row is None or row["known_until"] <= shapes.text(now):
             return await self._begin_anew(new)
-        given_up = row["reply"] is None and row["hash"] == request_hash and row["lease_until"] < shapes.text(now)
+        same = may_be_the_same(row["hash"], request_hash)
+        given_up = row["reply"] is None and same and row["lease_until"] < shapes.text(now)
         if given_up and await self._take_over(key, row["lease_until"], lease):
             return None
         return Done(row["hash"], None if row["reply"] is None else json.loads(row["reply"]))

@@ -20,8 +20,9 @@ from calliope.contracts.identity import (
     StoredApiKey,
 )
 from calliope.contracts.subjects import Command
+from calliope.idempotency import command_key
 from calliope.messaging.broker import Bus
-from calliope_assistants.commands import Once, command_key
+from calliope_assistants.commands import Once
 from calliope_assistants.edge import key_of, on_command, organization_of
 from calliope_assistants.identity.authentication import authenticate
 from calliope_assistants.identity.keys import KeyService

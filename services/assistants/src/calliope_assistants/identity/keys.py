@@ -22,12 +22,13 @@ from calliope.contracts.identity import (
 )
 from calliope.contracts.subjects import Entity
 from calliope.errors import CommandError, invalid, not_found
+from calliope.idempotency import id_made_by
 from calliope.validation.problems import field_problems
 from calliope_assistants import events, pages
 from calliope_assistants.identity.authentication import working
 from calliope_assistants.identity.organizations import existing
 from calliope_assistants.identity.ports import KeyRow, Keys, Organizations
-from calliope_assistants.repeats import id_made_by, made_before
+from calliope_assistants.repeats import made_before
 
 
 class KeyService:

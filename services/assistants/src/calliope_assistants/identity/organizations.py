@@ -9,10 +9,11 @@ from calliope.contracts.errors import ErrorCode
 from calliope.contracts.identity import CreateOrganization, ListOrganizations, Organization, OrganizationPage
 from calliope.contracts.subjects import Entity
 from calliope.errors import CommandError
+from calliope.idempotency import id_made_by
 from calliope_assistants import events, pages
 from calliope_assistants.identity.ports import OrganizationNameTakenError, OrganizationRow, Organizations
 from calliope_assistants.model import name_key
-from calliope_assistants.repeats import id_made_by, made_before
+from calliope_assistants.repeats import made_before
 
 _OPERATOR: Final = ""
 """Who makes organizations: nobody's key."""

@@ -31,6 +31,7 @@ class CreatedApiKey(ApiKey):
         default=None,
         description="`cal_live_…`, shown this once and kept nowhere. Null when the request repeats an earlier one with "
         "its Idempotency-Key: if that answer was lost, revoke this key and make another.",
+        json_schema_extra={"format": "password"},
     )
 
 

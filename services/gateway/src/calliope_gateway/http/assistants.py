@@ -1,6 +1,7 @@
 """`/api/v1/assistants` and `/api/v1/phone-numbers`."""
 
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -10,7 +11,7 @@ from calliope.contracts.assistants import (
     AssistantPage,
     AssistantRef,
     AssistantRequest,
-    CreateAssistant,
+    CreateAssistantV2,
     DeleteAssistant,
     Deleted,
     ListAssistants,
@@ -19,12 +20,16 @@ from calliope.contracts.assistants import (
     PhoneNumberList,
     PhoneNumberRef,
     PhoneNumberSpec,
-    ReplaceAssistant,
-    UpdateAssistant,
+    ReplaceAssistantV2,
+    RotateWebhookSecretV2,
+    UpdateAssistantV2,
+    WrittenAssistant,
 )
 from calliope.contracts.checks import AssistantCheck
 from calliope.contracts.identity import Scope
 from calliope.contracts.subjects import Command
+from calliope.idempotency import command_key, id_made_by
+from calliope.sealed_documents import Owner, SealedDocument
 from calliope_gateway.http.reading import build, read_query, read_revision
 from calliope_gateway.http.routes import Asked, Route, json_response, model_response
 
@@ -34,16 +39,26 @@ CHECK_S: Final = 8.0
 """A worker answers a check within 5 s; the rest is for the way."""
 
 
-def _shown(assistant: Assistant, *, status: int = 200) -> web.Response:
+def _shown(assistant: Assistant, *, made: str | None = None, status: int = 200) -> web.Response:
+    """The assistant; `made` is the signing secret that was made for this request, shown if it was taken."""
+    document = assistant.flat()
+    if isinstance(assistant, WrittenAssistant):
+        took = document.pop("took_webhook_secret")
+        document["webhook_secret"] = made if took and made is not None else document["webhook_secret"]
     headers = {"ETag": f'"{assistant.revision}"'}
     if status == 201:
         headers["Location"] = f"{_ASSISTANTS}/{assistant.id}"
-    return json_response(assistant.flat(), status=status, headers=headers)
+    return json_response(document, status=status, headers=headers)
 
 
 async def _create(asked: Asked) -> web.StreamResponse:
-    payload = CreateAssistant(document=await asked.body())
-    return _shown(await _write(asked, Command.ASSISTANTS_CREATE, payload), status=201)
+    body, command = await asked.body(), asked.command_id
+    known_by = None if command is None else command_key(asked.organization, Command.ASSISTANTS_CREATE, command)
+    assistant_id = id_made_by("asst", asked.organization, known_by, datetime.now(UTC))
+    sealed = await _sealed(asked, body, assistant_id)
+    payload = CreateAssistantV2(assistant_id=assistant_id, document=sealed.document, **_beside(sealed))
+    written = await _write(asked, Command.ASSISTANTS_CREATE_V2, payload)
+    return _shown(written, made=sealed.made, status=201)
 
 
 async def _get(asked: Asked) -> web.StreamResponse:
@@ -67,23 +82,21 @@ async def _list(asked: Asked) -> web.StreamResponse:
 
 
 async def _update(asked: Asked) -> web.StreamResponse:
-    payload = build(
-        UpdateAssistant,
-        assistant_id=asked.part("assistant_id"),
-        patch=await asked.body(),
-        if_revision=read_revision(asked.request),
+    ref, revision, body = _ref(asked), read_revision(asked.request), await asked.body()
+    sealed = await _sealed(asked, body, ref.assistant_id)
+    payload = UpdateAssistantV2(
+        assistant_id=ref.assistant_id, patch=sealed.document, if_revision=revision, **_beside(sealed)
     )
-    return _shown(await _write(asked, Command.ASSISTANTS_UPDATE, payload))
+    return _shown(await _write(asked, Command.ASSISTANTS_UPDATE_V2, payload), made=sealed.made)
 
 
 async def _replace(asked: Asked) -> web.StreamResponse:
-    payload = build(
-        ReplaceAssistant,
-        assistant_id=asked.part("assistant_id"),
-        document=await asked.body(),
-        if_revision=read_revision(asked.request),
+    ref, revision, body = _ref(asked), read_revision(asked.request), await asked.body()
+    sealed = await _sealed(asked, body, ref.assistant_id)
+    payload = ReplaceAssistantV2(
+        assistant_id=ref.assistant_id, document=sealed.document, if_revision=revision, **_beside(sealed)
     )
-    return _shown(await _write(asked, Command.ASSISTANTS_REPLACE, payload))
+    return _shown(await _write(asked, Command.ASSISTANTS_REPLACE_V2, payload), made=sealed.made)
 
 
 async def _delete(asked: Asked) -> web.StreamResponse:
@@ -98,8 +111,10 @@ async def _delete(asked: Asked) -> web.StreamResponse:
 
 
 async def _rotate(asked: Asked) -> web.StreamResponse:
-    payload = build(AssistantRef, assistant_id=asked.part("assistant_id"))
-    return _shown(await _write(asked, Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET, payload))
+    ref = _ref(asked)
+    secret, made = asked.sealer.new_webhook_secret(Owner(asked.organization, ref.assistant_id))
+    payload = RotateWebhookSecretV2(assistant_id=ref.assistant_id, webhook_secret=secret)
+    return _shown(await _write(asked, Command.ASSISTANTS_ROTATE_WEBHOOK_SECRET_V2, payload), made=made)
 
 
 async def _check(asked: Asked) -> web.StreamResponse:
@@ -114,11 +129,30 @@ async def _check(asked: Asked) -> web.StreamResponse:
     return model_response(check)
 
 
+def _ref(asked: Asked) -> AssistantRef:
+    return build(AssistantRef, assistant_id=asked.part("assistant_id"))
+
+
+async def _sealed(asked: Asked, document: dict[str, Any], assistant_id: str) -> SealedDocument:
+    """The document as it goes on: from here nobody but a call-worker reads a secret in it."""
+    return await asked.sealer.seal(document, Owner(asked.organization, assistant_id), digest_key=asked.digest_key)
+
+
+def _beside(sealed: SealedDocument) -> dict[str, Any]:
+    return {
+        "refused": sealed.refused,
+        "webhook_secret": sealed.webhook_secret,
+        "digest_key_id": sealed.digest_key_id,
+    }
+
+
 async def _write(
-    asked: Asked, command: Command, payload: CreateAssistant | UpdateAssistant | ReplaceAssistant | AssistantRef
-) -> Assistant:
+    asked: Asked,
+    command: Command,
+    payload: CreateAssistantV2 | UpdateAssistantV2 | ReplaceAssistantV2 | RotateWebhookSecretV2,
+) -> WrittenAssistant:
     return await asked.commands.call(
-        command, payload, reply_type=Assistant, organization=asked.organization, command_id=asked.command_id
+        command, payload, reply_type=WrittenAssistant, organization=asked.organization, command_id=asked.command_id
     )
 
 

@@ -9,7 +9,8 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from calliope.contracts.identity import Principal, Scope
-from calliope_gateway.http.reading import read_idempotency_key, read_object
+from calliope.sealed_documents import DigestKey, DocumentSealer
+from calliope_gateway.http.reading import read_bearer, read_idempotency_key, read_object
 from calliope_gateway.ports import Commands
 from calliope_gateway.settings import GatewaySettings
 
@@ -22,6 +23,7 @@ class Asked:
     principal: Principal
     commands: Commands
     settings: GatewaySettings
+    sealer: DocumentSealer
 
     async def body(self) -> dict[str, Any]:
         """The JSON object that was sent."""
@@ -36,6 +38,11 @@ class Asked:
     def organization(self) -> str:
         """Whose data this request may see."""
         return self.principal.organization_id
+
+    @property
+    def digest_key(self) -> DigestKey:
+        """Under what digests of secrets are made: the request's API key, of which only a hash leaves the gateway."""
+        return DigestKey(self.principal.key_id, read_bearer(self.request).encode())
 
     @property
     def command_id(self) -> str | None:

@@ -13,6 +13,7 @@ from calliope import asyncapi
 from calliope.contracts.errors import ErrorCode
 from calliope.errors import CommandError
 from calliope.rate import RateLimit
+from calliope.sealed_documents import DocumentSealer
 from calliope.settings import Environment
 from calliope_gateway.http import api_keys, assistants, calls, docs, openapi
 from calliope_gateway.http.admission import admission, client_of
@@ -57,8 +58,10 @@ def build_http(
     keys = keys or build_keys(settings, commands)
     limits = settings.limits
     rate = RateLimit(rate_per_s=limits.requests_per_s, burst=limits.burst)
+    sealer = DocumentSealer.of(settings.sealing)
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, _authenticated(route, commands, settings, keys, rate))
+        handle = _authenticated(route, commands, settings, keys, rate, sealer)
+        app.router.add_route(route.method, route.path, handle)
     app.router.add_routes(CarrierHooks(commands, settings).routes())
     app.router.add_routes(docs.routes(*_documents(_local_bus(settings))))
     app.on_response_prepare.append(_guard)
@@ -87,7 +90,9 @@ async def _guard(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "calliope"  # else the library names itself and its version
 
 
-def _authenticated(route: Route, commands: Commands, settings: GatewaySettings, keys: Keys, rate: RateLimit) -> Handler:
+def _authenticated(
+    route: Route, commands: Commands, settings: GatewaySettings, keys: Keys, rate: RateLimit, sealer: DocumentSealer
+) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         now = time.monotonic()
         principal = await keys.principal(read_bearer(request), client=client_of(request), now=now)
@@ -95,7 +100,7 @@ def _authenticated(route: Route, commands: Commands, settings: GatewaySettings, 
             check_scope(principal, route.scope)
         if wait_s := rate.wait_s(principal.key_id, now):
             raise CommandError(ErrorCode.RATE_LIMITED, "too many requests for this key", retry_after_s=max(wait_s, 1.0))
-        return await route.handler(Asked(request, principal, commands, settings))
+        return await route.handler(Asked(request, principal, commands, settings, sealer))
 
     return handle
 

@@ -33,6 +33,8 @@ VOICE: Final = "/telephony/{carrier:twilio|telnyx}/voice"
 RESUME: Final = "/telephony/{carrier:twilio|telnyx}/resume/{call_id}"
 _NO_WORKER: Final = {ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT, ErrorCode.BUSY}
 _LOCALE: Final = 16
+_KEPT_BACK: Final = {"authorization", "proxy-authorization", "cookie"}
+"""Headers that no carrier's signature needs, and that may hold a secret of whoever sent them."""
 LOOK_S: Final = 1.5
 """So long a worker with a free slot is looked for: below the 2 s after which Telnyx sends a hook again."""
 LOOK_EVERY_S: Final = 0.1
@@ -65,7 +67,7 @@ class CarrierHooks:
             carrier=cast("Literal['twilio', 'telnyx']", request.match_info["carrier"]),
             method=request.method,
             path_and_query=request.raw_path,
-            headers=tuple(request.headers.items()),
+            headers=tuple((name, value) for name, value in request.headers.items() if name.lower() not in _KEPT_BACK),
             body=await read_body(request, limit=limits.carrier_body_bytes, timeout_s=limits.body_timeout_s),
             asked_at=datetime.now(UTC),
         )
