@@ -82,7 +82,8 @@ def disturbed(name: str | None, stack: LocalStack, line: str, assistant_id: str)
         if child is not None:
             child.send_signal(signal.SIGTERM)
             out, _ = child.communicate(timeout=END_S)
-            seen.counts = json.loads(out.splitlines()[-1])
+            if out.strip():  # else they were not let begin
+                seen.counts = json.loads(out.splitlines()[-1])
 
 
 def _prepare(name: str, stack: LocalStack, assistant_id: str, port: int) -> None:
@@ -91,8 +92,8 @@ def _prepare(name: str, stack: LocalStack, assistant_id: str, port: int) -> None
         path = f"{stack.address('gateway')}/api/v1/assistants/{assistant_id}"
         request("PATCH", path, {"webhook_url": f"{address}/hook"}, key=stack.keys.api_key)
     if name == "flooding-model":
-        model = {"provider": "custom", "base_url": f"{address}/v1", "api_key": "flood", "model": "flood"}
-        _tenant_calls(stack, load.document("flooded") | {"llm_provider_config": model})
+        model = {"base_url": f"{address}/v1", "api_key": "flood", "model": "flood"}
+        _tenant_calls(stack, load.document("flooded") | {"llm_provider": "custom", "llm_provider_config": model})
     if name == HEAVY:
         _tenant_calls(stack, load.document("heavy") | {"tools_settings": {"custom_tools": [_heavy_tool(stack)]}})
         request("POST", f"{stack.address('sandbox')}/sandbox/llm/scripts", _heavy_script())
