@@ -1,4 +1,4 @@
-"""`make demo-soak`, three times: the demonstration succeeds on a loaded machine, too."""
+"""`make demo-soak` with one demonstration: it succeeds on a loaded machine, too."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from calliope_local.demo_soak import soak
 
-COUNT = 3
+COUNT = 1
 
 
 @pytest.mark.promise("P1")

@@ -1,9 +1,8 @@
 """Calls that must not be: unknown numbers, false signatures, sleeping assistants, foreign media, no free slot."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -59,11 +58,19 @@ async def test_a_hook_that_is_not_signed_by_the_numbers_own_account_is_forbidden
     assert advice in (await refused(house, line, sid, code))["ended_detail"]
 
 
+@pytest.fixture(scope="module")
+def small_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """Its worker takes one call at a time, and has no account of its own at Twilio."""
+    account = ("CALLIOPE_CARRIERS__TWILIO__ACCOUNT_SID", "CALLIOPE_CARRIERS__TWILIO__AUTH_TOKEN")
+    worker = dict.fromkeys(account, "") | {"CALLIOPE_SLOTS": "1"}
+    with LocalStack(tmp_path_factory.mktemp("small"), extra={"worker": worker}) as stack:
+        yield stack
+
+
 async def test_a_number_without_an_account_at_the_carrier_says_so_when_it_is_assigned_and_when_it_rings(
-    tmp_path: Path,
+    small_stack: LocalStack,
 ) -> None:
-    without = dict.fromkeys(("CALLIOPE_CARRIERS__TWILIO__ACCOUNT_SID", "CALLIOPE_CARRIERS__TWILIO__AUTH_TOKEN"), "")
-    async with LocalStack(tmp_path, extra={"worker": without}) as stack, visiting(stack) as house:
+    async with visiting(small_stack) as house:
         line = await house.phone_line(a_document(twilio_config=None))
         spec = {"assistant_id": line.assistant["id"]}
         assigned = await house.api("PUT", f"/api/v1/phone-numbers/{quote(line.number)}", spec)
@@ -133,9 +140,9 @@ async def test_media_needs_the_carriers_signature_and_the_calls_own_token_once(h
 
 
 async def test_a_full_house_is_busy_for_calls_not_for_checks_and_free_again_when_a_call_has_ended(
-    tmp_path: Path,
+    small_stack: LocalStack,
 ) -> None:
-    async with LocalStack(tmp_path, extra={"worker": {"CALLIOPE_SLOTS": "1"}}) as stack, visiting(stack) as house:
+    async with visiting(small_stack) as house:
         line = await house.phone_line()
         first = await house.place(line, [{"wait_for": "Anna"}, {"pause_ms": 30_000, "within_s": 60}])
         await house.answered(first)
