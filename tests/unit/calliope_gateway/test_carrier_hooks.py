@@ -124,6 +124,28 @@ async def test_a_carrier_that_reads_no_answers_is_told_to_ask_again_when_there_i
     assert (await _rings(Workers(away), "telnyx/voice", carrier_timeout_s=0.3))[0] == 503
 
 
+@pytest.mark.promise("P4")
+async def test_what_such_a_carrier_told_while_there_was_no_worker_is_told_to_the_first_that_comes() -> None:
+    taken = asyncio.Event()
+
+    async def comes_back() -> CarrierResponse:
+        taken.set()
+        return await well()
+
+    workers = Workers(away, away, comes_back)
+    async with gateway(workers, carrier_timeout_s=0.1) as client:
+        told = await client.post("/telephony/telnyx/voice", data=b"the media ended")
+        assert (told.status, taken.is_set()) == (503, False)
+        async with asyncio.timeout(5):
+            await taken.wait()
+    assert {payload.body for _, payload, *_ in workers.asked} == {b"the media ended"}
+
+
+async def test_a_hook_that_is_kept_does_not_keep_the_gateway() -> None:
+    async with asyncio.timeout(5), gateway(Workers(away), carrier_timeout_s=0.1, resume_wait_s=60.0) as client:
+        assert (await client.post("/telephony/telnyx/voice", data=b"")).status == 503
+
+
 @pytest.mark.promise("P5")
 @pytest.mark.parametrize(
     ("query", "said"),

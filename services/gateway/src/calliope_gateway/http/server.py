@@ -62,7 +62,9 @@ def build_http(
     for route in ROUTES:
         handle = _authenticated(route, commands, settings, keys, rate, sealer)
         app.router.add_route(route.method, route.path, handle)
-    app.router.add_routes(CarrierHooks(commands, settings).routes())
+    hooks = CarrierHooks(commands, settings)
+    app.router.add_routes(hooks.routes())
+    app.cleanup_ctx.append(hooks.keeping)
     app.router.add_routes(docs.routes(*_documents(_local_bus(settings))))
     app.on_response_prepare.append(_guard)
     return app

@@ -1,11 +1,13 @@
 """Carrier hooks: passed on raw to a call-worker with a free slot.
 
 When none is found soon, any worker is asked to turn the call away in its own words; when there is no worker at all, the
-carrier is answered here. A call that lost its worker is asked for again, for a bounded time.
+carrier is answered here. A call that lost its worker is asked for again, for a bounded time: by a carrier that does as
+it is answered, else from here.
 """
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Final, Literal, cast
 from urllib.parse import quote, urlencode
@@ -21,6 +23,7 @@ from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
 from calliope.observability import metrics
+from calliope.runtime.isolated_tasks import IsolatedTasks
 from calliope_gateway.http.admission import client_of
 from calliope_gateway.http.hook_budget import HookBudget
 from calliope_gateway.http.reading import read_body
@@ -40,6 +43,9 @@ LOOK_S: Final = 1.5
 LOOK_EVERY_S: Final = 0.1
 MOST_LOOKING: Final = 128
 """Hooks that look for a worker at once; above it, all workers being full is believed at the first word."""
+KEEP_EVERY_S: Final = 0.5
+MOST_KEPT: Final = 128
+"""Hooks that are kept until there is a worker; what is more is left to the carrier's own repetitions."""
 DECLINE_S: Final = 2.0
 PAUSE_S: Final = 1
 _NOT_TAKEN: Final = metrics.counter(
@@ -54,12 +60,21 @@ class CarrierHooks:
         self._commands = commands
         self._settings = settings
         self._looking = 0
+        self._kept: set[asyncio.Task[None]] = set()
+        self._tasks: IsolatedTasks | None = None
         limits = settings.limits
         self._budget = HookBudget(rate_per_s=limits.refused_hooks_per_s, burst=limits.refused_hooks_burst)
 
     def routes(self) -> list[web.RouteDef]:
         """A call comes in; a call's media ended. Twilio asks by POST or by GET, as its number is configured."""
         return [web.route(method, path, self._handle) for path in (VOICE, RESUME) for method in (METH_POST, METH_GET)]
+
+    async def keeping(self, _: web.Application) -> AsyncIterator[None]:
+        """While the application runs, hooks of carriers that do not wait are kept until there is a worker."""
+        async with IsolatedTasks() as self._tasks:
+            yield
+            for task in self._kept:
+                task.cancel()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         limits = self._settings.limits
@@ -97,7 +112,32 @@ class CarrierHooks:
                 # Whose number it is only workers learn, so this call is counted here and has no record.
                 _NOT_TAKEN.labels(hook.carrier).inc()
                 log.warning("carrier_hook.no_worker", carrier=hook.carrier)
+                if not waits:
+                    self._keep(hook)
                 return busy(hook.carrier)
+
+    def _keep(self, hook: CarrierRequest) -> None:
+        """Telnyx tells three times within seconds that the media of a call ended, and then never again.
+
+        Workers know a hook that they are told twice by what it says.
+        """
+        if self._tasks is None or len(self._kept) >= MOST_KEPT:
+            return
+        task = self._tasks.spawn(self._until_taken(hook), "hook.keep")
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
+
+    async def _until_taken(self, hook: CarrierRequest) -> None:
+        try:
+            async with asyncio.timeout(self._settings.resume_wait_s):
+                answer = None
+                while answer is None:
+                    await asyncio.sleep(KEEP_EVERY_S)
+                    answer = await self._ask(hook, asyncio.get_running_loop().time() + self._settings.carrier_timeout_s)
+        except (TimeoutError, CommandError) as exc:
+            log.warning("carrier_hook.not_taken", carrier=hook.carrier, error=str(exc))
+        else:
+            log.info("carrier_hook.taken_late", carrier=hook.carrier)
 
     async def _decline(self, hook: CarrierRequest) -> CarrierResponse | None:
         """How any worker, also a full one, turns the call away; None, when there is none."""
