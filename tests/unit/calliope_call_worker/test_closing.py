@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from calliope.contracts.base import Message
-from calliope.contracts.calls import CallAnswered, CallEnded, EndReason, TurnCommitted, TurnKind
+from calliope.contracts.calls import CallAnswered, CallEnded, EndReason, HandedOver, TurnCommitted, TurnKind
 from calliope_call_worker import call as call_module
 from calliope_call_worker.closing import Closing, End
 from calliope_call_worker.dialogue import Dialogue
@@ -125,6 +125,7 @@ async def test_a_call_is_handed_over_when_its_turn_is_over() -> None:
         await handed_over
 
         assert call.call.abandoned
+        assert call.journal.facts[-1] == HandedOver(between_turns=True)
         assert [turn.assistant_text for turn in call.facts(TurnCommitted)] == ["Hello there, this is Ann."]
         assert call.facts(CallEnded) == []
 
@@ -134,6 +135,7 @@ async def test_a_turn_that_takes_too_long_does_not_hold_the_hand_over_up() -> No
         await until(lambda: call.media.unplayed)
         await call.call.hand_over(0.01)
         assert (call.call.abandoned, call.facts(CallEnded)) == (True, [])
+        assert call.journal.facts[-1] == HandedOver(between_turns=False)
 
 
 @pytest.mark.promise("P4")

@@ -10,6 +10,7 @@ from calliope.contracts.calls import (
     EVENT_NAMES,
     CallAnswered,
     FailureReason,
+    HandedOver,
     ProviderFailed,
     Resumed,
     Stage,
@@ -225,3 +226,23 @@ def test_media_that_dies_again_and_again_is_given_up(
 ) -> None:
     """Workers that die are no fault of the carrier, and a caller who speaks does not prove that anything is heard."""
     assert (media_is_hopeless(journal(*facts), BEGAN.timestamp() + after_s) is not None) is hopeless
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize(
+    ("facts", "later_s", "missed"),
+    [
+        ([], 0.0, False),
+        ([CallAnswered(stream_id="MZ1")], 0.2, True),
+        ([CallAnswered(stream_id="MZ1"), HandedOver(between_turns=True)], 0.2, False),
+        ([CallAnswered(stream_id="MZ1"), HandedOver(between_turns=True)], 3.0, True),
+        ([CallAnswered(stream_id="MZ1"), HandedOver(between_turns=False)], 0.2, True),
+        ([CallAnswered(stream_id="MZ1"), HandedOver(between_turns=True), CallAnswered(stream_id="MZ2")], 0.2, True),
+    ],
+    ids=["still ringing", "killed", "drained", "drained, and long alone", "drained in mid-turn", "killed after that"],
+)
+def test_words_may_have_been_missed_unless_the_call_was_left_in_silence(
+    facts: list[Message], later_s: float, missed: bool
+) -> None:
+    events = journal(*facts) if facts else journal(TurnStarted(turn=1, text="x", at_ms=0))
+    assert continuation(events, events[-1].time.timestamp() + later_s).words_missed is missed

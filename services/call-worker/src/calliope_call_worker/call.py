@@ -13,6 +13,7 @@ from calliope.contracts.calls import (
     CallAnswered,
     DtmfReceived,
     EndReason,
+    HandedOver,
     ProviderFailed,
     Stage,
     TransferStarted,
@@ -53,6 +54,8 @@ log = structlog.get_logger(__name__)
 
 EARLY_AUDIO_BYTES: Final = 8_000 * 10  # caller audio kept while the recogniser is being opened
 WHOSE_S: Final = 0.5  # a bus that is away does not keep a line up for longer
+HANDED_OVER_S: Final = 0.5
+"""So long the bus may take to store that a call is handed over; without that, it is taken for one that was lost."""
 REATTACH_S: Final = 5.0  # after media was lost, how long the carrier may take to ask who goes on
 _LINE_IS_GONE: Final = {EndReason.CALLER_HUNG_UP, EndReason.TRANSFERRED}
 _CARRIER_ENDS: Final = {EndReason.NO_MEDIA: Failure.DEADLINE, EndReason.CARRIER_FAILED: Failure.DROPPED}
@@ -189,9 +192,15 @@ class Call:
 
     async def hand_over(self, within_s: float) -> None:
         """Let another worker go on: between two turns, or when so much time has passed."""
+        between_turns = False
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._dialogue.between_turns()
+            between_turns = True
+        if not self.ending:
+            with suppress(JournalFullError):
+                self._parts.journal.append(HandedOver(between_turns=between_turns))
+                await self._parts.journal.flush(HANDED_OVER_S)
         if not self.ending:
             self._lost()
         await self._released.wait()

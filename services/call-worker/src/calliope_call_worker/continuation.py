@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 import orjson
 
 from calliope.contracts.base import Event
-from calliope.contracts.calls import ToolFinished, ToolStarted, TurnKind, TurnStarted
+from calliope.contracts.calls import HandedOver, ToolFinished, ToolStarted, TurnKind, TurnStarted
 from calliope_call_worker.conversation import Turn, from_json, size_of
 from calliope_call_worker.plan import Continuation
 from calliope_call_worker.playback import BegunReply
@@ -26,6 +26,8 @@ MAX_UNHEARD: Final = 3
 MAX_LOST: Final = 10
 LOST_WITHIN_S: Final = 60.0
 """So many streams may be lost within this time, whatever was heard."""
+UNHEARD_S: Final = 1.0
+"""For so long a caller who was silent when nobody listened any more is taken to have stayed so."""
 
 _TALK: Final = frozenset({"turn_started", "turn_committed"})
 """The welcome is committed as a turn, too."""
@@ -71,7 +73,7 @@ def continuation(
         unanswered="" if open_turn is None else open_turn.text,
         welcome_owed=bool(facts) and not any(fact.name in _TALK for fact in facts),
         elapsed_s=max(0.0, now - facts[0].time.timestamp()) if facts else 0.0,
-        words_missed=any(fact.name == "answered" for fact in facts),
+        words_missed=any(fact.name == "answered" for fact in facts) and not _left_in_silence(facts, now),
         answered_at=next((fact.time for fact in facts if fact.name == "answered"), None),
         ends=_ends(facts, started, turns),
         tools_done=tuple(_done(one, done[id_]) for id_, one in asked.items() if id_ in done),
@@ -96,6 +98,13 @@ def _ends(facts: Sequence[Event], started: Sequence[Event], turns: int) -> bool:
     last = next((fact for fact in reversed(facts) if fact.name in _TALK), None)
     said = last is not None and last.data.get("kind") == TurnKind.GOODBYE and not last.data.get("interrupted")
     return asked or said
+
+
+def _left_in_silence(facts: Sequence[Event], now: float) -> bool:
+    """Whether nobody spoke when the last worker let the call go, a moment ago."""
+    last = facts[-1]
+    silent = last.name == "handed_over" and HandedOver.model_validate(last.data).between_turns
+    return silent and now - last.time.timestamp() <= UNHEARD_S
 
 
 def _latest(committed: Sequence[Event], characters: int | None) -> tuple[Turn, ...]:

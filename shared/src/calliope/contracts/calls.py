@@ -330,6 +330,14 @@ class Resumed(Message):
     reason: str = Field(description="What was known when it was taken over, in words.")
 
 
+class HandedOver(Message):
+    """The worker let the call go, because it is stopped or an operator said so; another one goes on."""
+
+    between_turns: bool = Field(
+        description="Whether nobody spoke or waited for an answer. False: the time for that was over."
+    )
+
+
 class CallAbandoned(Message):
     """A worker gave up a call that it had just begun or taken over, before it said or did anything.
 
@@ -422,6 +430,7 @@ CALL_EVENTS: Final[dict[str, type[Message]]] = {
     "dtmf_received": DtmfReceived,
     "turn_committed": TurnCommitted,
     "transfer_started": TransferStarted,
+    "handed_over": HandedOver,
     "resumed": Resumed,
     "abandoned": CallAbandoned,
     "ended": CallEnded,
