@@ -31,7 +31,7 @@ from calliope_call_worker.speaker import Speaker
 FLUX_TURN_MS: Final = 5_000  # the vendor's own default of `eot_timeout_ms`
 FLUX_GRACE_S: Final = 0.5
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
-_LINES: Final = frozenset({TurnKind.IDLE, TurnKind.RESUME})
+_LINES: Final = frozenset({TurnKind.IDLE, TurnKind.RESUME, TurnKind.ASK_TO_REPEAT})
 """What is said of the assistant's own accord, and can be said to its end without more."""
 
 
