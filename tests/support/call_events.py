@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from calliope.contracts.base import Event, event_type
-from calliope.contracts.calls import EndReason, Stage
+from calliope.contracts.base import Event, Message, event_type
+from calliope.contracts.calls import EVENT_NAMES, EndReason, Stage
 
 BEGAN: Final = datetime(2026, 1, 2, 12, tzinfo=UTC)
 STARTED: Final[dict[str, Any]] = {
@@ -43,6 +43,12 @@ def an_event(
 def told(facts: Iterable[Fact], **whose: Any) -> list[Event]:
     """Facts as the events of one call."""
     return [an_event(at, name, **whose, **data) for at, (name, data) in enumerate(facts, start=1)]
+
+
+def journal_of(facts: Iterable[Message], *, began: datetime) -> list[Event]:
+    """What a worker wrote behind the first fact of a call that it took."""
+    written = ((EVENT_NAMES[type(fact)], fact.model_dump(mode="json")) for fact in facts)
+    return told([("started", STARTED), *written], call_id="call_1", began=began)
 
 
 def a_call(**whose: Any) -> list[Event]:

@@ -102,11 +102,11 @@ class TwinPlaybacks:
     def __init__(self) -> None:
         self.kept: list[Playback] = []
 
-    async def keep(self, call_id: str, playback: Playback) -> None:
+    async def keep(self, call_id: str, owner: int, playback: Playback) -> None:
         """See `Playbacks`."""
         self.kept.append(playback)
 
-    async def find(self, call_id: str) -> Playback | None:
+    async def find(self, call_id: str, owners: Sequence[int]) -> Playback | None:
         """See `Playbacks`."""
         return self.kept[-1] if self.kept else None
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from calliope.contracts.calls import TurnKind
+from calliope.contracts.calls import EndReason, TurnKind
 from calliope.contracts.document.spec import AssistantSpec
 from calliope.garbage import cancelled_without_cycles
 from calliope_call_worker import phrases
@@ -167,6 +167,8 @@ class Answerer:
             await gate.wait()
             wishes = [wish for one in checked if (wish := toolbox.wish(one)) is not None]
             others = [one for one in checked if one not in [wish.checked for wish in wishes]]
+            if wishes and wishes[0].ends and not others:
+                part.complete, reply.ends = True, EndReason.ASSISTANT_ENDED
             await self._announce(reply, stream, gate, wishes, others)
             await self._finish(stream)
             if others:

@@ -110,7 +110,7 @@ class Call:
             self._toolbox.outcome,
             self._end,
             parts.recorder,
-            playback=PlaybackKeeper(plan.call_id, parts.playbacks, parts.spawn),
+            playback=PlaybackKeeper(plan.call_id, parts.journal.sequence, parts.playbacks, parts.spawn),
         )
         self._voice_activity = VoiceActivity()
         self._media: MediaSocket | None = None

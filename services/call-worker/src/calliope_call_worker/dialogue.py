@@ -86,6 +86,8 @@ class Dialogue:
             self.turns = plan.continuation.turns
             for turn in plan.continuation.history:
                 self.conversation.commit(turn)
+        if self._begun is not None:  # at once: should this worker be gone before it speaks, the next one knows as much
+            playback.keep_last(self._begun.playback(after=journal.sequence))
 
     @property
     def live_turn(self) -> int | None:
@@ -122,6 +124,7 @@ class Dialogue:
                 replies=1_000 * (1 + past.turns),
                 unanswered=past.unanswered if not past.ends or (begun is not None and begun.answers) else "",
                 words_missed=past.words_missed,
+                answer_heard=begun is not None and begun.answers,
                 goes_on=self._begun is not None and self._begun.kind in _LINES,
             )
         )
@@ -132,8 +135,10 @@ class Dialogue:
         """The last worker was about to end the call: what is left of its last words, or a goodbye, then the end."""
         begun = past.begun
         if begun is not None:
-            says = begun.kind == TurnKind.GOODBYE and not begun.over
-            self.tell(ev.EndRequested(begun.ends or EndReason.ASSISTANT_ENDED, say=says))
+            reason = begun.ends or EndReason.ASSISTANT_ENDED
+            own = begun.kind == TurnKind.GOODBYE and not begun.over
+            custom = begun.answers and self._plan.spec.tools_settings.end_call.custom_message is not None
+            self.tell(ev.EndRequested(reason, say=own or (custom and reason == EndReason.ASSISTANT_ENDED)))
             return
         if past.unanswered:
             self._commit_unanswered(past.unanswered)
@@ -306,7 +311,7 @@ class Dialogue:
         if past is None or begun is None:
             self._start(reply, gate, self._answerer.answer(reply, gate))
         else:
-            complete = begun.complete or past.ends
+            reply.kind, complete = TurnKind(begun.kind), begun.complete or past.ends
             self._start(reply, gate, self._answerer.go_on(reply, gate, begun.rest, complete=complete))
 
     def _say(self, reply_id: str, kind: TurnKind, text: str, *, ends: str = "") -> None:
@@ -358,19 +363,33 @@ class Dialogue:
     def _go_on(self, reply_id: str) -> None:
         """Say what the last interruption kept the caller from hearing; what was not written yet, the model writes."""
         if self._begun is not None:
-            self._say(reply_id, TurnKind(self._begun.kind), "")
+            self._go_on_with(reply_id, self._begun)
             return
         if self._cut_short is None:
             return
         cut, heard = self._cut_short
         if cut.complete or cut.kind is not TurnKind.REPLY:
-            self._say(reply_id, TurnKind.RESUME, rest_from_sentence(cut.said, heard))
+            self._say(reply_id, TurnKind.RESUME, rest_from_sentence(cut.said, heard), ends=cut.ends)
         elif self._answerer is not None and self._speaker is not None:
             gate = asyncio.Event()
             gate.set()
             reply = self._new_reply(reply_id, TurnKind.RESUME, cut.turn, "")
             self._speaker.begin(reply_id)
             self._start(reply, gate, self._answerer.answer(reply, gate))
+
+    def _go_on_with(self, reply_id: str, begun: BegunReply) -> None:
+        """The rest of what another worker was saying of the assistant's own accord."""
+        kind = TurnKind(begun.kind)
+        if begun.complete or self._answerer is None or self._speaker is None:
+            self._say(reply_id, kind, "", ends=begun.ends)
+            return
+        self._begun = None
+        gate = asyncio.Event()
+        gate.set()
+        reply = self._new_reply(reply_id, kind, begun.turn, "")
+        self._resume(reply, begun)
+        self._speaker.begin(reply_id)
+        self._start(reply, gate, self._answerer.go_on(reply, gate, begun.rest, complete=False))
 
     def _commit(self, reply_id: str, *, interrupted: bool, heard: str | None = None) -> None:
         """A reply is over: what was heard of it becomes history, and a fact."""

@@ -14,6 +14,9 @@ from calliope.contracts.base import Event, Message
 from calliope.contracts.calls import TurnKind
 from calliope.contracts.open_enum import OpenEnum
 
+MOST_OWNERS: Final = 3
+"""Workers that may have taken a call one after the other before one of them spoke."""
+_KNOWN: Final = frozenset(TurnKind)
 ANSWERS: Final = frozenset({TurnKind.REPLY, TurnKind.APOLOGY})
 """Kinds of replies that answer a turn of the caller."""
 
@@ -33,6 +36,9 @@ class Playback(Message):
     tools: NonNegativeInt = Field(default=0, description="So many tools of the turn had answered by then.")
     complete: bool = Field(default=False, description="Whether nothing follows what was given to the voice.")
     ends: str = Field(default="", description="The reason for which the call ends after it.")
+    estimated: bool = Field(
+        default=False, description="Whether `heard` holds an estimate for an earlier worker's part."
+    )
     after: NonNegativeInt = Field(default=0, description="The call's last fact when the reply began.")
 
 
@@ -66,13 +72,36 @@ class BegunReply:
         """Whether all of it was heard."""
         return self.complete and not self.rest.strip()
 
+    def playback(self, after: int) -> Playback:
+        """The same for whoever comes next, while nothing more of it was said."""
+        heard = self.before_tools + self.heard
+        return Playback(
+            turn=self.turn,
+            kind=self.kind,
+            text=self.text,
+            said=heard + self.rest,
+            before_tools=len(self.before_tools),
+            heard=len(heard),
+            tools=self.tools,
+            complete=self.complete,
+            ends=self.ends,
+            estimated=self.estimated,
+            after=after,
+        )
+
+
+def owners(facts: Sequence[Event]) -> tuple[int, ...]:
+    """By which facts workers took the call, the latest first: what each was saying is kept under that number."""
+    taken = [fact.sequence for fact in facts if fact.name in {"started", "resumed"}]
+    return tuple(taken[: -1 - MOST_OWNERS : -1])
+
 
 def begun_reply(playback: Playback | None, facts: Sequence[Event], cut_at_ms: float) -> BegunReply | None:
     """The reply that was being said when the media ended, at `cut_at_ms` (unix); None, when the facts have its end.
 
     Nor is there one of which nothing was heard: it begins anew.
     """
-    if playback is None or _is_told(playback, facts):
+    if playback is None or playback.kind not in _KNOWN or _is_told(playback, facts):
         return None
     end = heard_until(playback, cut_at_ms)
     heard = playback.said[:end]
@@ -88,7 +117,7 @@ def begun_reply(playback: Playback | None, facts: Sequence[Event], cut_at_ms: fl
         complete=playback.complete,
         ends=playback.ends,
         tools=playback.tools,
-        estimated=bool(playback.ahead),
+        estimated=playback.estimated or bool(playback.ahead),
     )
 
 

@@ -16,8 +16,9 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[Any]"]
 class PlaybackKeeper:
     """Of one call. `spawn` starts tasks that outlive it."""
 
-    def __init__(self, call_id: str, playbacks: Playbacks, spawn: Spawn) -> None:
+    def __init__(self, call_id: str, owner: int, playbacks: Playbacks, spawn: Spawn) -> None:
         self._call_id = call_id
+        self._owner = owner
         self._playbacks = playbacks
         self._spawn = spawn
         self._loop = asyncio.get_running_loop()
@@ -37,7 +38,7 @@ class PlaybackKeeper:
     def keep_last(self, playback: Playback) -> None:
         """How far it came: nothing more is heard of it from here."""
         if not self._closed:
-            self._spawn(self._playbacks.keep(self._call_id, playback), "call.playback")
+            self._spawn(self._playbacks.keep(self._call_id, self._owner, playback), "call.playback")
 
     def close(self) -> None:
         """Nothing is kept any more."""

@@ -147,11 +147,14 @@ class Recordings(Protocol):
 class Playbacks(Protocol):
     """Keeps, of each call, how far the reply that is being said has come."""
 
-    async def keep(self, call_id: str, playback: Playback) -> None:
-        """Replace what is kept of the call. Returns soon, and never fails: it is of use for seconds only."""
+    async def keep(self, call_id: str, owner: int, playback: Playback) -> None:
+        """Replace what this owner keeps of the call. Returns soon, and never fails: it is of use for seconds only.
 
-    async def find(self, call_id: str) -> Playback | None:
-        """What was kept last; None, when there is nothing, or when it cannot be read within a second."""
+        `owner` is the sequence of the fact with which a worker took the call: who lost it overwrites nothing.
+        """
+
+    async def find(self, call_id: str, owners: Sequence[int]) -> Playback | None:
+        """What the first of these owners that kept anything kept last; None, also when it cannot be read in time."""
 
 
 class OpenCalls(Protocol):

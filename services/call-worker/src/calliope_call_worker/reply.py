@@ -148,6 +148,7 @@ class Reply:
             tools=sum(len(part.results) for part in self.rounds),
             complete=self.complete or self.rounds[-1].complete,
             ends=self.ends,
+            estimated=self.estimated,
             after=self.after or 0,
         )
 

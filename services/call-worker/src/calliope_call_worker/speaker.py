@@ -172,6 +172,7 @@ class Speaker:
         else:
             self._audible = False
             self._played.set()
+            self._progress(reply_id)
             self._tell(ev.ReplyPaused(reply_id))
 
     def _progress(self, reply_id: str) -> None:

@@ -1,6 +1,8 @@
 """How far replies have come, in the key-value bucket `playback`, written without waiting for the server's word."""
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -25,29 +27,33 @@ class NatsPlaybacks:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    async def keep(self, call_id: str, playback: Playback) -> None:
+    async def keep(self, call_id: str, owner: int, playback: Playback) -> None:
         """See `ports.Playbacks`."""
         if not connected(self._bus):
             return
         try:
             async with asyncio.timeout(WRITE_S):
-                await self._bus.connection.publish(_subject(call_id), playback.model_dump_json().encode())
+                await self._bus.connection.publish(_subject(call_id, owner), playback.model_dump_json().encode())
         except (NatsError, MessageTooLarge, OSError, TimeoutError) as exc:
             log.debug("playback.not_kept", call_id=call_id, reason=type(exc).__name__)
 
-    async def find(self, call_id: str) -> Playback | None:
+    async def find(self, call_id: str, owners: Sequence[int]) -> Playback | None:
         """See `ports.Playbacks`."""
         try:
             async with asyncio.timeout(READ_S):
                 bucket = await self._bus.jetstream.key_value(PLAYBACK_BUCKET)
-                value = (await bucket.get(call_id)).value
-            return None if value is None else Playback.model_validate_json(value)
-        except KeyNotFoundError:
-            return None
+                for owner in owners:
+                    with suppress(KeyNotFoundError):
+                        value = (await bucket.get(_key(call_id, owner))).value
+                        return None if value is None else Playback.model_validate_json(value)
         except (NatsError, OSError, TimeoutError, ValidationError) as exc:
             log.warning("playback.not_read", call_id=call_id, reason=type(exc).__name__)
-            return None
+        return None
 
 
-def _subject(call_id: str) -> str:
-    return f"$KV.{PLAYBACK_BUCKET}.{call_id}"
+def _key(call_id: str, owner: int) -> str:
+    return f"{call_id}.{owner}"
+
+
+def _subject(call_id: str, owner: int) -> str:
+    return f"$KV.{PLAYBACK_BUCKET}.{_key(call_id, owner)}"

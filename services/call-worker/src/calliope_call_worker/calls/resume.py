@@ -30,7 +30,7 @@ from calliope_call_worker.continuation import continuation, ended, media_is_hope
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.orders import CarrierOrders, Spawn, last_words
 from calliope_call_worker.plan import CallPlan
-from calliope_call_worker.playback import begun_reply
+from calliope_call_worker.playback import begun_reply, owners
 from calliope_call_worker.ports import Journals, NumberResolver, Playbacks
 from calliope_call_worker.providers.telephony.base import (
     FORBIDDEN,
@@ -226,7 +226,7 @@ class CallResumption:
                 log.info("call.resumed", call_id=plan.call_id, facts=facts[-1].sequence)
                 now = time.time()
                 cut_at = now if lost.since is None else min(now, lost.since.timestamp())
-                begun = begun_reply(await self._playbacks.find(plan.call_id), facts, cut_at * 1_000)
+                begun = begun_reply(await self._playbacks.find(plan.call_id, owners(facts)), facts, cut_at * 1_000)
                 most = self._settings.history_characters
                 past = continuation(facts, now, history_characters=most, begun=begun)
                 past = replace(past, media_ended_at=datetime.fromtimestamp(cut_at, UTC))

@@ -9,7 +9,7 @@ class MediaStarted:
     """The media stream is open. A call taken over says how far it was, and which words nobody had answered.
 
     `words_missed`: the caller may have spoken while nobody listened. `goes_on`: a line was being said that answers
-    nobody, and has a rest.
+    nobody, and has a rest. `answer_heard`: the beginning of an answer to `unanswered` was heard.
     """
 
     welcome: bool = True
@@ -19,6 +19,7 @@ class MediaStarted:
     unanswered: str = ""
     words_missed: bool = False
     goes_on: bool = False
+    answer_heard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

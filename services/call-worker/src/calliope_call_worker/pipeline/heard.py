@@ -88,11 +88,6 @@ def _within(span: tuple[int, float, float], begin: int, index: int) -> float:
     return start_ms if end <= begin else start_ms + (end_ms - start_ms) * (index - begin) / (end - begin)
 
 
-def heard_at_ms(start_ms: float, end_ms: float) -> float:
-    """From where on a word that is spoken from there to there counts as heard."""
-    return start_ms + WORD_COUNTS_FROM * (end_ms - start_ms)
-
-
 def heard_text(line: Timeline, played_ms: float, sent_ms: float, *, complete: bool, char_ms: float) -> Heard:
     """What was heard when this much of the audio was played; `complete`: there is no more audio than was sent."""
     if played_ms <= 0:
@@ -101,7 +96,7 @@ def heard_text(line: Timeline, played_ms: float, sent_ms: float, *, complete: bo
         return Heard("all", line.text, played_ms)
     end = 0
     for behind, start_ms, end_ms in line.words(sent_ms, complete=complete, char_ms=char_ms):
-        if played_ms < heard_at_ms(start_ms, end_ms):
+        if played_ms < start_ms + WORD_COUNTS_FROM * (end_ms - start_ms):
             break
         end = behind
     return Heard("partial", line.text[:end], played_ms) if end else Heard("nothing", "", played_ms)

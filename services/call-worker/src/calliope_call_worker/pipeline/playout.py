@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from calliope_call_worker.pipeline.heard import CHAR_MS, Heard, Span, Timeline, heard_at_ms, heard_text
+from calliope_call_worker.pipeline.heard import CHAR_MS, Heard, Span, Timeline, heard_text
 
 BYTES_PER_MS = 8.0
 """μ-law at 8 kHz."""
@@ -194,18 +194,22 @@ class Playout:
     def ahead(self, reply_id: str, now: float, more_ms: float = 0.0) -> tuple[int, list[tuple[int, float]]]:
         """How many characters were heard, and of each word after them: the characters up to its end, when it is heard.
 
-        `more_ms`: so much audio is about to be sent behind what was sent.
+        `more_ms`: so much audio is about to be sent behind what was sent. A word counts when it was played to its end,
+        and news of that could be here. Words behind a pause have no time yet.
         """
         reply = self._replies.get(reply_id)
         if reply is None or not reply.runs or reply.frozen_ms is not None:
             return 0, []
-        heard = len(self.heard(reply_id, now).text)
+        played_ms, run = self.played_ms(reply_id, now), reply.runs[-1]
+        goes_on = more_ms > 0 or run.ends_at + run.late_s > now
         words = reply.text.words(reply.sent_ms + more_ms, complete=reply.complete, char_ms=self._char_ms)
-        return heard, [
-            (end, _played_at(reply.runs, heard_at_ms(start_ms, end_ms), now))
-            for end, start_ms, end_ms in words
-            if end > heard
-        ]
+        heard, ahead = 0, list[tuple[int, float]]()
+        for end, _, end_ms in words:
+            if not ahead and end_ms <= played_ms:
+                heard = end
+            elif goes_on or end_ms <= run.to_ms:
+                ahead.append((end, _played_at(reply.runs, end_ms, now) + (self._echo_s or 0.0)))
+        return heard, ahead
 
     def is_played(self, reply_id: str) -> bool:
         """Whether marks prove that all audio sent was played."""

@@ -112,7 +112,7 @@ def commit_due(s: TurnState) -> float | None:
     waits = s.owed and not s.open and s.digit_at is None and s.closing is None and s.ear.pieces
     if not waits or not (s.live is None or s.live.can_supersede):
         return None
-    if s.ended_by == "dtmf" or not is_unfinished(s.ear.text, s.settings.language):
+    if s.ended_by in {"dtmf", "resumed"} or not is_unfinished(s.ear.text, s.settings.language):
         return AT_ONCE
     return s.owed_since + s.settings.unfinished_wait_s
 
@@ -129,6 +129,7 @@ def commit(s: TurnState) -> None:
     s.turns += 1
     reply = s.start_reply("reply", reply_id=prepared.reply_id if prepared else None, pieces=pieces)
     s.out.append(ev.Commit(reply.id, s.turns, text, s.ended_by, prepared=prepared is not None, replaces=s.replaces))
+    reply.heard, s.answer_heard = s.answer_heard, False
     s.owed, s.replaces, s.preparations, s.utterance_from = False, None, 0, 0
 
 

@@ -100,6 +100,7 @@ class TurnState:
 
     started_at: float | None = None
     silence_since: float = 0.0
+    answer_heard: bool = False  # of the answer to the words that were owed when another worker left the call
     words_missed: bool = False  # nobody listened for a while, and nobody has spoken since
     idle_count: int = 0
     closing: Closing | None = None

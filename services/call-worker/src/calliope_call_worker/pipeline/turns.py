@@ -117,7 +117,7 @@ def _on_media_started(s: TurnState, event: ev.MediaStarted) -> None:
     unanswered = event.unanswered.strip()
     if unanswered:
         s.ear.add(unanswered)
-        s.owed, s.ended_by = True, "resumed"
+        s.owed, s.ended_by, s.answer_heard = True, "resumed", event.answer_heard
     if event.welcome:
         s.out.append(ev.SayWelcome(s.start_reply("welcome").id))
     elif event.goes_on:
