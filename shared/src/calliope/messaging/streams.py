@@ -187,7 +187,7 @@ PLAYBACK: Final = Stream(
     max_per_subject=1,
     bucket=True,
 )
-"""How far the reply that is being said has come: key call_id, overwritten up to twice a second while a voice speaks."""
+"""How far a reply that is being said has come: key `<call_id>.<owner>`, overwritten twice a second while it is said."""
 
 STREAMS: Final = (EVENTS, DEAD, SCHED, CALLS, OPEN_CALLS, PINS, ROUTES, PLAYBACK)
 
