@@ -15,6 +15,8 @@ GREETING: Final = "Hello, this is Anna speaking, how may I help you today?"
 LIST: Final = ("alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliet", "lima")
 BOOKED: Final = "It is booked under november oscar papa quebec romeo sierra tango."
 GOODBYE: Final = "Thank you for calling and goodbye."
+MISSED: Final = "say it again"
+"""The assistant asks for words that were said while no worker listened."""
 DESK: Final = "+15557770001"
 WITHIN_S: Final = 45.0
 QUESTION_S: Final = 8.5
@@ -46,7 +48,7 @@ def a_caller(tag: str, chance: random.Random) -> ChaosCaller:
     kind = chance.choice(KINDS)
     steps: list[Json] = [_step({"wait_for": "today"}), _quiet(chance)]
     for number in range(chance.randint(1, 3)):
-        steps += [_step({"say": f"question {number} of {tag}"}), _step({"wait_for": "lima"}), _quiet(chance)]
+        steps += [*_asking(f"question {number} of {tag}", {"wait_for": "lima"}), _quiet(chance)]
     return ChaosCaller(kind, tag, [*steps, *_ending(kind, tag, chance)])
 
 
@@ -54,7 +56,7 @@ def a_long_caller(tag: str, seconds: float, chance: random.Random) -> ChaosCalle
     """A caller who asks on for about so long, books at last, and says goodbye."""
     steps: list[Json] = [_step({"wait_for": "today"}), _quiet(chance)]
     for number in range(max(1, round(seconds / QUESTION_S))):
-        steps += [_step({"say": f"question {number} of {tag}"}), _step({"wait_for": "lima"}), _quiet(chance)]
+        steps += [*_asking(f"question {number} of {tag}", {"wait_for": "lima"}), _quiet(chance)]
     return ChaosCaller("books", tag, [*steps, *_ending("books", tag, chance)])
 
 
@@ -87,16 +89,17 @@ def a_model() -> Json:
 
 
 def _ending(kind: str, tag: str, chance: random.Random) -> list[Json]:
-    goodbye = [_step({"say": "thank you, goodbye"}), _step({"expect_hang_up": True})]
+    goodbye = _asking("thank you, goodbye", {"expect_hang_up": True})
     match kind:
         case "books":
-            return [_step({"say": f"please book {tag}"}), _step({"wait_for": "tango"}), _quiet(chance), *goodbye]
+            return [*_asking(f"please book {tag}", {"wait_for": "tango"}), _quiet(chance), *goodbye]
         case "transfers":
-            return [_step({"say": "a person please"}), _step({"expect_hang_up": True})]
+            return _asking("a person please", {"expect_hang_up": True})
         case "interrupts":
-            cut = {"after_ms": chance.uniform(700, 2_500), "say": f"no wait, another question of {tag}"}
-            again = [_step({"say": f"the last question of {tag}"}), _step({"interrupt": cut})]
-            return [*again, _step({"wait_for": "lima"}), _quiet(chance), *goodbye]
+            other = f"no wait, another question of {tag}"
+            cut = {"after_ms": chance.uniform(700, 2_500), "say": other}
+            begun = [_step({"say": f"the last question of {tag}"}), _step({"interrupt": cut})]
+            return [*begun, _again(other, {"wait_for": "lima"}), _quiet(chance), *goodbye]
         case "leaves":
             return [
                 _step({"say": f"and a question of {tag}"}),
@@ -105,6 +108,16 @@ def _ending(kind: str, tag: str, chance: random.Random) -> list[Json]:
             ]
         case _:
             return goodbye
+
+
+def _asking(text: str, awaited: Json) -> list[Json]:
+    """Say it and wait for what has to come of it; said again when the assistant has missed it."""
+    return [_step({"say": text}), _again(text, awaited)]
+
+
+def _again(text: str, awaited: Json) -> Json:
+    heard = [MISSED, *(() if LIST[-1] in awaited.values() else LIST[-1:])]  # a list, when it is for something else
+    return _step({**awaited, "if_asked": {"heard": heard, "say": text}})
 
 
 def _quiet(chance: random.Random) -> Json:

@@ -44,7 +44,7 @@ def judge(caller: ChaosCaller, call: Json, record: Json) -> Verdict:
     """Judge a call that is over. `call` is what its carrier and its caller saw."""
     problems = []
     if call["failed"] is not None:
-        problems.append(f"lost: {call['failed']}")
+        problems.append(f"lost: {call['failed']}; recorded: {_recorded(record)}")
     if record["ended_reason"] not in ENDS[caller.kind]:
         problems.append(f"ended as {record['ended_reason']}: {names(record)[-14:]}")
     if [event["sequence"] for event in record["events"]] != list(range(1, len(record["events"]) + 1)):
@@ -66,11 +66,17 @@ def judge(caller: ChaosCaller, call: Json, record: Json) -> Verdict:
 
 
 def _words(call: Json, caller: ChaosCaller) -> tuple[int, int]:
-    """Words of answers that were heard more than once, and such as were not heard of answers that were waited for."""
+    """Words of answers that were heard more than once, and such as were not heard of answers that were waited for.
+
+    What a caller had to say again was not answered before.
+    """
     doubled = missing = 0
-    for said, heard in _exchanges(call):
+    exchanges = list(_exchanges(call))
+    for (said, heard), (following, _) in pairwise([*exchanges, ("", [])]):
         counts = Counter(word for word in heard if word in (_ONCE if said else _WELCOME))
         doubled += sum(counts.values()) - len(counts)
+        if said and said == following:
+            continue
         if said.startswith("question") or (said.startswith("no wait") and caller.kind == "interrupts"):
             missing += len(set(LIST) - set(heard))
     return doubled, missing
@@ -126,6 +132,11 @@ def _silence(call: Json, ended: float, began: float) -> float | None:
 
 def _last_heard(words: Sequence[Json], at_ms: float) -> float:
     return max((float(word["end_ms"]) for word in words if word["start_ms"] <= at_ms), default=0.0)
+
+
+def _recorded(record: Json) -> list[str]:
+    turns = facts(record, "turn_committed")[-4:]
+    return [f"{turn['kind']}{' cut' if turn['interrupted'] else ''}: {turn['assistant_text']}" for turn in turns]
 
 
 def _talk(call: Json) -> str:

@@ -34,6 +34,19 @@ def test_a_person_answers_what_was_heard() -> None:
     assert person.caller.failed is None
 
 
+def test_a_person_says_it_again_when_asked_to_as_often_as_that_is() -> None:
+    asked = {"heard": ["what", "say it again"], "say": "It is me."}
+    person, buffer = Person(parse([{"wait_for": "come in", "if_asked": asked}])), CarrierBuffer()
+    said: list[str] = []
+    for turn, text in enumerate(["Could you say it again?", "Please say it again.", "Come in."]):
+        buffer.add(speak(text).audio)
+        _, lines = talk(person, buffer, ms=5_000, begin_ms=5_000 * turn)
+        said += [line.text for line in lines if line.side == "caller"]
+    assert said == ["It is me.", "It is me."]
+    assert person.caller.done
+    assert person.caller.failed is None
+
+
 def test_a_clear_ends_what_is_heard_and_says_so() -> None:
     person, buffer = Person(parse([{"pause_ms": 60_000, "within_s": 100}])), CarrierBuffer()
     buffer.add(speak("One two three four five six").audio)
@@ -169,7 +182,14 @@ def test_patience_begins_anew_with_each_sound_and_ends_when_it_was_an_answer() -
     assert heard_until_ms + 300 - FRAME_MS <= first <= heard_until_ms + 700
 
 
-@pytest.mark.parametrize("step", [{"say": "x", "patience_s": 1}, {"wait_for": "x", "within_s": "soon"}])
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"say": "x", "patience_s": 1},
+        {"wait_for": "x", "if_asked": {"heard": [" "], "say": "y"}},
+        {"wait_for": "x", "within_s": "soon"},
+    ],
+)
 def test_a_step_with_what_does_not_belong_there_is_refused(step: dict[str, object]) -> None:
     with pytest.raises(ScriptError):
         parse([step])

@@ -44,12 +44,20 @@ class Say(Step):
     say: Words = Field(description="What the caller says.")
 
 
+class IfAsked(Part):
+    """What the caller says again when the assistant asks for it instead of going on."""
+
+    heard: list[Words] = Field(min_length=1, description="Words of the assistant of which each asks for it.")
+    say: Words = Field(description="What the caller says then.")
+
+
 class WaitFor(Step):
     """The caller listens until something was heard."""
 
     wait_for: Words = Field(
         description="Words of the assistant since the caller spoke last; case, spaces and punctuation do not matter."
     )
+    if_asked: IfAsked | None = None
 
 
 class WaitForSilence(Step):
@@ -97,6 +105,7 @@ class ExpectHangUp(Step):
     """The caller waits for the other side to end the call, or to hand it over."""
 
     expect_hang_up: Literal[True]
+    if_asked: IfAsked | None = None
 
 
 class Faults(Step):

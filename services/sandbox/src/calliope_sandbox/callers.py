@@ -4,7 +4,9 @@ Steps: {"say": text} · {"wait_for": text} · {"wait_for_silence_ms": n} · {"dt
 {"interrupt": {"after_words": n | "after_ms": n, "say": text}} · {"hang_up": true} · {"expect_hang_up": true} ·
 {"faults": [document, …]} (armed at this moment, as `POST /sandbox/faults` would; the
 carrier's strike this call); each may have "within_s". `wait_for_silence_ms` waits until something was heard, too; with
-"patience_s" it goes on after so long a silence although nothing was.
+"patience_s" it goes on after so long a silence although nothing was. `wait_for` and `expect_hang_up` may have
+{"if_asked": {"heard": [text, …], "say": text}}: so often as one of those is heard instead, this is said, as people
+say it again.
 
 More steps may be added while the call goes on. A caller with `idle_s` hangs up when no step was left for so long.
 """
@@ -31,7 +33,11 @@ KINDS: Final = (
     "expect_hang_up",
     "faults",
 )
-_MORE: Final = {"wait_for_silence_ms": ("patience_s",)}
+_MORE: Final = {
+    "wait_for_silence_ms": ("patience_s",),
+    "wait_for": ("if_asked",),
+    "expect_hang_up": ("if_asked",),
+}
 _PLAIN: Final = re.compile(r"[\W_]+")
 
 
@@ -51,6 +57,7 @@ class Step:
     value: Any
     within_ms: float
     patience_ms: float | None = None
+    if_asked: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +203,8 @@ class Caller:
             case "say":
                 return self._act_and_wait([Say(step.value)], moment)
             case "wait_for":
-                return _plain(step.value) in self._heard, []
+                found = _plain(step.value) in self._heard
+                return found, [] if found else self._asked(step, moment)
             case "wait_for_silence_ms":
                 return self._is_quiet(step, moment), []
             case "interrupt":
@@ -212,7 +220,16 @@ class Caller:
             case "hang_up":
                 return True, [HangUp()]
             case _:
-                return False, []
+                return False, self._asked(step, moment)
+
+    def _asked(self, step: Step, moment: Moment) -> list[Action]:
+        """What to say when something else was asked than what is waited for."""
+        if step.if_asked is None or moment.assistant_audible:
+            return []
+        if not any(_plain(text) in self._heard for text in step.if_asked["heard"]):
+            return []
+        self._heard, self._words = "", 0
+        return [Say(step.if_asked["say"])]
 
     def _is_quiet(self, step: Step, moment: Moment) -> bool:
         if self._heard_anything:
@@ -265,11 +282,21 @@ def _step(number: int, raw: Any) -> Step:
         raise ScriptError(f"step {number}: faults needs a list of faults")
     if kind in {"pause_ms", "wait_for_silence_ms"} and not (isinstance(value, int | float) and value >= 0):
         raise ScriptError(f"step {number}: {kind} needs milliseconds")
+    if_asked = raw.get("if_asked")
+    if if_asked is not None and not _is_question(if_asked):
+        raise ScriptError(f"step {number}: if_asked needs heard, a list of texts, and say")
     within_s, patience_s = raw.get("within_s", WITHIN_S), raw.get("patience_s")
     for seconds in (within_s, 0 if patience_s is None else patience_s):
         if not isinstance(seconds, int | float) or seconds < 0:
             raise ScriptError(f"step {number}: within_s and patience_s are seconds")
-    return Step(kind, value, within_s * 1_000, None if patience_s is None else patience_s * 1_000)
+    return Step(kind, value, within_s * 1_000, None if patience_s is None else patience_s * 1_000, if_asked)
+
+
+def _is_question(value: Any) -> bool:
+    if not isinstance(value, dict) or set(value) != {"heard", "say"} or not isinstance(value["heard"], list):
+        return False
+    texts = [value["say"], *value["heard"]]
+    return len(texts) > 1 and all(isinstance(text, str) and _plain(text) for text in texts)
 
 
 def _plain(text: str) -> str:
