@@ -134,6 +134,11 @@ class TwinMedia(MediaSocket):
             self._in.put_nowait(MediaMark(name))
         self.unplayed.clear()
 
+    def plays_on(self) -> None:
+        """All audio so far was heard, and what is sent from now on is."""
+        self.plays_at_once = True
+        self.play()
+
     def clear(self) -> None:
         """See `MediaSocket`."""
         self.play()

@@ -121,7 +121,7 @@ async def test_a_call_is_handed_over_when_its_turn_is_over() -> None:
         handed_over = call.tasks.create_task(call.call.hand_over(10.0))
         await asyncio.sleep(0)
         assert not handed_over.done()
-        call.media.play()
+        call.media.plays_on()
         await handed_over
 
         assert call.call.abandoned

@@ -138,8 +138,7 @@ async def test_the_caller_hears_the_rest_and_the_record_says_so() -> None:
         said = len(call.tts.said)
         await call.hears(Transcript("", True, True, 60_000, 60_600))
         await until(lambda: len(call.tts.said) > said)
-        call.media.plays_at_once = True  # from now on; what was sent before, too
-        call.media.play()
+        call.media.plays_on()
         await until(lambda: [turn for turn in call.facts(TurnCommitted) if turn.kind is TurnKind.RESUME])
     (turn,) = [turn for turn in call.facts(TurnCommitted) if turn.kind is TurnKind.RESUME]
     assert turn.assistant_text.endswith("On Sundays we close at ten.")
@@ -156,6 +155,6 @@ async def test_what_the_model_had_not_written_yet_it_writes_when_the_assistant_g
         await until(lambda: [turn for turn in call.facts(TurnCommitted) if turn.user_text])
         await call.hears(Transcript("", True, True, 60_000, 60_600))
         await until(lambda: "at seven" in "".join(call.tts.said))
-        call.media.play()
+        call.media.plays_on()
         await until(lambda: [turn for turn in call.facts(TurnCommitted) if turn.kind is TurnKind.RESUME])
     assert len(call.model.requests) == 2

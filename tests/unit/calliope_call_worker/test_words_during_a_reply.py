@@ -30,7 +30,7 @@ async def test_words_that_show_attention_stand_beside_the_turn_that_they_were_sa
         await speaking(call)
         await call.hears(heard("Yeah, okay, great.", 60_000))
         await until(lambda: call.stt.connections[-1].idle)
-        call.media.play()
+        call.media.plays_on()
         await until(lambda: committed(call) is not None)
     turn = committed(call)
     assert turn is not None
