@@ -10,6 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -139,11 +140,16 @@ class CarrierStream(ABC):
         if self._socket is None or self._socket.closed:
             return
         try:
-            async with asyncio.timeout(STOP_S):  # a product that is frozen does not say goodbye
+            async with asyncio.timeout(STOP_S):
                 await self._send(self.stopped(self._next()))
-                await self._socket.close()
         except (aiohttp.ClientError, ConnectionError, TimeoutError):
             self.problems.append("the product was gone before the stream was stopped")
+            return
+        with suppress(aiohttp.ClientError, ConnectionError, TimeoutError):
+            async with asyncio.timeout(
+                STOP_S
+            ):  # a product that is frozen, or brings a tool to its end, is not waited for
+                await self._socket.close()
 
     def play(self, audio: bytes) -> None:
         """The product's audio, after what came before."""
