@@ -1,6 +1,6 @@
 """Whose account at a carrier verifies a call's hooks and makes its requests: the assistant's, or the installation's."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from calliope.contracts.base import STORED
 from calliope.contracts.document.spec import AssistantSpec, TelnyxConfig, TwilioConfig
 from calliope.errors import PermanentError
 from calliope.secrets import Opener
+from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.telephony.base import CarrierAccount
 from calliope_call_worker.settings import CarriersSettings
 
@@ -22,6 +23,23 @@ _SECRETS: Final = {"twilio": "auth_token", "telnyx": "api_key"}
 
 class NoAccountError(PermanentError):
     """Nobody has an account at the carrier that the call came from."""
+
+
+async def with_known_key(
+    accounts: Iterable[CarrierAccount], command: Callable[[CarrierAccount], Awaitable[None]]
+) -> None:
+    """Give a carrier a command with the first of these accounts whose key it knows; with none, it is not given.
+
+    Raises: ProviderError, when the carrier refuses or fails for any other reason.
+    """
+    for account in accounts:
+        try:
+            await command(account)
+        except ProviderError as exc:
+            if exc.failure is not Failure.KEY:
+                raise
+        else:
+            return
 
 
 class CarrierAccounts:

@@ -16,13 +16,14 @@ from calliope.contracts.base import Event
 from calliope.contracts.calls import CallEnded, CallStarted, EndReason
 from calliope.contracts.live_calls import Closure
 from calliope.errors import CalliopeError, TransientError
+from calliope_call_worker.accounts import with_known_key
 from calliope_call_worker.calls.authenticate import HookAuthenticator, begun_call
 from calliope_call_worker.calls.claim import lost
 from calliope_call_worker.continuation import ended
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.ports import Journals, OpenCalls
 from calliope_call_worker.providers.errors import Failure, ProviderError
-from calliope_call_worker.providers.telephony.base import CarrierAccount, CarrierApi
+from calliope_call_worker.providers.telephony.base import CarrierApi
 from calliope_call_worker.settings import WorkerSettings
 
 log = structlog.get_logger(__name__)
@@ -155,22 +156,11 @@ class LostCalls:
         if api is None or any(fact.name == "transfer_started" for fact in facts):
             return True
         try:
-            for account in await self._authenticator.accounts_of(begun_call(facts[0])):
-                if await self._hung_up(api, account, first.carrier_call_id):
-                    break
+            accounts = await self._authenticator.accounts_of(begun_call(facts[0]))
+            await with_known_key(accounts, lambda one: api.hang_up(one, first.carrier_call_id))
         except CalliopeError as exc:
             log.info("call.not_hung_up", call_id=facts[0].entity_id, error=str(exc))
             return isinstance(exc, ProviderError) and exc.failure not in _PASSES
-        return True
-
-    async def _hung_up(self, api: CarrierApi, account: CarrierAccount, carrier_call_id: str) -> bool:
-        """False, when the carrier does not know this account's secret any more. Raises: ProviderError."""
-        try:
-            await api.hang_up(account, carrier_call_id)
-        except ProviderError as exc:
-            if exc.failure is not Failure.KEY:
-                raise
-            return False
         return True
 
 

@@ -17,11 +17,11 @@ from calliope.contracts.base import Event
 from calliope.contracts.calls import CallStarted
 from calliope.errors import CalliopeError, TransientError
 from calliope.observability import metrics
+from calliope_call_worker.accounts import with_known_key
 from calliope_call_worker.calls.authenticate import HookAuthenticator, begun_call
 from calliope_call_worker.continuation import ended
 from calliope_call_worker.lost_calls import Absences
 from calliope_call_worker.ports import Journals, OpenCalls
-from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.telephony.base import RESUME, CarrierApi
 from calliope_call_worker.settings import WorkerSettings
 
@@ -105,14 +105,8 @@ class SilentOwners:
         _ASKED.inc()
         log.warning("call.owner_silent", call_id=call_id, facts=facts[-1].sequence)
         after_url = f"{self._settings.public_url.rstrip('/')}/telephony/{started.carrier}{RESUME}{call_id}"
-        for account in await self._authenticator.accounts_of(begun_call(facts[0])):
-            try:
-                await api.ask_again(account, started.carrier_call_id, after_url=after_url)
-            except ProviderError as exc:
-                if exc.failure is not Failure.KEY:
-                    raise
-            else:
-                break
+        accounts = await self._authenticator.accounts_of(begun_call(facts[0]))
+        await with_known_key(accounts, lambda one: api.ask_again(one, started.carrier_call_id, after_url=after_url))
         return True
 
 
