@@ -72,6 +72,15 @@ class SealedDocument:
     digest_key_id: str
     made: str | None = field(repr=False)
 
+    @property
+    def beside(self) -> dict[str, Any]:
+        """The fields that stand beside the document in a command that writes it."""
+        return {
+            "refused": self.refused,
+            "webhook_secret": self.webhook_secret,
+            "digest_key_id": self.digest_key_id,
+        }
+
 
 class DocumentSealer:
     """Seals to call-workers and to webhooks. Holds nothing secret."""

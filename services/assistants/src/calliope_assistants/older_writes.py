@@ -45,9 +45,7 @@ class OlderWrites:
         write = CreateAssistantV2(
             assistant_id=assistant_id,
             document=sealed.document,
-            refused=sealed.refused,
-            webhook_secret=sealed.webhook_secret,
-            digest_key_id=sealed.digest_key_id,
+            **sealed.beside,
         )
         return await _answered(self._service.create, write, sealed.made)
 
@@ -58,9 +56,7 @@ class OlderWrites:
             assistant_id=payload.assistant_id,
             if_revision=payload.if_revision,
             patch=sealed.document,
-            refused=sealed.refused,
-            webhook_secret=sealed.webhook_secret,
-            digest_key_id=sealed.digest_key_id,
+            **sealed.beside,
         )
         return await _answered(self._service.update, write, sealed.made)
 
@@ -71,9 +67,7 @@ class OlderWrites:
             assistant_id=payload.assistant_id,
             if_revision=payload.if_revision,
             document=sealed.document,
-            refused=sealed.refused,
-            webhook_secret=sealed.webhook_secret,
-            digest_key_id=sealed.digest_key_id,
+            **sealed.beside,
         )
         return await _answered(self._service.replace, write, sealed.made)
 

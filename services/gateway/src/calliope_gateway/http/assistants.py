@@ -56,7 +56,7 @@ async def _create(asked: Asked) -> web.StreamResponse:
     known_by = None if command is None else command_key(asked.organization, Command.ASSISTANTS_CREATE, command)
     assistant_id = id_made_by("asst", asked.organization, known_by, datetime.now(UTC))
     sealed = await _sealed(asked, body, assistant_id)
-    payload = CreateAssistantV2(assistant_id=assistant_id, document=sealed.document, **_beside(sealed))
+    payload = CreateAssistantV2(assistant_id=assistant_id, document=sealed.document, **sealed.beside)
     written = await _write(asked, Command.ASSISTANTS_CREATE_V2, payload)
     return _shown(written, made=sealed.made, status=201)
 
@@ -85,7 +85,7 @@ async def _update(asked: Asked) -> web.StreamResponse:
     ref, revision, body = _ref(asked), read_revision(asked.request), await asked.body()
     sealed = await _sealed(asked, body, ref.assistant_id)
     payload = UpdateAssistantV2(
-        assistant_id=ref.assistant_id, patch=sealed.document, if_revision=revision, **_beside(sealed)
+        assistant_id=ref.assistant_id, patch=sealed.document, if_revision=revision, **sealed.beside
     )
     return _shown(await _write(asked, Command.ASSISTANTS_UPDATE_V2, payload), made=sealed.made)
 
@@ -94,7 +94,7 @@ async def _replace(asked: Asked) -> web.StreamResponse:
     ref, revision, body = _ref(asked), read_revision(asked.request), await asked.body()
     sealed = await _sealed(asked, body, ref.assistant_id)
     payload = ReplaceAssistantV2(
-        assistant_id=ref.assistant_id, document=sealed.document, if_revision=revision, **_beside(sealed)
+        assistant_id=ref.assistant_id, document=sealed.document, if_revision=revision, **sealed.beside
     )
     return _shown(await _write(asked, Command.ASSISTANTS_REPLACE_V2, payload), made=sealed.made)
 
@@ -136,14 +136,6 @@ def _ref(asked: Asked) -> AssistantRef:
 async def _sealed(asked: Asked, document: dict[str, Any], assistant_id: str) -> SealedDocument:
     """The document as it goes on: from here nobody but a call-worker reads a secret in it."""
     return await asked.sealer.seal(document, Owner(asked.organization, assistant_id), digest_key=asked.digest_key)
-
-
-def _beside(sealed: SealedDocument) -> dict[str, Any]:
-    return {
-        "refused": sealed.refused,
-        "webhook_secret": sealed.webhook_secret,
-        "digest_key_id": sealed.digest_key_id,
-    }
 
 
 async def _write(
