@@ -87,7 +87,7 @@ class Dialogue:
             for turn in plan.continuation.history:
                 self.conversation.commit(turn)
         if self._begun is not None:  # at once: should this worker be gone before it speaks, the next one knows as much
-            playback.keep_last(self._begun.playback(after=journal.sequence))
+            playback.keep(self._begun.playback(after=journal.sequence))
 
     @property
     def live_turn(self) -> int | None:
@@ -230,7 +230,7 @@ class Dialogue:
                 heard = self._heard_at_last[reply_id] = self._speaker.heard(reply_id).text
                 self.goodbye_heard |= reply.kind is TurnKind.GOODBYE and bool(heard)
                 if gate.is_set() and reply.after is not None:
-                    self._playback.keep_last(reply.playback(len(heard), ()))
+                    self._playback.keep(reply.playback(len(heard), ()))
         self._playback.close()
 
     def close(self) -> None:

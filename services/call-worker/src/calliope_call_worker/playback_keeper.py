@@ -33,10 +33,10 @@ class PlaybackKeeper:
             return
         self._state = state
         if self._timer is None:
-            self._timer = self._loop.call_at(max(self._due, self._loop.time()), self._keep)
+            self._timer = self._loop.call_at(max(self._due, self._loop.time()), self._keep_changed)
 
-    def keep_last(self, playback: Playback) -> None:
-        """How far it came: nothing more is heard of it from here."""
+    def keep(self, playback: Playback) -> None:
+        """Replace at once what the others know."""
         if not self._closed:
             self._spawn(self._playbacks.keep(self._call_id, self._owner, playback), "call.playback")
 
@@ -47,8 +47,8 @@ class PlaybackKeeper:
             self._timer.cancel()
             self._timer = None
 
-    def _keep(self) -> None:
+    def _keep_changed(self) -> None:
         self._timer, self._due = None, self._loop.time() + EVERY_S
         playback = self._state()
         if playback is not None:
-            self.keep_last(playback)
+            self.keep(playback)
