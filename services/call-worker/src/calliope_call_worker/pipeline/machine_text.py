@@ -54,7 +54,8 @@ _KEYWORD: Final = r"\((?:\)|[\"'{\[]|[A-Za-z_]\w*\s?[=:])"
 _PYTHON_LIST: Final = re.compile(rf"\[[A-Za-z_][\w.]*{_KEYWORD}")
 _PYTHON_LIST_BEGUN: Final = re.compile(r"\[[A-Za-z_][\w.]{0,60}\((?:[A-Za-z_]\w*\s?)?")
 _SPACES: Final = ("functions.", "default_api.", "multi_tool_use.")
-_STARTS: Final = (*_SPACES, *(f"to={space}" for space in _SPACES))
+CALL_STARTS: Final = (*_SPACES, *(f"to={space}" for space in _SPACES))
+"""What a call that is written as in a program begins with, whatever the tools are."""
 _CALLED: Final = re.compile(
     rf"(?:to=)?(?:{'|'.join(map(re.escape, _SPACES))})[A-Za-z_][\w.]*(?::\d+)?\s*(?:json)?\s*[({{]"
 )
@@ -113,6 +114,15 @@ class MachineText:
             self._held += char
             out += self._sift()
         return out
+
+    @property
+    def passes_plain_text(self) -> bool:
+        """Whether nothing that came before has a say in what follows."""
+        return not self._held and self._hidden is None and not self.call_is_last
+
+    def passed(self, text: str) -> None:
+        """Plain text went by: the same as feeding it."""
+        self._tail = (self._tail + text)[-_TAIL_CHARS:]
 
     def settle(self) -> str:
         """The text ends here, or is broken off: what was held is text, unless it can only be a machine's."""
@@ -265,7 +275,7 @@ class MachineText:
             return _TEXT
         if _CALLED.fullmatch(held):
             return self._begun(held[-1])
-        begun = any(start.startswith(held) for start in _STARTS) or _CALLED_BEGUN.fullmatch(held) is not None
+        begun = any(start.startswith(held) for start in CALL_STARTS) or _CALLED_BEGUN.fullmatch(held) is not None
         for tool in self.tools:
             rest = held[len(tool) :] if held.startswith(tool) else None
             if rest is not None and _ARGUMENTS.fullmatch(rest):
@@ -285,6 +295,9 @@ _JUDGES: Final[dict[str, Callable[[MachineText, str], _Verdict]]] = {
     **dict.fromkeys((*_RAISED, "†", "‡"), MachineText._raised),
     **dict.fromkeys(map(chr, range(0xE000, 0xF900)), MachineText._private),
 }
+
+JUDGED: Final = frozenset(_JUDGES)
+"""Characters that may begin something for machines; so may letters, of a name."""
 
 
 def _call_of_token(name: str) -> Hidden:

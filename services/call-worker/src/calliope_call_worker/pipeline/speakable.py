@@ -2,13 +2,15 @@
 
 Goes: what is for machines (`machine_text.py`), markdown marks, code blocks, links' addresses, tags, emoji. White space
 becomes one blank, or one line break where a line ended (a boundary for the splitter). One character at a time, so a
-construct may be cut anywhere. Everything that reaches a voice passes here, fixed lines of the document too.
+construct may be cut anywhere; only stretches of plain text pass as a whole. Everything that reaches a voice passes
+here, fixed lines of the document too.
 """
 
 import re
 from collections.abc import Callable, Iterable
 
-from calliope_call_worker.pipeline.machine_text import GAP, MAX_TAG_CHARS, MachineText
+from calliope_call_worker.pipeline.machine_text import CALL_STARTS, GAP, JUDGED, MAX_TAG_CHARS, MachineText
+from calliope_call_worker.pipeline.plain_text import PlainText, run_without
 
 MAX_ADDRESS_CHARS = 2_048
 _TAG = re.compile(
@@ -35,6 +37,12 @@ _EMOJI = (
     (0xE0020, 0xE007F),
 )
 _JOINER = "\u200d"
+_PLAIN_RUN = run_without(
+    r"\x00-\x1f\ufeff"
+    + re.escape("".join(sorted({*_RUNS, *"<!\\][|>+", *JUDGED})))
+    + "".join(f"{chr(low)}-{chr(high)}" for low, high in _EMOJI)
+)
+"""Without what one of the states below, or `MachineText`, does more with than to give it out."""
 
 
 def spoken(text: str, tools: Iterable[str] = ()) -> str:
@@ -54,6 +62,7 @@ class Speakable:
 
     def __init__(self, tools: Iterable[str] = ()) -> None:
         self._machine = MachineText(tools)
+        self._plain = PlainText(_PLAIN_RUN, (*CALL_STARTS, *self._machine.tools))
         self._out: list[str] = []
         self._state: Callable[[Speakable, str], None] = Speakable._text
         self._held = ""
@@ -73,9 +82,15 @@ class Speakable:
 
     def feed(self, delta: str) -> str:
         """Speakable text that is certain now."""
-        for char in delta:
-            for passed in self._machine.feed(char):
-                self._take(passed)
+        at = 0
+        while at < len(delta):
+            plain = self._plain.find(delta, at) if self._passes_plain_text else ""
+            if plain:
+                self._pass(plain)
+            else:
+                for passed in self._machine.feed(delta[at]):
+                    self._take(passed)
+            at += len(plain) or 1
         return self._flush()
 
     def settle(self) -> str:
@@ -100,6 +115,26 @@ class Speakable:
         self.__init__(machine.tools)  # type: ignore[misc]
         self._machine.call_is_last = machine.call_is_last
         return rest
+
+    @property
+    def _passes_plain_text(self) -> bool:
+        """Whether nothing that came before has a say in what follows."""
+        return self._state is Speakable._text and not self._gap and self._machine.passes_plain_text
+
+    def _pass(self, text: str) -> None:
+        """Give out a stretch of plain text; the same as taking its characters one after the other."""
+        self._machine.passed(text)
+        if text[0] == " ":
+            self._blank(" ")
+            text = text[1:]
+        before = text[-2] if len(text) > 1 else "" if self._space else self._last
+        if self._space and self._last:
+            self._out.append(self._space)
+        self._space = ""
+        self._out.append(text)
+        self._last = text[-1]
+        self._one_letter = self._last.isalpha() and not before.isalnum()
+        self._line_start = False
 
     def _take(self, char: str) -> None:
         if char == GAP:
