@@ -269,6 +269,20 @@ async def test_a_worker_that_lets_go_says_exactly_how_far_it_came() -> None:
         assert not call.facts(TurnCommitted)
 
 
+@pytest.mark.parametrize(("spoken_s", "whole"), [(0.3, 0), (0.7, 0), (0.9, 0), (1.1, 1)])
+@in_virtual_time
+async def test_a_word_that_is_cut_when_a_worker_lets_go_is_left_to_the_next_one(spoken_s: float, whole: int) -> None:
+    words = [letter * 99 for letter in "abc"]  # of a second each
+    async with a_call(answers=(TextDelta(" ".join(words)), Finished("stop")), plays_at_once=False) as call:
+        await call.hears(HELLO)
+        await until(lambda: call.tts.said)
+        await asyncio.sleep(spoken_s)
+        await call.call.abandon()
+        await until(lambda: not call.playbacks.kept[-1].ahead)
+        begun = begun_reply(call.playbacks.kept[-1], (), 0.0)
+        assert ([] if begun is None else begun.heard.split()) == words[:whole]
+
+
 @in_virtual_time
 async def test_it_is_kept_twice_a_second_at_the_most() -> None:
     answer = (TextDelta("We open at nine every day of the week but Sunday. " * 40), Finished("stop"))

@@ -229,8 +229,9 @@ class Dialogue:
             if self._speaker is not None:
                 heard = self._heard_at_last[reply_id] = self._speaker.heard(reply_id).text
                 self.goodbye_heard |= reply.kind is TurnKind.GOODBYE and bool(heard)
-                if gate.is_set() and reply.after is not None:
-                    self._playback.keep(reply.playback(len(heard), ()))
+                if gate.is_set() and reply.after is not None:  # who goes on says a word that is cut here anew
+                    whole = self._speaker.heard(reply_id, whole_words=True).text
+                    self._playback.keep(reply.playback(len(whole), ()))
         self._playback.close()
 
     def close(self) -> None:

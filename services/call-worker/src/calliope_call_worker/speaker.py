@@ -117,9 +117,9 @@ class Speaker:
         self._look_later()
         self._check_played()
 
-    def heard(self, reply_id: str) -> Heard:
-        """What was heard of the reply until now."""
-        return self._playout.heard(reply_id, self._loop.time())
+    def heard(self, reply_id: str, *, whole_words: bool = False) -> Heard:
+        """What was heard of the reply until now; `whole_words`: a word that was cut does not count."""
+        return self._playout.heard(reply_id, self._loop.time(), whole_words=whole_words)
 
     def ahead(self, reply_id: str) -> tuple[int, list[tuple[int, float]]]:
         """See `Playout.ahead`."""

@@ -88,15 +88,21 @@ def _within(span: tuple[int, float, float], begin: int, index: int) -> float:
     return start_ms if end <= begin else start_ms + (end_ms - start_ms) * (index - begin) / (end - begin)
 
 
-def heard_text(line: Timeline, played_ms: float, sent_ms: float, *, complete: bool, char_ms: float) -> Heard:
-    """What was heard when this much of the audio was played; `complete`: there is no more audio than was sent."""
+def heard_text(
+    line: Timeline, played_ms: float, sent_ms: float, *, complete: bool, char_ms: float, whole_words: bool = False
+) -> Heard:
+    """What was heard when this much of the audio was played; `complete`: there is no more audio than was sent.
+
+    `whole_words`: a word that was cut does not count, however much of it was played.
+    """
+    counts_from = 1.0 if whole_words else WORD_COUNTS_FROM
     if played_ms <= 0:
         return Heard("nothing", "", 0.0)
     if complete and played_ms >= sent_ms - END_SLACK_MS:
         return Heard("all", line.text, played_ms)
     end = 0
     for behind, start_ms, end_ms in line.words(sent_ms, complete=complete, char_ms=char_ms):
-        if played_ms < start_ms + WORD_COUNTS_FROM * (end_ms - start_ms):
+        if played_ms < start_ms + counts_from * (end_ms - start_ms):
             break
         end = behind
     return Heard("partial", line.text[:end], played_ms) if end else Heard("nothing", "", played_ms)

@@ -183,13 +183,19 @@ class Playout:
         by_clock = max(0.0, begun[-1].played_ms(now)) if begun else 0.0
         return max(reply.confirmed_ms, min(by_clock, self._unproven_limit(reply_id, now)))
 
-    def heard(self, reply_id: str, now: float) -> Heard:
-        """What of the reply's text was heard, to the word."""
+    def heard(self, reply_id: str, now: float, *, whole_words: bool = False) -> Heard:
+        """What of the reply's text was heard, to the word; see `heard_text`."""
         reply = self._replies.get(reply_id)
         if reply is None:
             return Heard("nothing", "", 0.0)
-        played_ms = self.played_ms(reply_id, now)
-        return heard_text(reply.text, played_ms, reply.sent_ms, complete=reply.complete, char_ms=self._char_ms)
+        return heard_text(
+            reply.text,
+            self.played_ms(reply_id, now),
+            reply.sent_ms,
+            complete=reply.complete,
+            char_ms=self._char_ms,
+            whole_words=whole_words,
+        )
 
     def ahead(self, reply_id: str, now: float, more_ms: float = 0.0) -> tuple[int, list[tuple[int, float]]]:
         """How many characters were heard, and of each word after them: the characters up to its end, when it is heard.
