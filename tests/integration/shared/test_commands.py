@@ -16,7 +16,7 @@ from calliope.contracts.errors import ErrorCode, FieldProblem
 from calliope.contracts.subjects import Command
 from calliope.errors import CommandError, TransientError, invalid
 from calliope.messaging.broker import Bus, build_broker, connected, ready, start, stop
-from calliope.messaging.command_client import CommandClient
+from calliope.messaging.command_client import NOBODY_RETRY_S, CommandClient
 from calliope.messaging.commands import DEADLINE, responder
 from calliope.messaging.streams import MAX_MESSAGE_BYTES
 from calliope.observability import metrics
@@ -132,7 +132,7 @@ async def test_nobody_there_is_said_at_once(bus: Bus) -> None:
     async with asyncio.timeout(5):
         error = await refused(bus, Ask(text="ho"), timeout_s=60)
 
-    assert (error.code, error.problem.retry_after_s) == (ErrorCode.UNAVAILABLE, 1.0)
+    assert (error.code, error.problem.retry_after_s) == (ErrorCode.UNAVAILABLE, NOBODY_RETRY_S)
 
 
 async def test_silence_is_a_timeout(connect: Connect) -> None:

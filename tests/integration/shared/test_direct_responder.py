@@ -18,7 +18,7 @@ from calliope.errors import CommandError, TransientError, invalid
 from calliope.messaging.broker import Bus, build_broker, start, stop
 from calliope.messaging.command_client import CommandClient
 from calliope.messaging.commands import ANSWERED_AT, DEADLINE, responder
-from calliope.messaging.direct_responder import MAX_PENDING, MAX_PENDING_UNTRUSTED, DirectResponder, Pending
+from calliope.messaging.direct_responder import BUSY, MAX_PENDING, MAX_PENDING_UNTRUSTED, DirectResponder, Pending
 from calliope.observability import metrics
 from calliope.runtime.isolated_tasks import IsolatedTasks
 from calliope.runtime.loop_share import LoopShare
@@ -218,7 +218,7 @@ async def test_beyond_its_share_of_the_loop_a_request_is_refused_unread(bus_sett
             await CommandClient(bus).call(SUBJECT, Ask(text=str(number)))
         error = await refused(bus, Ask(text="one more"))
 
-    assert (error.code, error.problem.retry_after_s) == (ErrorCode.UNAVAILABLE, 1.0)
+    assert (error.code, error.problem.retry_after_s) == (ErrorCode.UNAVAILABLE, BUSY.retry_after_s)
     assert read == ["0", "1", "2"]
 
 

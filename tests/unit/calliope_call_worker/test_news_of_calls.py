@@ -20,6 +20,7 @@ from calliope.contracts.base import Event, Message
 from calliope.contracts.calls import CallRefused, CallStarted, CarrierRequest, Direction, EndReason, Resumed
 from calliope.errors import TransientError
 from calliope.observability.metrics import REGISTRY
+from calliope_call_worker.errors import ASK_SOON_S
 from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.providers.telephony.base import CarrierAction
@@ -191,14 +192,14 @@ RINGS: Final = {"twilio": {"CallStatus": "ringing"}, "telnyx": {"event": "call.i
 ENDS: Final = {"twilio": {"CallStatus": "completed"}, "telnyx": {"event": "call.hangup"}}
 
 
-def of_twilio(token: str = TOKEN, **fields: str) -> CarrierRequest:
+def of_twilio(path: str = "/telephony/twilio/voice", token: str = TOKEN, **fields: str) -> CarrierRequest:
     form = {"CallSid": "CA7", "AccountSid": SID, "From": CALLER, "To": OURS, "Direction": "inbound"} | fields
-    text = "https://voice.example.test/telephony/twilio/voice" + "".join(name + form[name] for name in sorted(form))
+    text = f"https://voice.example.test{path}" + "".join(name + form[name] for name in sorted(form))
     signature = base64.b64encode(hmac.digest(token.encode(), text.encode(), hashlib.sha1)).decode()
     return CarrierRequest(
         carrier="twilio",
         method="POST",
-        path_and_query="/telephony/twilio/voice",
+        path_and_query=path,
         headers=(("X-Twilio-Signature", signature),),
         body=base64.b64encode(urlencode(form).encode()),
     )
@@ -389,3 +390,15 @@ async def test_each_new_stream_of_a_call_is_a_new_command_to_the_carrier_and_no_
     assert [action.name for action in world.commands] == ["answer", *["streaming_start"] * 3]
     assert len({action.command_id for action in world.commands}) == 4
     assert len({plan.token for plan in world.started}) == 4
+
+
+async def test_where_another_worker_must_answer_the_carrier_it_is_asked_soon() -> None:
+    """A caller waits in silence meanwhile."""
+    world, asked_at = Resuming("twilio"), datetime.now(UTC)
+    call_id = (await world.rings()).plan.call_id
+    world.live.release(call_id)
+    world.later.append(Resumed(worker_id="w2", previous_worker_id="w1", reason="media ended after answered"))
+    asked = of_twilio(f"/telephony/twilio/resume/{call_id}").model_copy(update={"asked_at": asked_at})
+    with pytest.raises(TransientError, match="another worker goes on") as told:
+        await done(world.hooks.answer(asked))
+    assert told.value.retry_after_s == ASK_SOON_S <= 0.1

@@ -1,6 +1,11 @@
 """Errors of this service that others of its files catch."""
 
+from typing import Final
+
 from calliope.errors import CalliopeError
+
+ASK_SOON_S: Final = 0.1
+"""When to ask again about a call that another worker has, or can have: a caller waits for the answer."""
 
 
 class OwnershipError(CalliopeError):

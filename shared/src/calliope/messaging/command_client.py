@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from calliope.messaging.broker import Bus
 
 RECONNECT_PATIENCE_S: Final = 1.0
+NOBODY_RETRY_S: Final = 0.1
+"""When nobody listens, the server says so at once, and somebody may begin to at any moment."""
 
 log = structlog.get_logger()
 
@@ -116,7 +118,7 @@ class CommandClient:
                 raise
             raise unavailable("the bus is away") from exc  # the client gave the request up, not its caller
         except NoRespondersError as exc:
-            raise unavailable("nobody answers this at the moment") from exc
+            raise unavailable("nobody answers this at the moment", retry_after_s=NOBODY_RETRY_S) from exc
         except TimeoutError as exc:  # the client's own is one, too
             raise CommandError(ErrorCode.TIMEOUT, f"no answer within {timeout_s:g} s") from exc
         except MessageTooLarge as exc:

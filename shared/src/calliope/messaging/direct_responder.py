@@ -47,7 +47,8 @@ PENDING_COST_S: Final = 0.0005
 REST_S: Final = 0.025
 """Of the share must be there again before more is read."""
 MAX_REST_S: Final = 1.0
-BUSY: Final = Problem(code=ErrorCode.UNAVAILABLE, message="too many requests at once; try again", retry_after_s=1.0)
+BUSY: Final = Problem(code=ErrorCode.UNAVAILABLE, message="too many requests at once; try again", retry_after_s=0.1)
+"""Another replica may have time now, and this one has mostly rested by then."""
 _AT_ONCE: Final = metrics.counter(
     "calliope_commands_answered_at_once_total",
     "Commands that were answered without anything being waited for, by the code of the answer.",

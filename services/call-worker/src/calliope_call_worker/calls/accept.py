@@ -11,7 +11,7 @@ from calliope_call_worker.calls.claim import CallClaims
 from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.calls.plans import new_plan
 from calliope_call_worker.calls.start import CallStarter
-from calliope_call_worker.errors import OwnershipError
+from calliope_call_worker.errors import ASK_SOON_S, OwnershipError
 from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.ports import NumberResolver
 from calliope_call_worker.providers.telephony.base import FORBIDDEN, Carrier, CarrierAccount, VoiceHook
@@ -120,7 +120,8 @@ class CallAcceptance:
         self, carrier: Carrier, hook: VoiceHook, route: NumberRoute, account: CarrierAccount, call_id: str
     ) -> CarrierResponse:
         if self._live.full:
-            raise TransientError("no free slot", retry_after_s=1.0)  # others may have one; the gateway looks for them
+            # Others may have one; the gateway looks for them.
+            raise TransientError("no free slot", retry_after_s=ASK_SOON_S)
         try:
             document = await self._documents.for_new_call(route)
         except PermanentError as exc:
@@ -149,7 +150,7 @@ class CallAcceptance:
             log.info("call.elsewhere", reason="another worker has it", call_id=call_id)
             if not carrier.reads_answers:
                 return carrier.leave().response
-            raise TransientError("another worker has the call; its answer counts", retry_after_s=1.0) from exc
+            raise TransientError("another worker has the call; its answer counts", retry_after_s=ASK_SOON_S) from exc
 
     def _refuse(
         self, carrier: Carrier, hook: VoiceHook, route: NumberRoute, account: CarrierAccount, why: Refused

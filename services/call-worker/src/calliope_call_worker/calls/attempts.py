@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from calliope.errors import TransientError
+from calliope_call_worker.errors import ASK_SOON_S
 
 OutcomeT = TypeVar("OutcomeT")
 
@@ -25,7 +26,8 @@ class Attempts(Generic[OutcomeT]):
             found = await work()
         except BaseException as exc:
             given_up = isinstance(exc, asyncio.CancelledError)
-            outcome.set_exception(TransientError("the attempt was given up; ask again") if given_up else exc)
+            again = TransientError("the attempt was given up; ask again", retry_after_s=ASK_SOON_S)
+            outcome.set_exception(again if given_up else exc)
             outcome.exception()  # there may be nobody else to hear it
             raise
         finally:

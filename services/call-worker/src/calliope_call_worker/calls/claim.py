@@ -7,6 +7,7 @@ from calliope.contracts.base import Event
 from calliope.contracts.calls import CallEnded, CallStarted, EndReason, Resumed
 from calliope.errors import TransientError
 from calliope_call_worker.continuation import continuation
+from calliope_call_worker.errors import ASK_SOON_S
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal, Journals, Leases, OpenCalls
 from calliope_call_worker.registry import LiveCalls
@@ -28,7 +29,7 @@ class CallClaims:
     def slot(self, call_id: str) -> Iterator[None]:
         """A slot for a call that is about to start; free again when the block fails. Raises: TransientError."""
         if not self._live.reserve(call_id):
-            raise TransientError("no free slot", retry_after_s=1.0)  # others may have one
+            raise TransientError("no free slot", retry_after_s=ASK_SOON_S)  # others may have one
         try:
             yield
         except BaseException:

@@ -27,7 +27,7 @@ from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.calls.plans import new_token, plan_of
 from calliope_call_worker.calls.start import CallStarter
 from calliope_call_worker.continuation import continuation, ended, media_is_hopeless, outdated, resumed_since
-from calliope_call_worker.errors import OwnershipError
+from calliope_call_worker.errors import ASK_SOON_S, OwnershipError
 from calliope_call_worker.orders import CarrierOrders, Spawn, last_words
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.playback import begun_reply, owners
@@ -188,7 +188,7 @@ class CallResumption:
             return carrier.leave().response
         if resumed_since(facts, since):
             if own is None:
-                raise TransientError("another worker goes on with the call", retry_after_s=1.0)
+                raise TransientError("another worker goes on with the call", retry_after_s=ASK_SOON_S)
             return self._starter.answer(own.plan) if carrier.reads_answers else carrier.leave().response
         if own is not None:
             await own.abandon()
@@ -232,7 +232,7 @@ class CallResumption:
                 past = replace(past, media_ended_at=datetime.fromtimestamp(cut_at, UTC))
                 return await self._starter.start(replace(plan, continuation=past), journal)
         except OwnershipError as exc:
-            raise TransientError("another worker goes on with the call", retry_after_s=1.0) from exc
+            raise TransientError("another worker goes on with the call", retry_after_s=ASK_SOON_S) from exc
 
     async def _wait(self, lost: LostCall) -> CarrierResponse:
         """The carrier keeps the line up and asks no more: go on as soon as there is a slot, here or elsewhere."""
@@ -266,7 +266,7 @@ class CallResumption:
         try:
             await self._claims.close(facts, position, reason, why)
         except OwnershipError as exc:
-            raise TransientError("another worker goes on with the call", retry_after_s=1.0) from exc
+            raise TransientError("another worker goes on with the call", retry_after_s=ASK_SOON_S) from exc
         log.warning("call.lost", call_id=plan.call_id, facts=facts[-1].sequence, reason=why)
         line = phrases.last_resort(plan.spec, self._settings.last_resort)
         return self._orders.follow(plan, plan.carrier.say_and_end(line, call_id=plan.call_id, answered=True))
