@@ -1,64 +1,17 @@
 """Which worker's answer a carrier gets, when one is silent, slow or late."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
 from calliope.contracts.calls import CarrierResponse
-from calliope.contracts.errors import ErrorCode
 from calliope.contracts.subjects import Command
-from calliope.errors import CommandError, unavailable
+from calliope.errors import unavailable
 from calliope.observability.metrics import REGISTRY
-from support.http_surface import FakeBus, gateway
+from support.hook_workers import Workers, away, blames, dead, declines, well
+from support.http_surface import gateway
 
-Answer = Callable[[], Awaitable[CarrierResponse]]
 AGAIN_S = 0.02
-
-
-class Workers(FakeBus):
-    """Each ask reaches the next worker with a free slot, the last one answers all further; `full` are the others."""
-
-    def __init__(self, *workers: Answer, full: Answer | None = None) -> None:
-        super().__init__()
-        self._workers = list(workers)
-        self._full = full or away
-
-    @property
-    def commands(self) -> list[str]:
-        return [subject for subject, *_ in self.asked]
-
-    async def call(self, subject: str, payload: Any, *, timeout_s: float = 5.0, **about: Any) -> Any:
-        self.asked.append((subject, payload, None, None))
-        if subject == Command.CALLS_DECLINE:
-            return await self._full()
-        worker = self._workers.pop(0) if len(self._workers) > 1 else self._workers[0]
-        try:
-            return await asyncio.wait_for(worker(), timeout_s)
-        except TimeoutError:
-            raise CommandError(ErrorCode.TIMEOUT, "no answer") from None
-
-
-async def dead() -> CarrierResponse:
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
-async def away() -> CarrierResponse:
-    raise unavailable("nobody answers this at the moment")
-
-
-async def well() -> CarrierResponse:
-    return CarrierResponse(status=200, body="<Response><Connect/></Response>")
-
-
-async def declines() -> CarrierResponse:
-    return CarrierResponse(status=200, body="<Response>full</Response>")
-
-
-async def blames() -> CarrierResponse:
-    raise CommandError(ErrorCode.INVALID, "that is no hook")
 
 
 async def _rings(workers: Workers, path: str = "twilio/voice", **settings: float) -> tuple[int, str]:

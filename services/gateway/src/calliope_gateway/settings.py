@@ -85,9 +85,10 @@ class GatewaySettings(ServiceSettings):
         description="Seconds until the service that owns the matter must have answered; then the client gets 504.",
     )
     carrier_timeout_s: PositiveFloat = Field(
-        default=10.0,
-        description="Seconds in which a call-worker must answer a carrier's request; below the 15 s that carriers "
-        "wait.",
+        default=12.0,
+        description="Seconds in which a carrier's request is answered, whatever is away; more than 13 is 13, because "
+        "Twilio waits for 15. Telnyx, which waits for 2, is answered within 1.7; what no call-worker took by then is "
+        "kept, and each is given these seconds for it.",
     )
     carrier_again_s: PositiveFloat = Field(
         default=0.7,

@@ -1,4 +1,4 @@
-"""Carrier hooks: passed on raw to a call-worker with a free slot.
+"""Carrier hooks: passed on raw to a call-worker with a free slot, and answered within the carrier's own deadline.
 
 When none is found soon, any worker is asked to turn the call away in its own words; when there is no worker at all, the
 carrier is answered here. A call that lost its worker is asked for again, for a bounded time: by a carrier that does as
@@ -7,7 +7,7 @@ it is answered, else from here.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, cast
 from urllib.parse import quote, urlencode
@@ -19,11 +19,10 @@ from aiohttp.hdrs import METH_GET, METH_POST
 
 from calliope.contracts.calls import CarrierRequest, CarrierResponse
 from calliope.contracts.carriers import LANGUAGE, busy, last_resort, twiml
-from calliope.contracts.errors import ErrorCode
-from calliope.contracts.subjects import Command
 from calliope.errors import CommandError
 from calliope.observability import metrics
 from calliope.runtime.isolated_tasks import IsolatedTasks
+from calliope_gateway.hooks.worker_search import WorkerSearch
 from calliope_gateway.http.admission import client_of
 from calliope_gateway.http.hook_budget import HookBudget
 from calliope_gateway.http.reading import read_body
@@ -34,33 +33,31 @@ log = structlog.get_logger(__name__)
 
 VOICE: Final = "/telephony/{carrier:twilio|telnyx}/voice"
 RESUME: Final = "/telephony/{carrier:twilio|telnyx}/resume/{call_id}"
-_NO_WORKER: Final = {ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT, ErrorCode.BUSY}
+ANSWERED_WITHIN_S: Final = {"twilio": 13.0, "telnyx": 1.7}
+"""After a hook has arrived, at the longest. Twilio waits for 15 s and Telnyx for 2 s, the ways there and back
+included."""
 _LOCALE: Final = 16
 _KEPT_BACK: Final = {"authorization", "proxy-authorization", "cookie"}
 """Headers that no carrier's signature needs, and that may hold a secret of whoever sent them."""
-LOOK_S: Final = 1.5
-"""So long a worker with a free slot is looked for: below the 2 s after which Telnyx sends a hook again."""
-LOOK_EVERY_S: Final = 0.1
-MOST_LOOKING: Final = 128
-"""Hooks that look for a worker at once; above it, all workers being full is believed at the first word."""
 KEEP_EVERY_S: Final = 0.5
 MOST_KEPT: Final = 128
-"""Hooks that are kept until there is a worker; what is more is left to the carrier's own repetitions."""
-DECLINE_S: Final = 2.0
+"""Hooks that are kept until a worker takes them; what is more is left to the carrier's own repetitions."""
 PAUSE_S: Final = 1
 _NOT_TAKEN: Final = metrics.counter(
-    "calliope_calls_not_taken_total", "Calls that the gateway refused, as no worker at all answered.", "carrier"
+    "calliope_calls_not_taken_total",
+    "Calls that the gateway refused, and news of Telnyx that it gave up, as no worker at all took them.",
+    "carrier",
 )
+Outcome = CarrierResponse | CommandError | None
 
 
 class CarrierHooks:
     """Handlers of every carrier path."""
 
     def __init__(self, commands: Commands, settings: GatewaySettings) -> None:
-        self._commands = commands
         self._settings = settings
-        self._looking = 0
-        self._kept: set[asyncio.Task[None]] = set()
+        self._workers = WorkerSearch(commands, again_s=settings.carrier_again_s)
+        self._kept: set[asyncio.Task[Outcome]] = set()
         self._tasks: IsolatedTasks | None = None
         limits = settings.limits
         self._budget = HookBudget(rate_per_s=limits.refused_hooks_per_s, burst=limits.refused_hooks_burst)
@@ -69,7 +66,7 @@ class CarrierHooks:
         """A call comes in; a call's media ended. Twilio asks by POST or by GET, as its number is configured."""
         return [web.route(method, path, self._handle) for path in (VOICE, RESUME) for method in (METH_POST, METH_GET)]
 
-    async def keeping(self, _: web.Application) -> AsyncIterator[None]:
+    async def keeping(self, _: web.Application | None = None) -> AsyncIterator[None]:
         """While the application runs, hooks of carriers that do not wait are kept until there is a worker."""
         async with IsolatedTasks() as self._tasks:
             yield
@@ -87,110 +84,89 @@ class CarrierHooks:
             asked_at=datetime.now(UTC),
         )
         with self._budget.asked(hook, client_of(request), time.monotonic()) as asked:
-            answer = asked.answer = await self._answer(hook, request)
+            call_id = request.match_info.get("call_id")
+            answer = asked.answer = await self.answer(hook, call_id=call_id, query=request.query)
         return web.Response(status=answer.status, text=answer.body, content_type=answer.content_type)
 
-    async def _answer(self, hook: CarrierRequest, request: web.Request) -> CarrierResponse:
-        """A worker's answer. Without any worker: a new call of a carrier that waits for answers is asked about for as
-        long as it waits, and one that runs waits for the worker that comes back, or for another.
+    async def answer(self, hook: CarrierRequest, *, call_id: str | None, query: Mapping[str, str]) -> CarrierResponse:
+        """What the carrier is answered, in time whatever is away; `call_id` is of a call that has begun.
+
+        Raises: CommandError, when the hook is to blame.
         """
-        now = asyncio.get_running_loop().time
-        deadline = now() + self._settings.carrier_timeout_s
-        call_id, waits = request.match_info.get("call_id"), hook.carrier == "twilio"
-        if call_id is not None and waits:
-            number = _try(request) + 1
-            if (answer := await self._ask(hook, deadline)) is not None:
-                return answer
-            if number * PAUSE_S <= self._settings.resume_wait_s:
-                return _again(call_id, number, request.query.get(LANGUAGE))
-            return await self._decline(hook) or last_resort(hook.carrier, request.query.get(LANGUAGE, ""))
-        while True:
-            answer = await self._ask(hook, deadline, look_s=LOOK_S) or await self._decline(hook)
-            if answer is not None:
-                return answer
-            if not waits or now() >= deadline or self._looking >= MOST_LOOKING:
-                # Whose number it is only workers learn, so this call is counted here and has no record.
-                _NOT_TAKEN.labels(hook.carrier).inc()
-                log.warning("carrier_hook.no_worker", carrier=hook.carrier)
-                if not waits:
-                    self._keep(hook)
-                return busy(hook.carrier)
+        within_s = min(self._settings.carrier_timeout_s, ANSWERED_WITHIN_S[hook.carrier])
+        deadline = asyncio.get_running_loop().time() + within_s
+        if hook.carrier == "telnyx":
+            return await self._noted(hook, deadline)
+        if call_id is not None:
+            return await self._gone_on_with(hook, call_id, query, deadline)
+        answer = await self._workers.find(hook, deadline)
+        if answer is None:
+            _not_taken(hook)
+        return answer or busy(hook.carrier)
 
-    def _keep(self, hook: CarrierRequest) -> None:
-        """Telnyx tells three times within seconds that the media of a call ended, and then never again.
-
-        Workers know a hook that they are told twice by what it says.
-        """
-        if self._tasks is None or len(self._kept) >= MOST_KEPT:
-            return
-        task = self._tasks.spawn(self._until_taken(hook), "hook.keep")
-        self._kept.add(task)
-        task.add_done_callback(self._kept.discard)
-
-    async def _until_taken(self, hook: CarrierRequest) -> None:
-        try:
-            async with asyncio.timeout(self._settings.resume_wait_s):
-                answer = None
-                while answer is None:
-                    await asyncio.sleep(KEEP_EVERY_S)
-                    answer = await self._ask(hook, asyncio.get_running_loop().time() + self._settings.carrier_timeout_s)
-        except (TimeoutError, CommandError) as exc:
-            log.warning("carrier_hook.not_taken", carrier=hook.carrier, error=str(exc))
-        else:
-            log.info("carrier_hook.taken_late", carrier=hook.carrier)
-
-    async def _decline(self, hook: CarrierRequest) -> CarrierResponse | None:
-        """How any worker, also a full one, turns the call away; None, when there is none."""
-        answer = await self._ask_one(Command.CALLS_DECLINE, hook, DECLINE_S)
+    async def _gone_on_with(
+        self, hook: CarrierRequest, call_id: str, query: Mapping[str, str], deadline: float
+    ) -> CarrierResponse:
+        """A call that runs waits for the worker that comes back, or for another."""
+        number, locale = _try(query) + 1, query.get(LANGUAGE)
+        is_last = number * PAUSE_S > self._settings.resume_wait_s
+        answer = await self._workers.ask(hook, self._workers.last_ask(deadline) if is_last else deadline)
         if isinstance(answer, CarrierResponse):
             return answer
-        if answer.code not in _NO_WORKER:
-            raise answer
-        return None
+        if not is_last:
+            return _again(call_id, number, locale)
+        return await self._workers.decline(hook, deadline) or last_resort(hook.carrier, locale or "")
 
-    async def _ask(self, hook: CarrierRequest, deadline: float, *, look_s: float = 0.0) -> CarrierResponse | None:
-        """A worker's answer; None, when none has a free slot. Raises: CommandError, when the hook itself is to blame.
+    async def _noted(self, hook: CarrierRequest, deadline: float) -> CarrierResponse:
+        """News that no worker took by then Telnyx is told to send again, and they are kept here.
 
-        A worker that died took what it was just asked along, and a caller waits: while nobody answers, one is asked
-        again, after twice as long each time. A worker that is only slow keeps the call, and its answer is waited for.
-        When all that were asked say that they cannot, others may have a slot, or soon: asked again for `look_s`.
+        It tells three times within seconds that the media of a call ended, and then never again. Workers know a hook
+        that they are told twice by what it says.
         """
-        now, again_s = asyncio.get_running_loop().time, self._settings.carrier_again_s
-        look_until = now() + (look_s if self._looking < MOST_LOOKING else 0.0)
-        asked: set[asyncio.Task[CarrierResponse | CommandError]] = set()
-        answer: CarrierResponse | CommandError | None = None
-        self._looking += 1
+        if self._tasks is None:
+            return busy(hook.carrier)
+        task: asyncio.Task[Outcome] = self._tasks.spawn(self._until_taken(hook), "hook.until_taken")
         try:
-            async with asyncio.TaskGroup() as tasks:
-                while answer is None and (left_s := deadline - now()) > 0:
-                    asked.add(tasks.create_task(self._ask_one(Command.CALLS_ACCEPT, hook, left_s), name="hook.ask"))
-                    again_at = min(deadline, now() + again_s)
-                    while answer is None and asked and (wait_s := again_at - now()) > 0:
-                        done, asked = await asyncio.wait(asked, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-                        for found in (task.result() for task in done):
-                            if not isinstance(found, CommandError) or found.code not in _NO_WORKER:
-                                answer = found
-                    if asked:
-                        again_s *= 2
-                    elif answer is None:
-                        if now() + LOOK_EVERY_S >= min(look_until, deadline):
-                            break
-                        await asyncio.sleep(LOOK_EVERY_S)
-                for task in asked:
-                    task.cancel()
+            await asyncio.wait({task}, timeout=deadline - asyncio.get_running_loop().time())
+            if not task.done() and len(self._kept) < MOST_KEPT:
+                self._kept.add(task)
+                task.add_done_callback(lambda _: self._no_longer_kept(task, hook))
         finally:
-            self._looking -= 1
-        if isinstance(answer, CommandError):
-            raise answer
-        return answer
+            if task not in self._kept:
+                task.cancel()
+        outcome = task.result() if task.done() else None
+        if isinstance(outcome, CommandError):
+            raise outcome
+        return outcome or busy(hook.carrier)
 
-    async def _ask_one(
-        self, command: Command, hook: CarrierRequest, timeout_s: float
-    ) -> CarrierResponse | CommandError:
+    async def _until_taken(self, hook: CarrierRequest) -> Outcome:
+        """A worker's answer; None, when there is none for so long that the caller waits no more."""
+        now = asyncio.get_running_loop().time
+        give_up_at = now() + self._settings.resume_wait_s
         try:
-            return await self._commands.call(command, hook, reply_type=CarrierResponse, timeout_s=timeout_s)
+            while now() < give_up_at:
+                answer = await self._workers.find(hook, min(give_up_at, now() + self._settings.carrier_timeout_s))
+                if answer is not None:
+                    return answer
+                await asyncio.sleep(KEEP_EVERY_S)
         except CommandError as exc:
             return exc
+        _not_taken(hook)
+        return None
+
+    def _no_longer_kept(self, task: asyncio.Task[Outcome], hook: CarrierRequest) -> None:
+        self._kept.discard(task)
+        if not task.cancelled():
+            outcome = task.result()
+            refused = str(outcome) if isinstance(outcome, CommandError) else None
+            taken = isinstance(outcome, CarrierResponse)
+            log.info("carrier_hook.kept", carrier=hook.carrier, taken=taken, refused=refused)
+
+
+def _not_taken(hook: CarrierRequest) -> None:
+    """Whose number it is only workers learn, so a call that none of them takes is counted here and has no record."""
+    _NOT_TAKEN.labels(hook.carrier).inc()
+    log.warning("carrier_hook.no_worker", carrier=hook.carrier)
 
 
 def _again(call_id: str, number: int, locale: str | None) -> CarrierResponse:
@@ -200,7 +176,7 @@ def _again(call_id: str, number: int, locale: str | None) -> CarrierResponse:
     return twiml(f'<Pause length="{PAUSE_S}"/><Redirect method="POST">{at}</Redirect>')
 
 
-def _try(request: web.Request) -> int:
+def _try(query: Mapping[str, str]) -> int:
     """How often the carrier asked before."""
-    number = request.query.get("try", "0")
+    number = query.get("try", "0")
     return int(number) if number.isascii() and number.isdigit() and len(number) < 5 else 0

@@ -1,0 +1,1 @@
+"""Carriers' requests, answered by call-workers."""
