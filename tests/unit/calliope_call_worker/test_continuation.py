@@ -16,6 +16,7 @@ from calliope.contracts.calls import (
     Stage,
     ToolFinished,
     ToolStarted,
+    TransferStarted,
     TurnCommitted,
     TurnKind,
     TurnStarted,
@@ -28,6 +29,7 @@ from calliope_call_worker.continuation import (
     STREAM_LOST,
     STREAM_UNHEARD,
     continuation,
+    is_transferred,
     media_is_hopeless,
     outdated,
     resumed_since,
@@ -194,6 +196,30 @@ def test_a_call_that_somebody_took_over_since_the_question_came_is_left_to_them(
 ) -> None:
     since = None if since_s is None else BEGAN + timedelta(seconds=since_s)
     assert resumed_since(journal(*facts), since) is resumed
+
+
+HANDED, ASKED = (
+    TransferStarted(to_number="+15550001234"),
+    ToolFinished(turn=1, tool_call_id="t1", name="transfer_call", ok=True, result="", duration_ms=1),
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "transferred"),
+    [
+        ((FLOWS,), False),
+        ((FLOWS, HANDED), True),
+        ((FLOWS, HANDED, ASKED), True),
+        ((FLOWS, HANDED, ASKED.model_copy(update={"ok": False})), False),
+        ((FLOWS, HANDED, ASKED.model_copy(update={"ok": False, "name": "book"})), True),
+        ((FLOWS, HANDED, TAKEN, FLOWS), False),
+        ((FLOWS, HANDED, TAKEN, HANDED), True),
+    ],
+)
+def test_a_caller_is_on_the_way_to_somebody_else_until_that_failed_or_the_talk_went_on(
+    facts: tuple[Message, ...], transferred: bool
+) -> None:
+    assert is_transferred(journal(*facts)) is transferred
 
 
 def lost_stream(action: str) -> ProviderFailed:

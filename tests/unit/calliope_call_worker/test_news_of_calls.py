@@ -17,7 +17,17 @@ from structlog.testing import capture_logs
 
 from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.base import Event, Message
-from calliope.contracts.calls import CallRefused, CallStarted, CarrierRequest, Direction, EndReason, Resumed
+from calliope.contracts.calls import (
+    EVENT_NAMES,
+    CallEnded,
+    CallRefused,
+    CallStarted,
+    CarrierRequest,
+    Direction,
+    EndReason,
+    Resumed,
+    TransferStarted,
+)
 from calliope.errors import TransientError
 from calliope.observability.metrics import REGISTRY
 from calliope_call_worker.errors import ASK_SOON_S
@@ -140,7 +150,7 @@ class World:
         facts = tuple(
             Event(
                 id=f"evt_{number}",
-                type=f"calliope.call.{'started' if number == 1 else 'resumed'}.v1",
+                type=f"calliope.call.{EVENT_NAMES[type(fact)]}.v1",
                 source="/test",
                 subject=f"call/{call_id}",
                 time=datetime.now(UTC),
@@ -355,9 +365,15 @@ class Resuming(World):
         super().__init__(carrier)
         self.commands: list[CarrierAction] = []
         self.started: list[CallPlan] = []
+        self.closed: list[CallEnded] = []
 
-    async def reopen(self, *_: Any) -> None:
+    async def reopen(self, _facts: Any, _position: int, first: Message) -> None:
         """See `Journals`."""
+        if isinstance(first, CallEnded):
+            self.closed.append(first)
+
+    async def forget(self, _: str) -> None:
+        """See `OpenCalls`."""
 
     async def still_up(self, *_: Any) -> bool:
         return True
@@ -402,3 +418,33 @@ async def test_where_another_worker_must_answer_the_carrier_it_is_asked_soon() -
     with pytest.raises(TransientError, match="another worker goes on") as told:
         await done(world.hooks.answer(asked))
     assert told.value.retry_after_s == ASK_SOON_S <= 0.1
+
+
+@pytest.mark.promise("P3")
+@pytest.mark.parametrize(
+    ("carrier", "hook", "does"),
+    [
+        ("twilio", {"DialCallStatus": "completed"}, "<Hangup/>"),
+        ("twilio", {"DialCallStatus": "no-answer"}, "<Say"),
+        ("telnyx", {"hangup_cause": "normal_clearing"}, "hangup"),
+        ("telnyx", {"hangup_cause": "timeout"}, "speak"),
+    ],
+)
+async def test_a_transfer_that_its_worker_did_not_live_to_tell_is_not_begun_again(
+    carrier: str, hook: dict[str, str], does: str
+) -> None:
+    world = Resuming(carrier)
+    call = await world.rings()
+    world.live.release(call.plan.call_id)
+    world.later.append(TransferStarted(to_number="+15550100123"))
+    told = await _transfer_ended(world, call.plan.call_id, hook)
+    assert does in (told[1] if carrier == "twilio" else world.commands[-1].name)
+    (end,) = world.closed
+    assert (end.reason, len(world.started)) == (EndReason.TRANSFERRED, 1)
+
+
+async def _transfer_ended(world: Resuming, call_id: str, hook: dict[str, str]) -> tuple[int, str]:
+    if world.carrier == "twilio":
+        return await world.hears(path=f"/telephony/twilio/resume/{call_id}", **hook)
+    leg = {"call_control_id": "v3:b", "client_state": state(call_id=call_id, transfer_of="v3:a")}
+    return await world.hears(event="call.hangup", direction="outgoing", **leg, **hook)

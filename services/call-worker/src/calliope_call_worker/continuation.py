@@ -14,7 +14,7 @@ from calliope_call_worker.conversation import Turn, from_json, size_of
 from calliope_call_worker.plan import Continuation
 from calliope_call_worker.playback import BegunReply
 from calliope_call_worker.providers.llm.base import ToolCall, ToolResult
-from calliope_call_worker.tools.catalogue import END_CALL
+from calliope_call_worker.tools.catalogue import END_CALL, TRANSFER_CALL
 
 MAX_TRIES: Final = 3
 """So often in a row a call is taken over without its media coming."""
@@ -129,6 +129,17 @@ def _done(started: ToolStarted, finished: ToolFinished) -> tuple[ToolCall, ToolR
 def ended(facts: Sequence[Event]) -> bool:
     """Whether the call has its end; only its analysis may come after that."""
     return any(fact.name == "ended" for fact in facts)
+
+
+def is_transferred(facts: Sequence[Event]) -> bool:
+    """Whether the caller is on the way to somebody else: that did not fail, and no worker went on with the call."""
+    for fact in reversed(facts):
+        if fact.name == "transfer_started":
+            return True
+        failed = fact.name == "tool_finished" and fact.data["name"] == TRANSFER_CALL and not fact.data["ok"]
+        if failed or fact.name == "resumed":
+            return False
+    return False
 
 
 def resumed_since(facts: Sequence[Event], since: datetime | None) -> bool:

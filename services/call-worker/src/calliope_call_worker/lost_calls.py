@@ -19,7 +19,7 @@ from calliope.errors import CalliopeError, TransientError
 from calliope_call_worker.accounts import with_known_key
 from calliope_call_worker.calls.authenticate import HookAuthenticator, begun_call
 from calliope_call_worker.calls.claim import lost
-from calliope_call_worker.continuation import ended
+from calliope_call_worker.continuation import ended, is_transferred
 from calliope_call_worker.errors import OwnershipError
 from calliope_call_worker.ports import Journals, OpenCalls
 from calliope_call_worker.providers.errors import Failure, ProviderError
@@ -153,7 +153,7 @@ class LostCalls:
         """
         first = CallStarted.model_validate(facts[0].data)
         api = self._apis.get(first.carrier)
-        if api is None or any(fact.name == "transfer_started" for fact in facts):
+        if api is None or is_transferred(facts):
             return True
         try:
             accounts = await self._authenticator.accounts_of(begun_call(facts[0]))

@@ -9,6 +9,7 @@ from calliope.contracts.base import Event
 from calliope.contracts.calls import CallEnded, CarrierResponse, EndReason
 from calliope.errors import TransientError
 from calliope_call_worker import phrases
+from calliope_call_worker.continuation import is_transferred
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.providers.errors import ProviderError
 from calliope_call_worker.providers.telephony.base import (
@@ -102,6 +103,6 @@ def last_words(plan: CallPlan, hook: VoiceHook, facts: Sequence[Event], settings
         return plan.carrier.say_and_end(
             phrases.transfer_failed(plan.spec, settings.transfer_failed), call_id=plan.call_id, answered=True
         )
-    if hook.kind is HookKind.MEDIA_ENDED and any(fact.name == "transfer_started" for fact in facts):
+    if hook.kind is HookKind.MEDIA_ENDED and is_transferred(facts):
         return plan.carrier.leave()  # the caller talks to someone else now
     return plan.carrier.end()

@@ -26,7 +26,14 @@ from calliope_call_worker.calls.claim import CallClaims
 from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.calls.plans import new_token, plan_of
 from calliope_call_worker.calls.start import CallStarter
-from calliope_call_worker.continuation import continuation, ended, media_is_hopeless, outdated, resumed_since
+from calliope_call_worker.continuation import (
+    continuation,
+    ended,
+    is_transferred,
+    media_is_hopeless,
+    outdated,
+    resumed_since,
+)
 from calliope_call_worker.errors import ASK_SOON_S, OwnershipError
 from calliope_call_worker.orders import CarrierOrders, Spawn, last_words
 from calliope_call_worker.plan import CallPlan
@@ -51,6 +58,7 @@ SLOT_TRIES: Final = 40
 SLOT_EVERY_S: Final = 0.5
 """For so long in all a caller waits in silence for a worker, as with a carrier that asks again."""
 NO_SLOT: Final = "its worker ended without a word, and no other one had a free slot to go on with it"
+TRANSFERRED: Final = "its worker ended while the caller was being connected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +192,8 @@ class CallResumption:
             return carrier.end().response
         if _over(own, facts):
             return self._orders.follow(plan, last_words(plan, hook, facts, self._settings))
+        if hook.kind is HookKind.TRANSFER_ENDED and is_transferred(facts):
+            return await self._transferred(plan, hook, facts, position, own)
         if outdated(facts, hook.at) or not await self._orders.still_up(plan):
             return carrier.leave().response
         if resumed_since(facts, since):
@@ -255,6 +265,16 @@ class CallResumption:
         finally:
             self._waiting.discard(lost.plan.call_id)
 
+    async def _transferred(
+        self, plan: CallPlan, hook: VoiceHook, facts: tuple[Event, ...], position: int, own: LiveCall | None
+    ) -> CarrierResponse:
+        """The caller was connected, or nobody answered: either ends the call, though its worker could not say so."""
+        if own is not None:
+            own.line_ended(EndReason.TRANSFERRED, "")
+        else:
+            await self._end(facts, position, EndReason.TRANSFERRED, TRANSFERRED)
+        return self._orders.follow(plan, last_words(plan, hook, facts, self._settings))
+
     async def _close(self, lost: LostCall) -> CarrierResponse:
         """No worker has a free slot for it."""
         return await self._give_up(lost.plan, lost.facts, lost.position, EndReason.WORKER_LOST, NO_SLOT)
@@ -263,13 +283,16 @@ class CallResumption:
         self, plan: CallPlan, facts: tuple[Event, ...], position: int, reason: EndReason, why: str
     ) -> CarrierResponse:
         """End a call that nobody can go on with, in its record and with the carrier's own voice."""
+        await self._end(facts, position, reason, why)
+        log.warning("call.lost", call_id=plan.call_id, facts=facts[-1].sequence, reason=why)
+        line = phrases.last_resort(plan.spec, self._settings.last_resort)
+        return self._orders.follow(plan, plan.carrier.say_and_end(line, call_id=plan.call_id, answered=True))
+
+    async def _end(self, facts: tuple[Event, ...], position: int, reason: EndReason, why: str) -> None:
         try:
             await self._claims.close(facts, position, reason, why)
         except OwnershipError as exc:
             raise TransientError("another worker goes on with the call", retry_after_s=ASK_SOON_S) from exc
-        log.warning("call.lost", call_id=plan.call_id, facts=facts[-1].sequence, reason=why)
-        line = phrases.last_resort(plan.spec, self._settings.last_resort)
-        return self._orders.follow(plan, plan.carrier.say_and_end(line, call_id=plan.call_id, answered=True))
 
 
 def _nothing_known(carrier: Carrier, hook: VoiceHook) -> CarrierResponse:
