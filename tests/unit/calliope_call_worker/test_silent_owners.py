@@ -56,7 +56,7 @@ class World:
     async def accounts_of(self, call: BegunCall) -> Sequence[CarrierAccount]:
         return self.accounts
 
-    async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str) -> None:
+    async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str, key: str) -> None:
         if self.refuses is not None and account is NEW:
             raise ProviderError("twilio", self.refuses, "no")
         self.asked.append(after_url.removeprefix(WorkerSettings().public_url))

@@ -1,7 +1,7 @@
 """Telnyx over REST: one command is one effect, however often it is sent; a call that is over is no error."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -42,6 +42,18 @@ class FakeTelnyx:
         return [body for _, _, body in self.asked]
 
 
+async def transfers(api: TelnyxApi, key: str, *, caller_id: str | None = None) -> None:
+    await api.transfer(ACCOUNT, "v3:a", to_number="+1", after_url=AFTER, caller_id=caller_id, key=key)
+
+
+async def asks_again(api: TelnyxApi, key: str) -> None:
+    await api.ask_again(ACCOUNT, "v3:a", after_url=AFTER, key=key)
+
+
+async def hangs_up(api: TelnyxApi, key: str) -> None:
+    await api.hang_up(ACCOUNT, "v3:a")
+
+
 async def test_a_command_is_sent_to_the_leg_with_its_id() -> None:
     telnyx = FakeTelnyx((200, OK))
     async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
@@ -54,11 +66,28 @@ async def test_a_command_is_sent_to_the_leg_with_its_id() -> None:
 async def test_a_command_that_was_not_taken_is_sent_again_as_it_was(trouble: int) -> None:
     telnyx = FakeTelnyx((trouble, {}), (200, OK))
     async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
-        await TelnyxApi(session, url).transfer(ACCOUNT, "v3:a", to_number="+1", after_url=AFTER, caller_id=None)
+        await transfers(TelnyxApi(session, url), "tool_1")
     first, second = telnyx.bodies
     assert first == second
     assert (first["to"], first["timeout_secs"]) == ("+1", 30)
     assert first["target_leg_client_state"] == state(call_id="call_1", transfer_of="v3:a")
+
+
+@pytest.mark.promise("P3")
+@pytest.mark.parametrize(
+    ("command", "commands"),
+    [(transfers, 2), (asks_again, 2), (hangs_up, 1)],
+    ids=["a second transfer is another command", "so is a second loss", "a call is put down once"],
+)
+async def test_a_command_that_another_worker_repeats_is_known_by_its_id(
+    command: Callable[[TelnyxApi, str], Awaitable[None]], commands: int
+) -> None:
+    telnyx = FakeTelnyx((200, OK))
+    async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
+        for key in ("one", "one", "two"):
+            await command(TelnyxApi(session, url), key)
+    ids = [body["command_id"] for body in telnyx.bodies]
+    assert (ids[0] == ids[1], len(set(ids))) == (True, commands)
 
 
 @pytest.mark.parametrize(("shown", "sent"), [(None, {}), ("+15550100170", {"from": "+15550100170"})])
@@ -67,7 +96,7 @@ async def test_who_is_shown_is_said_where_it_is_not_the_carriers_choice(
 ) -> None:
     telnyx = FakeTelnyx((200, OK))
     async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
-        await TelnyxApi(session, url).transfer(ACCOUNT, "v3:a", to_number="+1", after_url=AFTER, caller_id=shown)
+        await transfers(TelnyxApi(session, url), "tool_1", caller_id=shown)
     assert {name: value for name, value in telnyx.bodies[0].items() if name == "from"} == sent
 
 
@@ -143,5 +172,5 @@ async def test_whether_a_call_outlived_its_media_is_asked(status: int, answer: d
 async def test_to_be_asked_again_the_stream_is_stopped() -> None:
     telnyx = FakeTelnyx((200, OK))
     async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
-        await TelnyxApi(session, url).ask_again(ACCOUNT, "v3:a", after_url=AFTER)
+        await TelnyxApi(session, url).ask_again(ACCOUNT, "v3:a", after_url=AFTER, key="loss 1")
     assert telnyx.asked[0][:2] == ("POST", "/calls/v3:a/actions/streaming_stop")

@@ -212,7 +212,7 @@ async def test_a_hand_over_is_not_begun_when_its_start_cannot_be_journalled() ->
     """Nothing is left that was made and never awaited: warnings are errors here."""
     begun = asyncio.Event()
 
-    async def transfer() -> ToolAnswer:
+    async def transfer(_: str) -> ToolAnswer:
         begun.set()
         return ToolAnswer(True, "connected")
 
@@ -253,7 +253,7 @@ async def test_a_tool_that_was_called_is_journalled_before_and_behind() -> None:
 async def test_the_outcome_of_an_effect_that_outlives_its_turn_is_not_kept() -> None:
     may_end = asyncio.Event()
 
-    async def transfer() -> ToolAnswer:
+    async def transfer(_: str) -> ToolAnswer:
         await may_end.wait()
         return ToolAnswer(True, "connected")
 

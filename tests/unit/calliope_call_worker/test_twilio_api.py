@@ -25,7 +25,7 @@ async def asked(status: int, answer: dict[str, object]) -> tuple[str, dict[str, 
         return web.json_response(answer, status=status)
 
     async with serving("/{path:.*}", answering) as (session, url), asyncio.timeout(5):
-        await TwilioApi(session, url).ask_again(ACCOUNT, "CA1", after_url=AFTER)
+        await TwilioApi(session, url).ask_again(ACCOUNT, "CA1", after_url=AFTER, key="loss 1")
     return seen[0]
 
 

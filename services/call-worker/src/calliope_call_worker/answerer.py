@@ -85,7 +85,7 @@ class Parts:
     toolbox: Toolbox
     conversation: Conversation
     tell: Callable[[ev.Input], None]
-    transfer: Callable[[str], Coroutine[Any, Any, ToolAnswer]]
+    transfer: Callable[[str, str], Coroutine[Any, Any, ToolAnswer]]
     system_prompt: str
     tool_rounds: int
 
@@ -389,5 +389,5 @@ def _shifted(audio: SpokenAudio, offset_ms: float) -> SpokenAudio:
     return replace(audio, spans=spans)
 
 
-async def _done(text: str) -> ToolAnswer:
+async def _done(text: str, _key: str) -> ToolAnswer:
     return ToolAnswer(ok=True, text=text)

@@ -16,12 +16,11 @@ from calliope.contracts.calls import (
     HandedOver,
     ProviderFailed,
     Stage,
-    TransferStarted,
 )
 from calliope_call_worker.analysis.checking import Check
 from calliope_call_worker.answerer import Answerer, Parts
 from calliope_call_worker.clock import CallClock
-from calliope_call_worker.closing import FLUSH_S, Closing, End
+from calliope_call_worker.closing import Closing, End
 from calliope_call_worker.continuation import STREAM_LOST, STREAM_UNHEARD
 from calliope_call_worker.dialogue import Dialogue
 from calliope_call_worker.errors import JournalFullError
@@ -49,6 +48,7 @@ from calliope_call_worker.settings import WorkerSettings
 from calliope_call_worker.speaker import Speaker
 from calliope_call_worker.tools.http import HttpTools, ToolAnswer
 from calliope_call_worker.tools.toolbox import Toolbox
+from calliope_call_worker.transfer import Transfer
 
 log = structlog.get_logger(__name__)
 
@@ -125,8 +125,15 @@ class Call:
         self._loss: ProviderError | None = None
         self._abandoned = False
         self._told = False
-        self._transferring = False
         self._over = asyncio.Event()
+        self._transfer = Transfer(
+            plan,
+            parts.carrier_api,
+            parts.journal,
+            after_url=parts.after_url,
+            over=self._over,
+            tell_problem=lambda exc: self.provider_failed(Stage.CARRIER, exc, "told the model"),
+        )
         self._released = asyncio.Event()
         parts.journal.on_lost = self._lost
 
@@ -168,7 +175,7 @@ class Call:
 
     def line_ended(self, reason: EndReason, detail: str) -> None:
         """See `registry.LiveCall`."""
-        if self._transferring:
+        if self._transfer.under_way:
             reason, detail = EndReason.TRANSFERRED, ""
         self.end(reason, detail)
 
@@ -297,7 +304,7 @@ class Call:
                 toolbox=self._toolbox,
                 conversation=self._dialogue.conversation,
                 tell=self._dialogue.tell,
-                transfer=self._transfer,
+                transfer=self._hand_over_to,
                 system_prompt=self.plan.system_prompt,
                 tool_rounds=self._parts.settings.call.tool_rounds,
             )
@@ -326,7 +333,7 @@ class Call:
                     self._parts.journal.append(DtmfReceived(digit=digit, at_ms=self._clock.ms(self._loop.time())))
                     self._dialogue.tell(ev.Dtmf(digit))
                 case MediaStopped():
-                    gone = EndReason.TRANSFERRED if self._transferring else EndReason.CALLER_HUNG_UP
+                    gone = EndReason.TRANSFERRED if self._transfer.under_way else EndReason.CALLER_HUNG_UP
                     self._dialogue.tell(ev.HungUp(gone))
                     return
                 case _:
@@ -384,27 +391,11 @@ class Call:
 
     # The end
 
-    async def _transfer(self, destination: str) -> ToolAnswer:
-        plan = self.plan
-        self._transferring = True  # the carrier may stop our media before it answers
-        self._parts.journal.append(TransferStarted(to_number=destination))
-        await self._parts.journal.flush(FLUSH_S)
-        if self._parts.journal.lost:
-            return ToolAnswer(ok=False, text="the transfer failed; nobody could be reached")
-        try:
-            await self._parts.carrier_api.transfer(
-                plan.account,
-                plan.carrier_call_id,
-                to_number=destination,
-                after_url=self._parts.after_url,
-                caller_id=plan.shown_number,
-            )
-        except ProviderError as exc:
-            self._transferring = False
-            self.provider_failed(Stage.CARRIER, exc, "told the model")
-            return ToolAnswer(ok=False, text="the transfer failed; nobody could be reached")
-        self._dialogue.tell(ev.HungUp(EndReason.TRANSFERRED))
-        return ToolAnswer(ok=True, text="the caller is being connected")
+    async def _hand_over_to(self, destination: str, key: str) -> ToolAnswer:
+        answer = await self._transfer.begin(destination, key)
+        if answer.ok:
+            self._dialogue.tell(ev.HungUp(EndReason.TRANSFERRED))
+        return answer
 
     def provider_failed(self, stage: Stage, error: ProviderError, action: str) -> None:
         """A provider failed; the fact is for the developer, the caller hears something better."""

@@ -19,7 +19,7 @@ from calliope.errors import CalliopeError, TransientError
 from calliope.observability import metrics
 from calliope_call_worker.accounts import with_known_key
 from calliope_call_worker.calls.authenticate import HookAuthenticator, begun_call
-from calliope_call_worker.continuation import ended
+from calliope_call_worker.continuation import ended, is_transferred
 from calliope_call_worker.lost_calls import Absences
 from calliope_call_worker.ports import Journals, OpenCalls
 from calliope_call_worker.providers.telephony.base import RESUME, CarrierApi
@@ -100,13 +100,16 @@ class SilentOwners:
             return False  # somebody writes: it is only the lease that does not come through
         started = CallStarted.model_validate(facts[0].data)
         api = self._apis.get(started.carrier)
-        if api is None or not await self._open_calls.claim(call_id, f"silent after {facts[-1].sequence}"):
+        loss = f"silent after {facts[-1].sequence}"
+        if api is None or not await self._open_calls.claim(call_id, loss):
             return True
         _ASKED.inc()
         log.warning("call.owner_silent", call_id=call_id, facts=facts[-1].sequence)
         after_url = f"{self._settings.public_url.rstrip('/')}/telephony/{started.carrier}{RESUME}{call_id}"
         accounts = await self._authenticator.accounts_of(begun_call(facts[0]))
-        await with_known_key(accounts, lambda one: api.ask_again(one, started.carrier_call_id, after_url=after_url))
+        await with_known_key(
+            accounts, lambda one: api.ask_again(one, started.carrier_call_id, after_url=after_url, key=loss)
+        )
         return True
 
 
@@ -114,5 +117,4 @@ def _can_go_on(facts: Sequence[Event]) -> bool:
     """Whether the caller is on the line with us: answered, not over, and not on his way to somebody else."""
     if not facts or facts[0].name != "started" or ended(facts):
         return False
-    names = {fact.name for fact in facts}
-    return "answered" in names and "transfer_started" not in names
+    return any(fact.name == "answered" for fact in facts) and not is_transferred(facts)

@@ -141,9 +141,15 @@ class Toolbox:
         if self._running:
             await asyncio.wait(self._running, timeout=timeout_s)
 
-    async def grant(self, turn: int, wish: Wish, effect: Effect) -> ToolAnswer:
-        """Do what a built-in tool asks; once begun it comes to its end, whatever becomes of the reply."""
-        around = partial(self._around, turn, wish.checked, self._key(turn, wish.call), effect)
+    async def grant(
+        self, turn: int, wish: Wish, effect: Callable[[str], Coroutine[Any, Any, ToolAnswer]]
+    ) -> ToolAnswer:
+        """Do what a built-in tool asks; once begun it comes to its end, whatever becomes of the reply.
+
+        `effect` is given the key of this call of the tool.
+        """
+        key = self._key(turn, wish.call)
+        around = partial(self._around, turn, wish.checked, key, partial(effect, key))
         return await asyncio.shield(self._begin(around, wish.call))
 
     async def _checked(self, call: ToolCall) -> CheckedCall:

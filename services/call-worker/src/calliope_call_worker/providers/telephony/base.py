@@ -222,12 +222,22 @@ class CarrierApi(Protocol):
         """End the call; a call that is over already is success."""
 
     async def transfer(
-        self, account: CarrierAccount, carrier_call_id: str, *, to_number: str, after_url: str, caller_id: str | None
+        self,
+        account: CarrierAccount,
+        carrier_call_id: str,
+        *,
+        to_number: str,
+        after_url: str,
+        caller_id: str | None,
+        key: str,
     ) -> None:
-        """Connect the caller to someone else; `after_url` is asked when that ends. Stops the media stream."""
+        """Connect the caller to someone else; `after_url` is asked when that ends. Stops the media stream.
 
-    async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str) -> None:
+        A carrier that knows commands again acts once for the same `key`; the others are not told twice.
+        """
+
+    async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str, key: str) -> None:
         """Have the carrier end the media stream and ask what comes after it, as if it had broken off.
 
-        A call that is over already is success.
+        A call that is over already is success. `key` is of this loss of the media, as in `transfer`.
         """

@@ -30,7 +30,7 @@ _COMMANDS: Final = uuid.UUID("6f1c3b8e-3f0e-4f0b-9a53-0d3c6f2b7a11")
 
 
 def command(name: str, body: Mapping[str, Any], *key: str) -> CarrierAction:
-    """A command whose id is the same for the same key: a repeated hook repeats it without effect."""
+    """A command whose id is the same for the same key: who repeats it, be it another worker, repeats no effect."""
     return CarrierAction(name, body, str(uuid.uuid5(_COMMANDS, "\x1f".join((name, *key)))))
 
 
@@ -49,10 +49,17 @@ class TelnyxApi:
 
     async def hang_up(self, account: CarrierAccount, carrier_call_id: str) -> None:
         """Closing the media is not enough: the leg would stay up in silence."""
-        await self.perform(account, carrier_call_id, CarrierAction("hangup", {}, str(uuid.uuid4())))
+        await self.perform(account, carrier_call_id, command("hangup", {}))
 
     async def transfer(
-        self, account: CarrierAccount, carrier_call_id: str, *, to_number: str, after_url: str, caller_id: str | None
+        self,
+        account: CarrierAccount,
+        carrier_call_id: str,
+        *,
+        to_number: str,
+        after_url: str,
+        caller_id: str | None,
+        key: str,
     ) -> None:
         """A new leg is dialled; hooks of that leg name the caller's, and the call of `after_url`, as its state."""
         body: dict[str, Any] = {
@@ -62,11 +69,11 @@ class TelnyxApi:
         }
         if caller_id:
             body["from"] = caller_id
-        await self.perform(account, carrier_call_id, CarrierAction("transfer", body, str(uuid.uuid4())))
+        await self.perform(account, carrier_call_id, command("transfer", body, key))
 
-    async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str) -> None:
+    async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str, key: str) -> None:
         """The stream ends, and `streaming.stopped` tells so where all hooks of the leg go."""
-        await self.perform(account, carrier_call_id, CarrierAction("streaming_stop", {}, str(uuid.uuid4())))
+        await self.perform(account, carrier_call_id, command("streaming_stop", {}, key))
 
     async def perform(self, account: CarrierAccount, carrier_call_id: str, action: CarrierAction) -> bool:
         """See `CarrierCommands`."""

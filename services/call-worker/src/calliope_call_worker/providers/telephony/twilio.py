@@ -165,14 +165,24 @@ class TwilioApi:
         await self._update(account, carrier_call_id, {"Status": "completed"})
 
     async def transfer(
-        self, account: CarrierAccount, carrier_call_id: str, *, to_number: str, after_url: str, caller_id: str | None
+        self,
+        account: CarrierAccount,
+        carrier_call_id: str,
+        *,
+        to_number: str,
+        after_url: str,
+        caller_id: str | None,
+        key: str,
     ) -> None:
-        """`<Dial>`; applying it stops the media stream at once, so the goodbye must have been heard before."""
+        """`<Dial>`; applying it stops the media stream at once, so the goodbye must have been heard before.
+
+        Twilio does not know a command again, so this one is sent once: a second `<Dial>` would ring anew.
+        """
         caller = f" callerId={quoteattr(caller_id)}" if caller_id else ""
         dial = f'<Dial action={quoteattr(after_url)} timeout="30"{caller}><Number>{escape(to_number)}</Number></Dial>'
         await self._update(account, carrier_call_id, {"Twiml": twiml(dial).body})
 
-    async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str) -> None:
+    async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str, key: str) -> None:
         """A redirect ends the verb that plays, and with it the stream."""
         await self._update(account, carrier_call_id, {"Url": after_url, "Method": "POST"})
 
