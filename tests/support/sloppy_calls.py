@@ -31,8 +31,6 @@ EXCUSES: Final = (
 )
 MOST_SILENCE_S: Final = 2.0
 ANALYZED_S: Final = 30.0
-ASKED_AGAIN: Final = "answered nothing"
-"""A hook whose connection was lost; the carrier asks again."""
 _PLAIN: Final = re.compile(r"[\W_]+")
 
 
@@ -193,9 +191,8 @@ def problems(played: Played) -> Iterator[str]:
         yield f"ended by {record['ended_reason']}"
     if call["failed"] and "the line dropped at step" not in call["failed"]:
         yield str(call["failed"])
-    seen = [problem for problem in call["problems"] if not problem.endswith(ASKED_AGAIN)]
-    if seen:
-        yield f"the carrier saw {seen}"
+    if call["problems"]:
+        yield f"the carrier saw {call['problems']}"
     yield from _silences(call)
     yield from _unspeakable(call)
     yield from _effects(played)
