@@ -26,7 +26,7 @@ def taken_over(*, welcome: bool = False, unanswered: str = "", missed: bool = Tr
 def test_silence_on_both_sides_is_asked_about_once() -> None:
     talk = taken_over()
     assert talk.tick() == (ASK,)
-    assert talk.at == 2.5
+    assert talk.at == 1.5
     talk.tell(ev.ReplyAudible("r1"), 2.6)
     talk.tell(ev.ReplyDone("r1"), 4.6)
     assert talk.tick(600.0) == ()
@@ -55,20 +55,47 @@ def test_a_caller_who_is_loud_is_heard_out() -> None:
     talk.tell(ev.VoiceStarted(), 1.0)
     assert talk.tick(2.6) == ()
     talk.falls_silent(3.0)
+    talk.tell(ev.Final("", 0, 3_100, speech_final=False), 3.5)
+    assert talk.tick(4.4) == ()
+    assert talk.tick(4.5) == (ASK,)
+
+
+def test_a_voice_of_which_the_recogniser_has_told_nothing_yet_is_waited_for() -> None:
+    talk = taken_over(interim_ceiling_s=3.0)
+    talk.tell(ev.VoiceStarted(), 0.1)
+    talk.falls_silent(1.0)
+    assert talk.tick(3.9) == ()
+    assert commits(talk.says("and what does it cost?", 4.0, speech_final=True)) == ["and what does it cost?"]
+
+
+def test_a_recogniser_that_stays_silent_only_puts_the_question_off() -> None:
+    talk = taken_over(interim_ceiling_s=3.0)
+    talk.tell(ev.VoiceStarted(), 0.1)
+    talk.falls_silent(1.0)
     assert talk.tick(5.4) == ()
     assert talk.tick(5.5) == (ASK,)
+
+
+def test_a_pause_in_the_middle_of_a_sentence_is_no_silence() -> None:
+    talk = taken_over()
+    talk.interim("I wanted to ask", 0.4)
+    talk.falls_silent(0.5)
+    assert "AskToRepeat" not in kinds(talk.tick(3.0))
+    talk.says("I wanted to ask what it costs", 3.2, speech_final=True)
+    assert commits(talk.decided) == ["I wanted to ask what it costs"]
 
 
 def test_a_noise_that_never_ends_only_puts_the_question_off() -> None:
     talk = taken_over(interim_ceiling_s=3.0)
     talk.tell(ev.VoiceStarted(), 1.0)
-    assert talk.tick(5.5) == (ASK,)
+    assert talk.tick(4.4) == ()
+    assert talk.tick(4.5) == (ASK,)
 
 
 def test_a_key_is_as_good_as_a_word() -> None:
     talk = taken_over()
     talk.tell(ev.Dtmf("#"), 1.0)
-    assert "AskToRepeat" not in kinds(talk.tick(2.5))
+    assert "AskToRepeat" not in kinds(talk.tick(1.5))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ class TurnSettings:
     interruption_cooldown_s: float = 2.0
     false_interruption_s: float | None = 1.5
     """An interruption of which no words are left by then was none, and the assistant goes on; None: it does not."""
-    ask_to_repeat_s: float | None = 2.5
+    ask_to_repeat_s: float | None = 1.5
     """Silence of both sides in a call taken over, before the caller is asked for words that were lost; None: never."""
     idle_timeout_s: float | None = None
     """Silence before an idle message; None or 0: never."""
