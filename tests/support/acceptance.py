@@ -13,7 +13,7 @@ from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.calls.hooks import CarrierHooks, carrier_hooks
 from calliope_call_worker.opened_documents import OpenedDocuments
 from calliope_call_worker.orders import CarrierOrders
-from calliope_call_worker.ports import KnownRoute
+from calliope_call_worker.ports import KnownRoute, Playbacks
 from calliope_call_worker.providers.telephony.base import Carrier
 from calliope_call_worker.refusals import Refusals
 from calliope_call_worker.registry import LiveCalls
@@ -95,6 +95,7 @@ def hooks_among(
     start: Callable[..., Any],
     spawn: Callable[..., Any] | None = None,
     worker_id: str = "w1",
+    playbacks: Playbacks | None = None,
 ) -> CarrierHooks:
     """`around` is journals, leases and open calls."""
     opener = Opener([])
@@ -109,7 +110,7 @@ def hooks_among(
         documents=documents,
         authenticator=HookAuthenticator(settings, accounts, assistants, documents),
         journals=around,
-        playbacks=TwinPlaybacks(),
+        playbacks=playbacks or TwinPlaybacks(),
         leases=around,
         open_calls=around,
         live=live,

@@ -27,11 +27,16 @@ from calliope_call_worker.providers.telephony.twilio import Twilio
 from calliope_call_worker.registry import LiveCalls
 from calliope_call_worker.settings import WorkerSettings
 from support.acceptance import FakeAssistants, FakePins, done, hooks_among
-from support.whole_call import TwinJournal
+from support.whole_call import TwinJournal, TwinPlaybacks
 
 pytestmark = pytest.mark.promise("P4")
 SID, OLD, NEW, STRANGE = "AC" + "2" * 32, "0" * 32, "1" * 32, "f" * 32
 OURS, CALLER = "+15550000001", "+15550001111"
+LONG_AGO = datetime(2026, 1, 31, tzinfo=UTC).timestamp()
+
+
+def at(unix_s: float) -> datetime:
+    return datetime.fromtimestamp(unix_s, UTC)
 
 
 def a_revision(number: int, token: str = OLD, **document: Any) -> PinnedAssistant:
@@ -56,6 +61,7 @@ class World:
         self.hung_up_with: list[str] = []
         self.known_to_the_carrier = {OLD, NEW}
         self.journals_read = 0
+        self.playbacks = TwinPlaybacks()
 
     async def rings(self) -> CallPlan:
         assert await self.hears("/telephony/twilio/voice", OLD) == 200
@@ -66,8 +72,10 @@ class World:
         path = f"/telephony/twilio/resume/{self.begun[0].call_id}?language=de-DE"
         return await self.hears(path, token, nobody_has_a_slot=nobody_has_a_slot)
 
-    async def hears(self, path: str, token: str, *, nobody_has_a_slot: bool = False, **fields: str) -> int:
-        """The status of what another worker answers."""
+    async def hears(
+        self, path: str, token: str, *, nobody_has_a_slot: bool = False, asked_at: float | None = None, **fields: str
+    ) -> int:
+        """The status of what another worker answers; `asked_at` is Unix time."""
         around: Any = self
         hooks = hooks_among(
             around,
@@ -79,6 +87,7 @@ class World:
             live=LiveCalls(1, lambda: None),
             refusals=around,
             start=self.start,
+            playbacks=self.playbacks,
         )
         form = {"CallSid": "CA1", "AccountSid": SID, "From": CALLER, "To": OURS} | fields
         signed = f"http://127.0.0.1:8080{path}" + "".join(name + form[name] for name in sorted(form))
@@ -89,18 +98,19 @@ class World:
             path_and_query=path,
             headers=(("X-Twilio-Signature", signature),),
             body=base64.b64encode(urlencode(form).encode()),
+            asked_at=None if asked_at is None else at(asked_at),
         )
         answer = await done((hooks.decline if nobody_has_a_slot else hooks.answer)(hook))
         self.answered = answer.body
         return answer.status
 
-    def happened(self, fact: Message, call_id: str = "") -> None:
+    def happened(self, fact: Message, call_id: str = "", *, at_s: float = LONG_AGO) -> None:
         event = Event(
             id=f"evt_{len(self.facts)}",
             type=f"calliope.call.{EVENT_NAMES[type(fact)]}.v1",
             source="/test",
             subject=f"call/{call_id or self.facts[0].entity_id}",
-            time=datetime(2026, 1, 31, tzinfo=UTC),
+            time=at(at_s),
             organization="org_1",
             sequence=len(self.facts) + 1,
             data=fact.model_dump(mode="json"),

@@ -1,6 +1,8 @@
 """Which worker's answer a carrier gets, when one is silent, slow or late."""
 
 import asyncio
+import re
+import time
 
 import pytest
 
@@ -19,6 +21,11 @@ async def _rings(workers: Workers, path: str = "twilio/voice", **settings: float
     async with asyncio.timeout(10), gateway(workers, **settings) as client:
         answer = await client.post(f"/telephony/{path}", data=b"")
         return answer.status, await answer.text()
+
+
+def ago(seconds: float) -> int:
+    """Unix time in ms."""
+    return round((time.time() - seconds) * 1_000)
 
 
 def not_taken() -> float:
@@ -103,28 +110,46 @@ async def test_a_hook_that_is_kept_does_not_keep_the_gateway() -> None:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("try=20&language=de-DE", '<Say language="de-DE">Es tut uns leid, wir haben ein technisches Problem.'),
-        ("try=20&language=es-MX", '<Say language="es-MX">Lo sentimos, tenemos un problema técnico.'),
-        ("try=20", '<Say language="en-US">We are sorry, we have a technical problem.'),
-        ("try=20&language=sv-SE", '<Say language="en-US">We are sorry,'),
-        ("try=20&language=%22/%3E%3CDial%3E", '<Say language="en-US">We are sorry,'),
+        ("language=de-DE", '<Say language="de-DE">Es tut uns leid, wir haben ein technisches Problem.'),
+        ("language=es-MX", '<Say language="es-MX">Lo sentimos, tenemos un problema técnico.'),
+        ("", '<Say language="en-US">We are sorry, we have a technical problem.'),
+        ("language=sv-SE", '<Say language="en-US">We are sorry,'),
+        ("language=%22/%3E%3CDial%3E", '<Say language="en-US">We are sorry,'),
     ],
 )
 async def test_a_call_that_no_worker_goes_on_with_hears_the_last_resort_in_its_language(query: str, said: str) -> None:
-    status, text = await _rings(Workers(away), f"twilio/resume/call_1?{query}")
+    status, text = await _rings(Workers(away), f"twilio/resume/call_1?media_ended={ago(21)}&{query}")
     assert status == 200
     assert said in text
     assert text.endswith("</Say><Hangup/></Response>")
 
 
 async def test_a_call_that_waits_for_a_worker_keeps_its_language() -> None:
-    _, text = await _rings(Workers(away, full=declines), "twilio/resume/call_1?language=pt-BR")
-    assert '<Pause length="1"/><Redirect method="POST">call_1?try=1&amp;language=pt-BR</Redirect>' in text
+    _, text = await _rings(Workers(away, full=declines), "twilio/resume/call_1?language=pt-BR", carrier_timeout_s=0.1)
+    assert re.search(r"<Redirect [^>]+>call_1\?media_ended=\d{13}&amp;language=pt-BR</Redirect>", text)
 
 
 async def test_after_the_last_try_a_full_worker_says_the_last_resort() -> None:
-    _, text = await _rings(Workers(away, full=declines), "twilio/resume/call_1?try=20&language=pt-BR")
+    _, text = await _rings(Workers(away, full=declines), f"twilio/resume/call_1?media_ended={ago(21)}")
     assert text == "<Response>full</Response>"
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("waited_s", [0, 5, 18])
+async def test_a_call_that_is_asked_for_again_keeps_the_moment_at_which_its_media_ended(waited_s: int) -> None:
+    workers, ended = Workers(away), ago(waited_s)
+    _, text = await _rings(workers, f"twilio/resume/call_1?media_ended={ended}", carrier_timeout_s=0.1)
+    assert text.endswith(f'<Pause length="1"/><Redirect method="POST">call_1?media_ended={ended}</Redirect></Response>')
+    assert workers.asked[0][1].path_and_query == f"/telephony/twilio/resume/call_1?media_ended={ended}"
+
+
+@pytest.mark.parametrize("moment", ["x", "-3", "%D9%A3", "1", "99999999999999", "9999999999999"])
+async def test_a_call_whose_media_ended_at_no_moment_waits_from_now_on(moment: str) -> None:
+    path = f"twilio/resume/call_1?media_ended={moment}"
+    _, text = await _rings(Workers(away), path, carrier_timeout_s=0.1)
+    found = re.search(r"call_1\?media_ended=(\d{13})<", text)
+    assert found is not None
+    assert ago(20) < int(found[1]) <= ago(0)
 
 
 async def test_workers_that_are_all_dead_are_given_up() -> None:

@@ -37,7 +37,7 @@ FULL: Final = {"none": away, "dead": dead, "late": slow(1.9), "well": declines, 
 HOOKS: Final[Mapping[str, tuple[str | None, dict[str, str]]]] = {
     "a call": (None, {}),
     "a call that goes on": ("call_1", {}),
-    "its last try": ("call_1", {"try": "20"}),
+    "one that has waited long enough": ("call_1", {"media_ended": "1700000000000"}),
 }
 SETTINGS: Final[Sequence[dict[str, float]]] = ({}, {"carrier_timeout_s": 60.0}, {"carrier_timeout_s": 0.3})
 
@@ -89,13 +89,15 @@ async def test_a_worker_that_names_when_to_ask_again_is_not_asked_before(carrier
 
 @pytest.mark.promise("P4")
 @pytest.mark.parametrize("busy", [away, asks_back(LOOK_EVERY_S)], ids=["nobody listens", "another has it"])
-@pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
+@pytest.mark.parametrize(("call_id", "carrier"), [(None, "twilio"), (None, "telnyx"), ("call_1", "twilio")])
 @in_virtual_time
-async def test_a_worker_that_comes_within_half_a_second_is_found_at_once(carrier: str, busy: Answer) -> None:
+async def test_a_worker_that_comes_within_half_a_second_is_found_at_once(
+    carrier: str, call_id: str | None, busy: Answer
+) -> None:
     now = asyncio.get_running_loop().time
     workers = Workers(*[busy] * 5, well)
     async with hooks_of(workers) as hooks:
-        answer = await hooks.answer(hook_of(carrier), call_id=None, query={})
+        answer = await hooks.answer(hook_of(carrier), call_id=call_id, query={})
     assert answer == await well()
     assert now() == pytest.approx(5 * LOOK_EVERY_S)
 

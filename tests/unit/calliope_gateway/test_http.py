@@ -3,7 +3,6 @@
 import re
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import pytest
 
@@ -234,28 +233,6 @@ async def test_without_a_free_worker_the_caller_hears_busy(client: Client, bus: 
     answer = await client.post("/telephony/twilio/voice", data=b"")
     assert answer.status == 200
     assert '<Reject reason="busy"/>' in await answer.text()
-
-
-async def test_a_call_that_lost_its_worker_is_asked_for_again_until_it_has_waited_enough(
-    client: Client, bus: FakeBus
-) -> None:
-    bus.answers[Command.CALLS_ACCEPT] = unavailable("nobody answers this at the moment")
-    at, tries = "http://test/telephony/twilio/resume/call_1", 0
-    while "<Hangup/>" not in (
-        text := await (await client.post(urlsplit(at)._replace(netloc="", scheme="").geturl(), data=b"")).text()
-    ):
-        redirect = re.search(r'<Pause length="1"/><Redirect method="POST">([^<]+)</Redirect>', text)
-        assert redirect is not None
-        at, tries = urljoin(at, redirect[1]), tries + 1
-    assert (at, tries) == ("http://test/telephony/twilio/resume/call_1?try=20", 20)
-    assert bus.last(Command.CALLS_ACCEPT)[1].path_and_query == "/telephony/twilio/resume/call_1?try=20"
-
-
-@pytest.mark.parametrize("query", ["try=x", "try=-3", "try=%D9%A3", "try=99999999999"])
-async def test_a_nonsense_count_of_tries_counts_from_the_start(client: Client, bus: FakeBus, query: str) -> None:
-    bus.answers[Command.CALLS_ACCEPT] = unavailable("nobody answers this at the moment")
-    answer = await client.post(f"/telephony/twilio/resume/call_1?{query}", data=b"")
-    assert "call_1?try=1<" in await answer.text()
 
 
 @pytest.mark.parametrize("path", ["/", "/telephony/unknown/voice", "/api/v1/nothing", "/api/v2/assistants"])

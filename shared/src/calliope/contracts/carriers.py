@@ -1,5 +1,6 @@
 """What carriers are answered when no worker can be asked: constant documents, the same whoever sends them. Pure."""
 
+from datetime import UTC, datetime
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
@@ -19,6 +20,8 @@ LAST_RESORT: Final = {
 """What a carrier's own voice says when no voice of ours can, by language."""
 LANGUAGE: Final = "language"
 """Parameter of the address that a carrier asks when a call's media ended: the locale of its voice, such as `de-DE`."""
+MEDIA_ENDED: Final = "media_ended"
+"""Parameter of that address when the carrier has to ask again: when it first asked, as Unix time in ms."""
 LOCALES: Final = (
     "en-US",
     "en-GB",
@@ -42,8 +45,17 @@ LOCALES: Final = (
     "sv-SE",
 )
 """Voices that both Twilio's `<Say>` and Telnyx's `speak` have; a language's first is used where no country is named."""
+_DIGITS_OF_MS: Final = 13
+"""Of Unix time in ms, from 2001 to 2286."""
 _XML: Final = '<?xml version="1.0" encoding="UTF-8"?><Response>{}</Response>'
 _ASK_AGAIN: Final = CarrierResponse(status=503, content_type="text/plain", body="no worker can answer; send it again")
+
+
+def moment_of(unix_ms: str) -> datetime | None:
+    """The moment that `MEDIA_ENDED` names; None for what names none."""
+    if not (unix_ms.isascii() and unix_ms.isdigit() and len(unix_ms) == _DIGITS_OF_MS):
+        return None
+    return datetime.fromtimestamp(int(unix_ms) / 1_000, UTC)
 
 
 def twiml(verbs: str) -> CarrierResponse:

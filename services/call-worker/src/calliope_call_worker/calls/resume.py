@@ -68,7 +68,7 @@ class LostCall:
     plan: CallPlan
     facts: tuple[Event, ...]
     position: int
-    since: datetime | None
+    media_ended_at: datetime | None
 
 
 OnLost = Callable[[LostCall], Awaitable[CarrierResponse]]
@@ -205,7 +205,7 @@ class CallResumption:
             facts, position = await self._journals.recent(call.call_id)  # with what it had still to write
         if (why := media_is_hopeless(facts, time.time())) is not None:
             return await self._give_up(plan, facts, position, EndReason.CARRIER_FAILED, why)
-        return await on_lost(LostCall(plan, facts, position, since))
+        return await on_lost(LostCall(plan, facts, position, hook.media_ended_at or since))
 
     async def _plan(
         self,
@@ -235,7 +235,7 @@ class CallResumption:
                 journal = await self._claims.go_on(plan, facts, lost.position)
                 log.info("call.resumed", call_id=plan.call_id, facts=facts[-1].sequence)
                 now = time.time()
-                cut_at = now if lost.since is None else min(now, lost.since.timestamp())
+                cut_at = now if lost.media_ended_at is None else min(now, lost.media_ended_at.timestamp())
                 begun = begun_reply(await self._playbacks.find(plan.call_id, owners(facts)), facts, cut_at * 1_000)
                 most = self._settings.history_characters
                 past = continuation(facts, now, history_characters=most, begun=begun)

@@ -61,6 +61,25 @@ class WorkerSearch:
         finally:
             self._looking -= 1
 
+    async def look(self, hook: CarrierRequest, deadline: float, *, until: float) -> CarrierResponse | None:
+        """The answer of a worker that takes the hook; None, when there is none by the deadline.
+
+        Workers are asked once, and then again until that moment. Raises: as `ask`.
+        """
+        now = asyncio.get_running_loop().time
+        until = now() if self._looking >= MOST_LOOKING else min(until, deadline)
+        self._looking += 1
+        try:
+            while True:
+                found = await self.ask(hook, deadline)
+                if isinstance(found, CarrierResponse):
+                    return found
+                if now() + found.retry_after_s >= until:
+                    return None
+                await asyncio.sleep(found.retry_after_s)
+        finally:
+            self._looking -= 1
+
     def last_ask(self, deadline: float) -> float:
         """Until when to ask who takes a hook, so that there is time left to have it turned away."""
         return deadline - min(DECLINE_S, (deadline - asyncio.get_running_loop().time()) / 4)

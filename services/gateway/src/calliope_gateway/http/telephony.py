@@ -18,7 +18,7 @@ from aiohttp import web
 from aiohttp.hdrs import METH_GET, METH_POST
 
 from calliope.contracts.calls import CarrierRequest, CarrierResponse
-from calliope.contracts.carriers import LANGUAGE, busy, last_resort, twiml
+from calliope.contracts.carriers import LANGUAGE, MEDIA_ENDED, busy, last_resort, moment_of, twiml
 from calliope.errors import CommandError
 from calliope.observability import metrics
 from calliope.runtime.isolated_tasks import IsolatedTasks
@@ -107,14 +107,15 @@ class CarrierHooks:
     async def _gone_on_with(
         self, hook: CarrierRequest, call_id: str, query: Mapping[str, str], deadline: float
     ) -> CarrierResponse:
-        """A call that runs waits for the worker that comes back, or for another."""
-        number, locale = _try(query) + 1, query.get(LANGUAGE)
-        is_last = number * PAUSE_S > self._settings.resume_wait_s
-        answer = await self._workers.ask(hook, self._workers.last_ask(deadline) if is_last else deadline)
-        if isinstance(answer, CarrierResponse):
+        """A call that runs waits for the worker that comes back, or for another: here, then with the carrier."""
+        came, now, locale = hook.asked_at or datetime.now(UTC), asyncio.get_running_loop().time, query.get(LANGUAGE)
+        ended_at = min(came, moment_of(query.get(MEDIA_ENDED, "")) or came)
+        give_up_at = now() + self._settings.resume_wait_s - (came - ended_at).total_seconds()
+        answer = await self._workers.look(hook, self._workers.last_ask(deadline), until=give_up_at)
+        if answer is not None:
             return answer
-        if not is_last:
-            return _again(call_id, number, locale)
+        if give_up_at - now() >= PAUSE_S:
+            return _again(call_id, ended_at, locale)
         return await self._workers.decline(hook, deadline) or last_resort(hook.carrier, locale or "")
 
     async def _noted(self, hook: CarrierRequest, deadline: float) -> CarrierResponse:
@@ -169,14 +170,9 @@ def _not_taken(hook: CarrierRequest) -> None:
     log.warning("carrier_hook.no_worker", carrier=hook.carrier)
 
 
-def _again(call_id: str, number: int, locale: str | None) -> CarrierResponse:
+def _again(call_id: str, ended_at: datetime, locale: str | None) -> CarrierResponse:
     """Have Twilio ask once more, a moment later; it resolves the address against that of the hook."""
-    query = urlencode({"try": number} | ({} if locale is None else {LANGUAGE: locale[:_LOCALE]}))
+    ended_ms = round(ended_at.timestamp() * 1_000)
+    query = urlencode({MEDIA_ENDED: ended_ms} | ({} if locale is None else {LANGUAGE: locale[:_LOCALE]}))
     at = escape(f"{quote(call_id, safe='')}?{query}")
     return twiml(f'<Pause length="{PAUSE_S}"/><Redirect method="POST">{at}</Redirect>')
-
-
-def _try(query: Mapping[str, str]) -> int:
-    """How often the carrier asked before."""
-    number = query.get("try", "0")
-    return int(number) if number.isascii() and number.isdigit() and len(number) < 5 else 0

@@ -78,6 +78,8 @@ class VoiceHook:
     then: CarrierAction | None = None
     at: datetime | None = None
     """When it happened; None for a question, which is always about now."""
+    media_ended_at: datetime | None = None
+    """When the carrier first asked what comes after the call's media, where it has to ask again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from calliope.contracts.calls import CarrierRequest, Direction, EndReason
+from calliope.contracts.carriers import MEDIA_ENDED, moment_of
 from calliope_call_worker.providers.telephony.base import RESUME, HookKind, VoiceHook
 
 _ENDS: Final = {
@@ -29,7 +30,7 @@ _PROGRESS: Final = "CallbackSource"
 def read(request: CarrierRequest) -> VoiceHook:
     """What the hook says. Raises: ValueError, when it is about a call and a field is missing."""
     form = dict(fields(request))
-    path = request.path_and_query.partition("?")[0]
+    path, _, query = request.path_and_query.partition("?")
     status = form.get("CallStatus", "")
     kind = _kind(path, form, status)
     if kind is HookKind.OTHER:
@@ -52,6 +53,7 @@ def read(request: CarrierRequest) -> VoiceHook:
         transfer_failed=form.get("DialCallStatus", "completed") not in {"completed", "answered"},
         ended=ended,
         detail="" if ended is EndReason.CALLER_HUNG_UP else f"the carrier ended the call: {status}",
+        media_ended_at=moment_of(dict(_parsed(query)).get(MEDIA_ENDED, "")) if kind is HookKind.MEDIA_ENDED else None,
     )
 
 
