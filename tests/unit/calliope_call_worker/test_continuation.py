@@ -8,6 +8,7 @@ import pytest
 from calliope.contracts.base import Event, Message
 from calliope.contracts.calls import (
     EVENT_NAMES,
+    CallAbandoned,
     CallAnswered,
     FailureReason,
     HandedOver,
@@ -26,13 +27,14 @@ from calliope_call_worker.continuation import (
     LOST_WITHIN_S,
     MAX_LOST,
     MAX_UNHEARD,
+    MEDIA_COMES_S,
     STREAM_LOST,
     STREAM_UNHEARD,
     continuation,
+    goes_on_elsewhere,
     is_transferred,
     media_is_hopeless,
     outdated,
-    resumed_since,
 )
 from calliope_call_worker.conversation import to_json
 from calliope_call_worker.plan import Continuation
@@ -160,6 +162,7 @@ def test_tools_of_turns_that_are_over_are_history_only() -> None:
 
 
 TAKEN, FLOWS = Resumed(worker_id="w2", previous_worker_id="w1", reason="killed"), CallAnswered(stream_id="s")
+LEFT = CallAbandoned(worker_id="w2", reason="not sure that it has it")
 
 
 @pytest.mark.parametrize(
@@ -168,6 +171,7 @@ TAKEN, FLOWS = Resumed(worker_id="w2", previous_worker_id="w1", reason="killed")
         ((FLOWS,), 1, False),
         ((FLOWS, TAKEN, FLOWS), 1, False),
         ((FLOWS, TAKEN, FLOWS), -1, True),
+        ((FLOWS, TAKEN), -1, False),
         ((FLOWS, TAKEN, TAKEN), 1, False),
         ((FLOWS, TAKEN, TAKEN, TAKEN), 1, True),
         ((TAKEN, FLOWS, TAKEN, TAKEN), 1, False),
@@ -182,20 +186,23 @@ def test_a_lost_stream_is_no_news_once_the_call_went_on_nor_when_none_can_be_had
 
 
 @pytest.mark.parametrize(
-    ("facts", "since_s", "resumed"),
+    ("facts", "since_s", "later_s", "elsewhere"),
     [
-        ((FLOWS, TAKEN), -1, True),
-        ((FLOWS, TAKEN, FLOWS), -1, True),
-        ((FLOWS, TAKEN, FLOWS), 1, False),
-        ((FLOWS,), -1, False),
-        ((FLOWS, TAKEN), None, False),
+        ((FLOWS, TAKEN), -1, 0.1, True),
+        ((FLOWS, TAKEN), -1, MEDIA_COMES_S, False),
+        ((FLOWS, TAKEN, FLOWS), -1, 60, True),
+        ((FLOWS, TAKEN, FLOWS), 1, 2, False),
+        ((FLOWS,), -1, 0, False),
+        ((FLOWS, TAKEN), None, 0.1, False),
+        ((FLOWS, TAKEN, LEFT), -1, 0.1, False),
     ],
+    ids=["on its way", "died before it", "flows", "flowed, and ended", "nobody", "who asks is not late", "left again"],
 )
-def test_a_call_that_somebody_took_over_since_the_question_came_is_left_to_them(
-    facts: tuple[Message, ...], since_s: float | None, resumed: bool
+def test_a_call_that_somebody_took_over_since_the_question_came_is_left_to_them_unless_they_get_no_media(
+    facts: tuple[Message, ...], since_s: float | None, later_s: float, elsewhere: bool
 ) -> None:
     since = None if since_s is None else BEGAN + timedelta(seconds=since_s)
-    assert resumed_since(journal(*facts), since) is resumed
+    assert goes_on_elsewhere(journal(*facts), since, BEGAN.timestamp() + later_s) is elsewhere
 
 
 HANDED, ASKED = (

@@ -6,11 +6,13 @@ from typing import Final
 import pytest
 
 from calliope.contracts.base import Message
-from calliope.contracts.calls import CallAnswered, TurnKind
+from calliope.contracts.calls import CallAnswered, Resumed, TurnKind
 from calliope.contracts.carriers import MEDIA_ENDED
+from calliope.errors import TransientError
+from calliope_call_worker.continuation import MEDIA_COMES_S
 from calliope_call_worker.playback import Playback
 from support.whole_call import TwinPlaybacks
-from unit.calliope_call_worker.test_pinned_revision import OLD, World
+from unit.calliope_call_worker.test_pinned_revision import OLD, World, at
 
 pytestmark = pytest.mark.promise("P4")
 SAID: Final = "one two three four five six seven eight "
@@ -60,3 +62,17 @@ async def test_a_moment_that_is_none_is_now(nonsense: str) -> None:
     assert past is not None
     assert past.begun is not None
     assert past.begun.heard == "one two three four five six seven"
+
+
+async def test_a_worker_that_took_the_call_and_died_before_its_media_came_is_waited_for_a_moment_only() -> None:
+    taken = Resumed(worker_id="w2", previous_worker_id="w1", reason="killed")
+    world = await a_call(CallAnswered(stream_id="MZ1"))
+    asked_ms = unix_ms(0)
+    world.happened(taken, at_s=time.time() + 0.1)
+    with pytest.raises(TransientError, match="another worker goes on"):
+        await world.hears(resume(world), OLD, asked_at=asked_ms / 1_000)
+    assert len(world.begun) == 1
+
+    world.facts[-1] = world.facts[-1].model_copy(update={"time": at(time.time() - MEDIA_COMES_S)})
+    assert await world.hears(resume(world), OLD, asked_at=asked_ms / 1_000 - 10) == 200
+    assert len(world.begun) == 2

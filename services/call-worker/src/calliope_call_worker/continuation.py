@@ -26,6 +26,8 @@ MAX_UNHEARD: Final = 3
 MAX_LOST: Final = 10
 LOST_WITHIN_S: Final = 60.0
 """So many streams may be lost within this time, whatever was heard."""
+MEDIA_COMES_S: Final = 2.0
+"""Within so long the media of a call comes to a worker that took it over, else another one takes it."""
 UNHEARD_S: Final = 1.0
 """For so long a caller who was silent when nobody listened any more is taken to have stayed so."""
 
@@ -142,25 +144,39 @@ def is_transferred(facts: Sequence[Event]) -> bool:
     return False
 
 
-def resumed_since(facts: Sequence[Event], since: datetime | None) -> bool:
-    """Whether a worker has begun to go on with the call since then; its media flows or is on the way."""
-    resumed: list[datetime] = []
+def resumed_since(facts: Sequence[Event], since: datetime | None) -> Event | None:
+    """The last fact that a worker goes on with the call, if it is younger than that."""
+    resumed: list[Event] = []
     for fact in facts:
         if fact.name == "resumed":
-            resumed.append(fact.time)
+            resumed.append(fact)
         elif fact.name == "abandoned":
             del resumed[-1:]  # it was not sure that it had the call, and left it
-    return since is not None and any(time > since for time in resumed)
+    return resumed[-1] if resumed and since is not None and resumed[-1].time > since else None
+
+
+def goes_on_elsewhere(facts: Sequence[Event], since: datetime | None, now: float) -> bool:
+    """Whether another worker took the call since then: its media flows, or may be on the way. `now` is Unix time.
+
+    One that has got no media for `MEDIA_COMES_S` died meanwhile, or whoever asks would not ask any more.
+    """
+    resumed = resumed_since(facts, since)
+    return resumed is not None and (_flows(facts, resumed) or now - resumed.time.timestamp() < MEDIA_COMES_S)
+
+
+def _flows(facts: Sequence[Event], resumed: Event) -> bool:
+    return any(fact.name == "answered" and fact.sequence > resumed.sequence for fact in facts)
 
 
 def outdated(facts: Sequence[Event], at: datetime | None) -> bool:
-    """Whether news of a lost stream, as old as `at`, come too late: the call was taken over since.
+    """Whether news of a lost stream, as old as `at`, come too late: its media flows again since.
 
     Also when enough workers took it over in a row and none got its media; the last one ends it. `None` is never late.
     """
     if at is None:
         return False
-    if resumed_since(facts, at):
+    resumed = resumed_since(facts, at)
+    if resumed is not None and _flows(facts, resumed):
         return True
     tries = 0
     for fact in facts:

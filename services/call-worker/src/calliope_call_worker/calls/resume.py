@@ -29,6 +29,7 @@ from calliope_call_worker.calls.start import CallStarter
 from calliope_call_worker.continuation import (
     continuation,
     ended,
+    goes_on_elsewhere,
     is_transferred,
     media_is_hopeless,
     outdated,
@@ -196,10 +197,10 @@ class CallResumption:
             return await self._transferred(plan, hook, facts, position, own)
         if outdated(facts, hook.at) or not await self._orders.still_up(plan):
             return carrier.leave().response
-        if resumed_since(facts, since):
-            if own is None:
-                raise TransientError("another worker goes on with the call", retry_after_s=ASK_SOON_S)
+        if own is not None and resumed_since(facts, since) is not None:
             return self._starter.answer(own.plan) if carrier.reads_answers else carrier.leave().response
+        if goes_on_elsewhere(facts, since, time.time()):
+            raise TransientError("another worker goes on with the call", retry_after_s=ASK_SOON_S)
         if own is not None:
             await own.abandon()
             facts, position = await self._journals.recent(call.call_id)  # with what it had still to write

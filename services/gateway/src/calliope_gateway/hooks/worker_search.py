@@ -16,6 +16,8 @@ LOOK_EVERY_S: Final = 0.1
 """The shortest pause between two questions; workers that name a longer one are not asked before it is over."""
 MOST_LOOKING: Final = 128
 """Hooks that look for a worker at once; above it, all workers being full is believed at the first word."""
+MOST_AGAIN: Final = 2
+"""Times `again_s`: while nobody answers, the next worker is asked after so long at the latest."""
 DECLINE_S: Final = 2.0
 """Kept for turning a call away, but never more than a quarter of the time that there is."""
 _NOT_TAKEN: Final = {ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT, ErrorCode.BUSY}
@@ -88,7 +90,7 @@ class WorkerSearch:
         """A worker's answer, or that all who were asked cannot take the hook now, or said nothing by then.
 
         A worker that died took what it was just asked along, and a caller waits: while nobody answers, one is asked
-        again, after twice as long each time. A worker that is only slow keeps the call, and its answer is waited for.
+        again, after longer each time. A worker that is only slow keeps the call, and its answer is waited for.
         Raises: CommandError, when the hook itself is to blame.
         """
         now, again_s = asyncio.get_running_loop().time, self._again_s
@@ -109,7 +111,7 @@ class WorkerSearch:
                         again_at = min(deadline, max(again_at, now() + retry_after_s))
                 if not asked:
                     break
-                again_s *= 2
+                again_s = min(2 * again_s, MOST_AGAIN * self._again_s)
             for task in asked:
                 task.cancel()
         if isinstance(answer, CommandError):
