@@ -99,6 +99,18 @@ def test_what_is_kept_tells_of_later_what_the_one_who_spoke_would_have_known_but
     assert known - 1 <= estimated <= known, "a word that was cut is better heard twice than missed"
 
 
+@pytest.mark.parametrize(
+    ("cut_at_ms", "words"),
+    [(11_200, 2), (12_900, 5), (13_100, 4), (24_000, 4)],
+    ids=["while it spoke", "it may have spoken on", "it would have said so", "frozen for long"],
+)
+def test_what_a_worker_that_fell_silent_had_still_to_send_was_not_heard(cut_at_ms: int, words: int) -> None:
+    """A frozen worker closes no socket: its media is ended by others, much later than it spoke."""
+    begun = begun_reply(a_playback(sent_until=12_000), (), cut_at_ms)
+    assert begun is not None
+    assert len(begun.heard.split()) == words
+
+
 def test_audio_that_is_about_to_be_sent_counts_too() -> None:
     playout = Playout()
     playout.said("r1", "one two three four ")

@@ -231,7 +231,7 @@ class Dialogue:
                 self.goodbye_heard |= reply.kind is TurnKind.GOODBYE and bool(heard)
                 if gate.is_set() and reply.after is not None:  # who goes on says a word that is cut here anew
                     whole = self._speaker.heard(reply_id, whole_words=True).text
-                    self._playback.keep(reply.playback(len(whole), ()))
+                    self._playback.keep(reply.playback(len(whole)))
         self._playback.close()
 
     def close(self) -> None:
@@ -426,7 +426,12 @@ class Dialogue:
             return None
         heard, ahead = self._speaker.ahead(reply.id)
         unix_s = time.time() - self._loop.time()
-        return reply.playback(heard, ((end, round((at + unix_s) * 1_000)) for end, at in ahead))
+        told_at = self._speaker.told_at(reply.id)
+        return reply.playback(
+            heard,
+            ((end, round((at + unix_s) * 1_000)) for end, at in ahead),
+            sent_until=None if told_at is None else round((told_at + unix_s) * 1_000),
+        )
 
     def _account_for_discarded(self, reply: Reply) -> None:
         """Requests thrown away before this turn was over are paid for with it; their tasks have ended by now."""

@@ -16,6 +16,9 @@ from calliope.contracts.open_enum import OpenEnum
 
 MOST_OWNERS: Final = 3
 """Workers that may have taken a call one after the other before one of them spoke."""
+EVERY_S: Final = 0.5
+"""A worker that speaks tells so often how far it came. It sends audio with a longer lead, so what is heard meanwhile
+was known the last time."""
 _KNOWN: Final = frozenset(TurnKind)
 ANSWERS: Final = frozenset({TurnKind.REPLY, TurnKind.APOLOGY})
 """Kinds of replies that answer a turn of the caller."""
@@ -32,6 +35,9 @@ class Playback(Message):
     heard: NonNegativeInt = Field(default=0, description="So many characters of it were surely heard.")
     ahead: tuple[tuple[int, int], ...] = Field(
         default=(), description="Of each word behind those: the characters up to its end, when it is heard (unix ms)."
+    )
+    sent_until: NonNegativeInt | None = Field(
+        default=None, description="When the last audio that was sent by then is heard (unix ms)."
     )
     tools: NonNegativeInt = Field(default=0, description="So many tools of the turn had answered by then.")
     complete: bool = Field(default=False, description="Whether nothing follows what was given to the voice.")
@@ -122,7 +128,13 @@ def begun_reply(playback: Playback | None, facts: Sequence[Event], cut_at_ms: fl
 
 
 def heard_until(playback: Playback, cut_at_ms: float) -> int:
-    """How many characters of `said` the caller had heard by then."""
+    """How many characters of `said` the caller had heard by then.
+
+    A worker that lives sends on, and says so. One of which nothing more was known when all it had sent was over fell
+    silent before: of what it had still to send nothing was heard.
+    """
+    if playback.sent_until is not None and cut_at_ms > playback.sent_until + 2_000 * EVERY_S:
+        cut_at_ms = playback.sent_until
     return min(len(playback.said), max([playback.heard, *(end for end, at in playback.ahead if at <= cut_at_ms)]))
 
 

@@ -2,13 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any
 
-from calliope_call_worker.playback import Playback
+from calliope_call_worker.playback import EVERY_S, Playback
 from calliope_call_worker.ports import Playbacks
-
-EVERY_S: Final = 0.5
-"""Audio goes out with a lead of more than that, so what is heard meanwhile was known the last time."""
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[Any]"]
 

@@ -134,8 +134,11 @@ class Reply:
             self.rounds[-1].said = heard + blank
             self.begun, self.estimated, self.ends = self.said, begun.estimated, begun.ends
 
-    def playback(self, heard: int, ahead: Iterable[tuple[int, int]]) -> Playback:
-        """How far it has come: of what was said here, the characters heard, and when which words are (unix ms)."""
+    def playback(self, heard: int, ahead: Iterable[tuple[int, int]] = (), *, sent_until: int | None = None) -> Playback:
+        """How far it has come: of what was said here, the characters heard, and when which words are (unix ms).
+
+        `sent_until`: when the last audio that was sent is (unix ms).
+        """
         begun = len(self.begun)
         return Playback(
             turn=self.turn,
@@ -145,6 +148,7 @@ class Reply:
             before_tools=sum(len(part.said) for part in self.rounds[:-1]),
             heard=begun + heard,
             ahead=tuple((begun + end, at_ms) for end, at_ms in ahead),
+            sent_until=sent_until,
             tools=sum(len(part.results) for part in self.rounds),
             complete=self.complete or self.rounds[-1].complete,
             ends=self.ends,

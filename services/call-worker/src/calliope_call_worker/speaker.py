@@ -125,6 +125,10 @@ class Speaker:
         """See `Playout.ahead`."""
         return self._playout.ahead(reply_id, self._loop.time(), self._unsent_bytes / BYTES_PER_MS)
 
+    def told_at(self, reply_id: str) -> float | None:
+        """See `Playout.told_at`."""
+        return self._playout.told_at(reply_id)
+
     def audible_at(self, reply_id: str) -> float | None:
         """When the caller began to hear it."""
         return self._playout.audible_at(reply_id)

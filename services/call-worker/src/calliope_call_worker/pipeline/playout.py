@@ -232,6 +232,11 @@ class Playout:
         reply = self._replies.get(reply_id)
         return reply.runs[-1].ends_at + reply.runs[-1].late_s if reply and reply.runs else None
 
+    def told_at(self, reply_id: str) -> float | None:
+        """When news could be here that all of the reply which was sent was played."""
+        ends_at = self.ends_at(reply_id)
+        return None if ends_at is None else ends_at + (self._echo_s or 0.0)
+
     def buffered_s(self, now: float) -> float:
         """Seconds of audio that the carrier has not played: what pacing keeps small."""
         return 0.0 if self._last is None else max(0.0, self._last.ends_at + self._last.late_s - now)
