@@ -44,9 +44,15 @@ class Outcome:
         """At every takeover where the assistant owed speech; sorted."""
         return sorted(each.silence_ms for one in self.verdicts for each in one.takeovers if each.silence_ms is not None)
 
+    @property
+    def media_gaps_ms(self) -> list[float]:
+        """At every takeover from the end of one media stream to the beginning of the next; sorted."""
+        return sorted(each.media_gap_ms for one in self.verdicts for each in one.takeovers)
+
     def row(self) -> str:
         """As a line of the table in docs/resilience.md."""
         silences, resumed = self.silences_ms, sum(one.resumed for one in self.verdicts)
+        gaps = self.media_gaps_ms
         phases = Counter(each.phase for one in self.verdicts for each in one.takeovers)
         lost = sum(any(problem.startswith("lost") for problem in one.problems) for one in self.verdicts)
         cells = [
@@ -59,6 +65,8 @@ class Outcome:
             f"{at(silences, 0.5):.0f}",
             f"{at(silences, 0.95):.0f}",
             f"{at(silences, 1.0):.0f}",
+            f"{at(gaps, 0.5):.0f}",
+            f"{at(gaps, 0.95):.0f}",
             str(sum(one.doubled_words for one in self.verdicts)),
             str(sum(one.missing_words for one in self.verdicts)),
             ", ".join(f"{phase} {count}" for phase, count in phases.most_common()),
@@ -67,8 +75,8 @@ class Outcome:
 
 
 COLUMNS: Final = (
-    "| broken | times | seed | calls | lost | takeovers | silence p50 ms | p95 ms | max ms | words twice "
-    "| words missing | phases |"
+    "| broken | times | seed | calls | lost | takeovers | silence p50 ms | p95 ms | max ms | without media p50 ms "
+    "| p95 ms | words twice | words missing | phases |"
 )
 
 

@@ -6,13 +6,17 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from support.chaos_callers import BOOKED, ENDS, GREETING, LIST, ChaosCaller
+from support.chaos_callers import BOOKED, ENDS, GOODBYE, GREETING, LIST, MISSED, ChaosCaller
 from support.house import Json, facts, names
 
 AUDIBLE_MS: Final = 700.0
 """The assistant counts as speaking until so long after a word; sentences have pauses."""
 _ONCE: Final = frozenset(LIST) | frozenset(BOOKED.strip(".").split()[-7:])
 _WELCOME: Final = frozenset(GREETING.lower().replace(",", "").replace("?", "").replace(".", "").split())
+_LAST_WORDS: Final = frozenset(
+    line.rstrip(".,?!").split()[-1] for line in (GREETING, LIST[-1], BOOKED, GOODBYE, MISSED)
+)
+"""Behind these the assistant has said what it had to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +92,14 @@ def _exchanges(call: Json) -> Iterable[tuple[str, list[str]]]:
     bounds = [(0.0, ""), *((line["start_ms"], line["text"]) for line in own), (float("inf"), "")]
     for (since, said), (until, _) in pairwise(bounds):
         words = [word["text"] for word in call["heard_words"] if since <= word["start_ms"] < until]
-        yield said, [word.strip(".,?!").lower() for word in words]
+        yield said, [_plain(word) for word in words]
 
 
 def _takeovers(call: Json, record: Json) -> list[Takeover]:
     found = []
     for (_, ended), (began, _) in pairwise(call["stream_times_ms"]):
         if ended is not None:
-            found.append(Takeover(_phase(call, record, ended), began - ended, _silence(call, ended, began)))
+            found.append(Takeover(_phase(call, record, ended), began - ended, silence_ms(call, ended, began)))
     return found
 
 
@@ -117,21 +121,32 @@ def _phase(call: Json, record: Json, at_ms: float) -> str:
     return "speaking" if at_ms - _last_heard(words, at_ms) < AUDIBLE_MS else "listening"
 
 
-def _silence(call: Json, ended: float, began: float) -> float | None:
-    """How long an assistant that owed speech was silent: since its last word or the caller's, until its next word."""
-    words, own = call["heard_words"], [line for line in call["lines"] if line["side"] == "caller"]
-    after = [word["start_ms"] for word in words if word["start_ms"] >= began]
-    spoken_over = any(ended <= line["start_ms"] < (after[0] if after else began) for line in own)
-    if not after or spoken_over:
+def silence_ms(call: Json, ended: float, began: float) -> float | None:
+    """How long an assistant that owed speech was silent until its next word, from its last one or the caller's last.
+
+    It owes nothing when it had said all that it had to say, or when the caller speaks before it does.
+    """
+    own = [line for line in call["lines"] if line["side"] == "caller"]
+    words = call["heard_words"]
+    after = next((float(word["start_ms"]) for word in words if word["start_ms"] >= began), None)
+    if after is None or any(ended <= line["start_ms"] < after for line in own):
         return None
-    heard, said = _last_heard(words, ended), max((line["end_ms"] for line in own if line["end_ms"] <= ended), default=0)
-    if ended - heard < AUDIBLE_MS or said > heard:
-        return float(after[0] - max(heard, said, ended if said > heard else 0.0))
-    return None
+    heard = _last_heard(words, ended)
+    said = max((float(line["end_ms"]) for line in own if line["start_ms"] <= ended), default=0.0)
+    if said > heard or not words or words[0]["start_ms"] > ended:
+        return after - max(said, ended)
+    last = [_plain(word["text"]) for word in words if word["start_ms"] <= ended][-1]
+    if last in _LAST_WORDS:
+        return None
+    return after - (heard if ended - heard < AUDIBLE_MS else ended)
 
 
 def _last_heard(words: Sequence[Json], at_ms: float) -> float:
     return max((float(word["end_ms"]) for word in words if word["start_ms"] <= at_ms), default=0.0)
+
+
+def _plain(word: str) -> str:
+    return word.strip(".,?!").lower()
 
 
 def _recorded(record: Json) -> list[str]:
