@@ -15,8 +15,9 @@ GREETING: Final = "Hello, this is Anna speaking, how may I help you today?"
 LIST: Final = ("alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliet", "lima")
 BOOKED: Final = "It is booked under november oscar papa quebec romeo sierra tango."
 GOODBYE: Final = "Thank you for calling and goodbye."
-MISSED: Final = "say it again"
-"""The assistant asks for words that were said while no worker listened."""
+MISSED: Final = "again"
+"""The assistant asks for words that were said while no worker listened: one word, which a takeover cannot tear apart
+without its being said anew."""
 DESK: Final = "+15557770001"
 WITHIN_S: Final = 45.0
 QUESTION_S: Final = 8.5

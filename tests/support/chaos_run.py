@@ -24,6 +24,7 @@ LINES: Final = ("twilio", "telnyx")
 CALL_S: Final = 300.0
 RECORD_S: Final = 60.0
 DELIVERED_S: Final = 120.0
+WORST: Final = 8
 _RUNS: Final = itertools.count(1)
 WORKERS: Final = ("worker", "worker-2", "worker-3")
 Break = Callable[[LocalStack, random.Random], None]
@@ -48,6 +49,14 @@ class Outcome:
     def media_gaps_ms(self) -> list[float]:
         """At every takeover from the end of one media stream to the beginning of the next; sorted."""
         return sorted(each.media_gap_ms for one in self.verdicts for each in one.takeovers)
+
+    def longest(self) -> str:
+        """The longest silences, for whoever wants to know why."""
+        owed = [
+            (each.silence_ms, each) for one in self.verdicts for each in one.takeovers if each.silence_ms is not None
+        ]
+        worst = sorted(owed, key=lambda each: each[0], reverse=True)[:WORST]
+        return "; ".join(f"{ms:.0f} ms ({each.phase}; {each.media_gap_ms:.0f} without media)" for ms, each in worst)
 
     def row(self) -> str:
         """As a line of the table in docs/resilience.md."""
