@@ -1,6 +1,7 @@
 """A worker that is gone in mid-reply: what the caller heard is known to the word, and the rest is said by the next."""
 
 import asyncio
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
@@ -148,6 +149,21 @@ def test_of_its_owners_the_latest_are_asked_first() -> None:
 def test_facts_that_say_how_it_ended_come_before_what_was_kept(facts: Any, told: bool) -> None:
     kept = a_playback(after=1)
     assert (begun_reply(kept, journal(*facts), 12_000) is None) == told
+
+
+@pytest.mark.parametrize(("taken_s", "words"), [((11.2,), 2), ((12.1, 19.0), 4), ((), 8)])
+def test_a_worker_that_took_the_call_and_died_at_once_proves_that_the_media_had_ended(
+    taken_s: tuple[float, ...], words: int
+) -> None:
+    """Nothing is known of it but that: how far the caller had heard, the one before it kept."""
+    again = Resumed(worker_id="w2", previous_worker_id="w1", reason="media ended")
+    facts = [
+        fact.model_copy(update={"time": datetime.fromtimestamp(at_s, UTC)})
+        for fact, at_s in zip(journal(started(1, ASKED), *[again] * len(taken_s)), (9.0, *taken_s), strict=True)
+    ]
+    begun = begun_reply(a_playback(after=1, complete=True), facts, 24_000)
+    assert begun is not None
+    assert (len(begun.heard.split()), begun.over) == (words, words == 8)
 
 
 def test_a_reply_of_which_nothing_was_heard_begins_anew() -> None:

@@ -105,11 +105,13 @@ def owners(facts: Sequence[Event]) -> tuple[int, ...]:
 def begun_reply(playback: Playback | None, facts: Sequence[Event], cut_at_ms: float) -> BegunReply | None:
     """The reply that was being said when the media ended, at `cut_at_ms` (unix); None, when the facts have its end.
 
-    Nor is there one of which nothing was heard: it begins anew.
+    Nor is there one of which nothing was heard: it begins anew. Where another worker took the call since, and died
+    before it said how far the caller had heard, the media had ended by then.
     """
     if playback is None or playback.kind not in _KNOWN or _is_told(playback, facts):
         return None
-    end = heard_until(playback, cut_at_ms)
+    taken_ms = (fact.time.timestamp() * 1_000 for fact in facts if _took_over(fact, playback))
+    end = heard_until(playback, min([cut_at_ms, *taken_ms]))
     heard = playback.said[:end]
     if not heard.strip():
         return None
@@ -125,6 +127,11 @@ def begun_reply(playback: Playback | None, facts: Sequence[Event], cut_at_ms: fl
         tools=playback.tools,
         estimated=playback.estimated or bool(playback.ahead),
     )
+
+
+def _took_over(fact: Event, playback: Playback) -> bool:
+    """Whether another worker took the call from the one that kept this."""
+    return fact.name == "resumed" and fact.sequence > playback.after
 
 
 def heard_until(playback: Playback, cut_at_ms: float) -> int:
