@@ -22,7 +22,7 @@ from calliope_call_worker.playback import Playback
 from calliope_call_worker.ports import Journal, Recorder
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.failures import Failures
-from calliope_call_worker.providers.llm.base import Finished, TextDelta
+from calliope_call_worker.providers.llm.base import Finished, LanguageModel, TextDelta
 from calliope_call_worker.providers.llm.breaker import Breakers
 from calliope_call_worker.providers.llm.chain import Link, LlmChain
 from calliope_call_worker.providers.registry import CallProviders, stt_options
@@ -65,7 +65,9 @@ class TwinJournal:
 
     on_lost = None
 
-    def __init__(self) -> None:
+    def __init__(self, *, before: int = 0) -> None:
+        """`before`: so many facts the call has from others."""
+        self._before = before
         self.facts: list[Message] = []
         self.taken_over = False
 
@@ -85,7 +87,7 @@ class TwinJournal:
     @property
     def sequence(self) -> int:
         """See `Journal`."""
-        return len(self.facts)
+        return self._before + len(self.facts)
 
     def append(self, fact: Message) -> None:
         """See `Journal`."""
@@ -222,6 +224,10 @@ async def a_call(
     answers: Sequence[Step] = ANSWER,
     stt: TwinStt | None = None,
     tts: TwinTts | None = None,
+    model: LanguageModel | None = None,
+    media: TwinMedia | None = None,
+    journal: TwinJournal | None = None,
+    playbacks: TwinPlaybacks | None = None,
     recorder: Recorder | None = None,
     plays_at_once: bool = True,
     answered: bool = True,
@@ -234,14 +240,14 @@ async def a_call(
     stt, tts, failures = stt or TwinStt(), tts or TwinTts("twin"), Failures()
     thinking = ThinkingSettings()
     breaker = Breakers(failures_to_open=3, cool_down_s=15.0).get("model", "model-1", "k", "")
-    model = ScriptedModel("model", answers)
-    link = Link(model, breaker)
+    scripted = ScriptedModel("model", answers)
+    link = Link(model or scripted, breaker)
     async with asyncio.TaskGroup() as tasks, ClientSession() as session:
 
         def spawn(work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
             return tasks.create_task(work, name=name)
 
-        journal, playbacks, carrier = TwinJournal(), TwinPlaybacks(), TwinCarrier()
+        journal, playbacks, carrier = journal or TwinJournal(), playbacks or TwinPlaybacks(), TwinCarrier()
         parts = CallParts(
             settings=WorkerSettings(media=MediaSettings(start_deadline_s=start_deadline_s)),
             journal=cast("Journal", journal),
@@ -264,9 +270,9 @@ async def a_call(
         )
         call = Call(_a_plan(spec, continuation), parts)
         failures.listen(call.provider_failed)
-        media = TwinMedia(plays_at_once=plays_at_once)
+        media = media or TwinMedia(plays_at_once=plays_at_once)
         running = tasks.create_task(call.run(), name="call.run")
-        whole = WholeCall(call, stt, model, tts, media, journal, carrier, playbacks, tasks, running)
+        whole = WholeCall(call, stt, scripted, tts, media, journal, carrier, playbacks, tasks, running)
         if answered:
             whole.answer()
         try:

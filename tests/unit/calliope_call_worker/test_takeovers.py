@@ -1,0 +1,185 @@
+"""Workers that are killed one after the other while one answer is said: its words are heard once each, and all."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import pytest
+from hypothesis import example, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from calliope.contracts.base import Message
+from calliope.contracts.calls import Resumed, TurnCommitted, TurnStarted
+from calliope_call_worker.continuation import continuation
+from calliope_call_worker.plan import Continuation
+from calliope_call_worker.playback import Playback, begun_reply, owners
+from calliope_call_worker.providers.llm.base import AssistantMessage, Finished, LlmEvent, LlmRequest, TextDelta
+from calliope_call_worker.providers.llm.seam import INSTRUCTION
+from calliope_call_worker.providers.stt.base import Transcript
+from support.call_events import journal_of
+from support.ears import PlayedMedia, Vocabulary, WordVoice, doubled
+from support.virtual_time import in_virtual_time
+from support.waiting import until
+from support.whole_call import TwinJournal, TwinPlaybacks, a_call
+
+pytestmark = pytest.mark.promise("P4")
+WORDS: Final = Vocabulary(
+    "You said hello there. The list is alpha bravo charlie delta echo foxtrot golf hotel india juliet lima. "
+    "And then come november, oscar, papa and quebec as well."
+)
+HELLO: Final = Transcript("Hello?", True, True, 0, 900)
+GAP_S: Final = 0.3
+"""Between the end of one media stream and the beginning of the next."""
+ANSWER_S: Final = 60.0
+"""Longer than any of these answers takes."""
+BEGAN: Final = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+class GoesOn:
+    """See `LanguageModel`. It says a word each `word_s`, and goes on where an answer was cut off."""
+
+    name, model = "model", "model-1"
+
+    def __init__(self, word_s: float) -> None:
+        self._word_s = word_s
+
+    async def warm(self) -> None: ...
+
+    def stream(self, request: LlmRequest) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
+        begun = ""
+        if getattr(request.messages[-1], "text", "") == INSTRUCTION:
+            before = request.messages[-2]
+            assert isinstance(before, AssistantMessage)
+            begun = before.text
+        return self._stream(begun)
+
+    @asynccontextmanager
+    async def _stream(self, begun: str) -> AsyncIterator[AsyncIterator[LlmEvent]]:
+        yield self._words(begun)
+
+    async def _words(self, begun: str) -> AsyncIterator[LlmEvent]:
+        text = " ".join(WORDS.words)
+        assert text.startswith(begun), "it was told what the caller heard"
+        for word in text.removeprefix(begun).split():
+            await asyncio.sleep(self._word_s)
+            yield TextDelta(word + " ")
+        yield Finished("stop")
+
+
+@dataclass(slots=True)
+class Line:
+    """A caller's line over all workers: what is known to the bus, and what was heard."""
+
+    facts: list[Message] = field(default_factory=list)
+    kept: dict[int, Playback] = field(default_factory=dict)
+    played: list[bytes] = field(default_factory=list)
+    ended_ms: float = 0.0
+    """When its media ended (unix)."""
+
+    def past(self) -> Continuation | None:
+        """What the next worker knows; it has taken the call."""
+        if not self.facts:
+            return None
+        events = journal_of(self.facts, began=BEGAN)
+        found = next((self.kept[owner] for owner in owners(events) if owner in self.kept), None)
+        begun = begun_reply(found, events, self.ended_ms)
+        past = continuation(events, events[-1].time.timestamp(), begun=begun)
+        self.facts.append(Resumed(worker_id="w", previous_worker_id="v", reason="killed"))
+        return past
+
+
+class ToldJournal(TwinJournal):
+    """Says when a turn is over."""
+
+    def __init__(self, *, before: int) -> None:
+        super().__init__(before=before)
+        self.committed = asyncio.Event()
+
+    def append(self, fact: Message) -> None:
+        """See `Journal`."""
+        super().append(fact)
+        if isinstance(fact, TurnCommitted):
+            self.committed.set()
+
+
+class TimedPlaybacks(TwinPlaybacks):
+    """Knows by which clock the moments in it are told: virtual time goes on while Unix time stands still."""
+
+    unix_s = 0.0
+
+    async def keep(self, call_id: str, owner: int, playback: Playback) -> None:
+        """See `Playbacks`."""
+        await super().keep(call_id, owner, playback)
+        self.unix_s = time.time() - asyncio.get_running_loop().time()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast words come: of the model, and of the voice; and whether the voice tells when each is spoken."""
+
+    model_s: float = 0.0
+    voice_s: float = 0.0
+    times_text: bool = True
+
+
+async def one_worker(line: Line, lives_s: float | None, pace: Pace) -> None:
+    """From a worker's taking the call until it dies, so long after its media came; or until the answer is over.
+
+    One that lives for less than nothing dies before.
+    """
+    past = line.past()
+    journal, playbacks = ToldJournal(before=1 + len(line.facts)), TimedPlaybacks()
+    owner, media = journal.sequence, PlayedMedia()
+    tts = WordVoice(WORDS, times_text=pace.times_text, word_s=pace.voice_s)
+    now = asyncio.get_running_loop().time
+    async with a_call(
+        continuation=past, model=GoesOn(pace.model_s), media=media, tts=tts, journal=journal, playbacks=playbacks,
+        answered=False,
+    ) as call:  # fmt: skip
+        if lives_s is None or lives_s >= 0:
+            call.answer()
+            if past is None:
+                await call.hears(HELLO)
+                await until(lambda: call.facts(TurnStarted))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ANSWER_S if lives_s is None else lives_s):
+                    await journal.committed.wait()
+        line.facts += call.journal.facts
+        line.played.append(media.played(now()))
+        if playbacks.kept:
+            line.kept[owner] = playbacks.kept[-1]
+            line.ended_ms = (playbacks.unix_s + now()) * 1_000
+
+
+@in_virtual_time
+async def answered(line: Line, lives_s: Sequence[float], pace: Pace) -> None:
+    """A caller whose workers live so long each, and whose last one lives on."""
+    for each in [*lives_s, None]:
+        if not any(isinstance(fact, TurnCommitted) for fact in line.facts):
+            await one_worker(line, each, pace)
+            await asyncio.sleep(GAP_S)
+
+
+PACES: Final = st.builds(Pace, st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0.0, 0.05]))
+LIVES: Final = st.lists(st.floats(-0.1, 9.0), min_size=1, max_size=4)
+
+
+@examples(max_examples=60, deadline=None)
+@example([3.0, 0.1], Pace())
+@example([3.0, 0.0, 0.05, -0.1, 2.0], Pace(0.05, 0.05))
+@given(LIVES, PACES)
+def test_however_often_workers_die_all_words_of_an_answer_are_heard_and_none_twice_but_a_cut_one(
+    lives_s: Sequence[float], pace: Pace
+) -> None:
+    line = Line()
+    answered(line, lives_s, pace)
+    heard = WORDS.heard(line.played)
+    assert [word for word in WORDS.words if word not in heard] == []
+    assert doubled(heard) <= len(lives_s)
+    committed = [fact for fact in line.facts if isinstance(fact, TurnCommitted)]
+    assert [fact.assistant_text for fact in committed] == [" ".join(WORDS.words)]
