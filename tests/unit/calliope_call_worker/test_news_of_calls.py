@@ -19,6 +19,7 @@ from calliope.contracts.assistants import PinnedAssistant
 from calliope.contracts.base import Event, Message
 from calliope.contracts.calls import (
     EVENT_NAMES,
+    CallAnswered,
     CallEnded,
     CallRefused,
     CallStarted,
@@ -263,7 +264,10 @@ async def test_what_a_worker_that_was_frozen_thinks_of_its_call_does_not_count_w
     call = Frozen((await world.rings()).plan)
     world.live.register(call)
     world.performed.clear()
-    world.later.append(Resumed(worker_id="w2", previous_worker_id="w1", reason="media ended after answered"))
+    world.later += [
+        Resumed(worker_id="w2", previous_worker_id="w1", reason="media ended after answered"),
+        CallAnswered(stream_id="MZ2"),
+    ]
     await world.hears(event="streaming.stopped", client_state=state(call_id=call.plan.call_id))
     assert call.abandoned
     assert world.performed == []
