@@ -1,7 +1,7 @@
 """A worker that is gone in mid-reply: what the caller heard is known to the word, and the rest is said by the next."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
@@ -151,16 +151,18 @@ def test_facts_that_say_how_it_ended_come_before_what_was_kept(facts: Any, told:
     assert (begun_reply(kept, journal(*facts), 12_000) is None) == told
 
 
+@pytest.mark.parametrize("says_so", [True, False])
 @pytest.mark.parametrize(("taken_s", "words"), [((11.2,), 2), ((12.1, 19.0), 4), ((), 8)])
 def test_a_worker_that_took_the_call_and_died_at_once_proves_that_the_media_had_ended(
-    taken_s: tuple[float, ...], words: int
+    taken_s: tuple[float, ...], words: int, says_so: bool
 ) -> None:
     """Nothing is known of it but that: how far the caller had heard, the one before it kept."""
-    again = Resumed(worker_id="w2", previous_worker_id="w1", reason="media ended")
-    facts = [
-        fact.model_copy(update={"time": datetime.fromtimestamp(at_s, UTC)})
-        for fact, at_s in zip(journal(started(1, ASKED), *[again] * len(taken_s)), (9.0, *taken_s), strict=True)
-    ]
+    ended_at = [datetime.fromtimestamp(at_s, UTC) for at_s in taken_s]
+    known = {"worker_id": "w2", "previous_worker_id": "w1", "reason": "media ended"}
+    taken = [Resumed.model_validate({**known, "media_ended_at": at if says_so else None}) for at in ended_at]
+    late = timedelta(seconds=5 if says_so else 0)
+    facts = journal(started(1, ASKED), *taken)
+    facts[1:] = [fact.model_copy(update={"time": at + late}) for fact, at in zip(facts[1:], ended_at, strict=True)]
     begun = begun_reply(a_playback(after=1, complete=True), facts, 24_000)
     assert begun is not None
     assert (len(begun.heard.split()), begun.over) == (words, words == 8)

@@ -5,8 +5,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
+from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given
@@ -33,11 +34,14 @@ WORDS: Final = Vocabulary(
     "And then come november, oscar, papa and quebec as well."
 )
 HELLO: Final = Transcript("Hello?", True, True, 0, 900)
+NOTICED_S: Final = 12.0
+"""After so long it is noticed that a worker took a call and died before its media came."""
 GAP_S: Final = 0.3
 """Between the end of one media stream and the beginning of the next."""
 ANSWER_S: Final = 60.0
 """Longer than any of these answers takes."""
 BEGAN: Final = datetime(2026, 1, 2, tzinfo=UTC)
+"""When virtual time begins."""
 
 
 class GoesOn:
@@ -78,18 +82,20 @@ class Line:
     facts: list[Message] = field(default_factory=list)
     kept: dict[int, Playback] = field(default_factory=dict)
     played: list[bytes] = field(default_factory=list)
-    ended_ms: float = 0.0
-    """When its media ended (unix)."""
+    asked_ms: float = 0.0
+    """When the carrier asked who goes on (unix)."""
 
     def past(self) -> Continuation | None:
         """What the next worker knows; it has taken the call."""
         if not self.facts:
             return None
-        events = journal_of(self.facts, began=BEGAN)
+        events = journal_of(self.facts, began=BEGAN - timedelta(minutes=1))
         found = next((self.kept[owner] for owner in owners(events) if owner in self.kept), None)
-        begun = begun_reply(found, events, self.ended_ms)
-        past = continuation(events, events[-1].time.timestamp(), begun=begun)
-        self.facts.append(Resumed(worker_id="w", previous_worker_id="v", reason="killed"))
+        begun = begun_reply(found, events, self.asked_ms)
+        past = continuation(events, time.time(), begun=begun)
+        ended_at = datetime.fromtimestamp(self.asked_ms / 1_000, UTC)
+        resumed = Resumed(worker_id="w", previous_worker_id="v", reason="killed", media_ended_at=ended_at)
+        self.facts.append(resumed)
         return past
 
 
@@ -107,17 +113,6 @@ class ToldJournal(TwinJournal):
             self.committed.set()
 
 
-class TimedPlaybacks(TwinPlaybacks):
-    """Knows by which clock the moments in it are told: virtual time goes on while Unix time stands still."""
-
-    unix_s = 0.0
-
-    async def keep(self, call_id: str, owner: int, playback: Playback) -> None:
-        """See `Playbacks`."""
-        await super().keep(call_id, owner, playback)
-        self.unix_s = time.time() - asyncio.get_running_loop().time()
-
-
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How fast words come: of the model, and of the voice; and whether the voice tells when each is spoken."""
@@ -130,10 +125,10 @@ class Pace:
 async def one_worker(line: Line, lives_s: float | None, pace: Pace) -> None:
     """From a worker's taking the call until it dies, so long after its media came; or until the answer is over.
 
-    One that lives for less than nothing dies before.
+    One that lives for less than nothing dies before its media came, and nobody notices for a while.
     """
     past = line.past()
-    journal, playbacks = ToldJournal(before=1 + len(line.facts)), TimedPlaybacks()
+    journal, playbacks = ToldJournal(before=1 + len(line.facts)), TwinPlaybacks()
     owner, media = journal.sequence, PlayedMedia()
     tts = WordVoice(WORDS, times_text=pace.times_text, word_s=pace.voice_s)
     now = asyncio.get_running_loop().time
@@ -153,16 +148,20 @@ async def one_worker(line: Line, lives_s: float | None, pace: Pace) -> None:
         line.played.append(media.played(now()))
         if playbacks.kept:
             line.kept[owner] = playbacks.kept[-1]
-            line.ended_ms = (playbacks.unix_s + now()) * 1_000
+        line.asked_ms = time.time() * 1_000
 
 
 @in_virtual_time
 async def answered(line: Line, lives_s: Sequence[float], pace: Pace) -> None:
     """A caller whose workers live so long each, and whose last one lives on."""
-    for each in [*lives_s, None]:
-        if not any(isinstance(fact, TurnCommitted) for fact in line.facts):
-            await one_worker(line, each, pace)
-            await asyncio.sleep(GAP_S)
+    now = asyncio.get_running_loop().time
+    with patch.object(time, "time", lambda: BEGAN.timestamp() + now()):
+        for each in [*lives_s, None]:
+            if not any(isinstance(fact, TurnCommitted) for fact in line.facts):
+                await one_worker(line, each, pace)
+                await asyncio.sleep(NOTICED_S if each is not None and each < 0 else GAP_S)
+                if each is not None and each < 0:
+                    line.asked_ms = time.time() * 1_000
 
 
 PACES: Final = st.builds(Pace, st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0.0, 0.05]))

@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import Field, NonNegativeInt
 
 from calliope.contracts.base import Event, Message
-from calliope.contracts.calls import TurnKind
+from calliope.contracts.calls import Resumed, TurnKind
 from calliope.contracts.open_enum import OpenEnum
 
 MOST_OWNERS: Final = 3
@@ -110,8 +110,7 @@ def begun_reply(playback: Playback | None, facts: Sequence[Event], cut_at_ms: fl
     """
     if playback is None or playback.kind not in _KNOWN or _is_told(playback, facts):
         return None
-    taken_ms = (fact.time.timestamp() * 1_000 for fact in facts if _took_over(fact, playback))
-    end = heard_until(playback, min([cut_at_ms, *taken_ms]))
+    end = heard_until(playback, min([cut_at_ms, *(_media_ended_ms(fact) for fact in facts if _took(fact, playback))]))
     heard = playback.said[:end]
     if not heard.strip():
         return None
@@ -129,9 +128,14 @@ def begun_reply(playback: Playback | None, facts: Sequence[Event], cut_at_ms: fl
     )
 
 
-def _took_over(fact: Event, playback: Playback) -> bool:
+def _took(fact: Event, playback: Playback) -> bool:
     """Whether another worker took the call from the one that kept this."""
     return fact.name == "resumed" and fact.sequence > playback.after
+
+
+def _media_ended_ms(resumed: Event) -> float:
+    """Unix ms; workers before this version did not say it."""
+    return (Resumed.model_validate(resumed.data).media_ended_at or resumed.time).timestamp() * 1_000
 
 
 def heard_until(playback: Playback, cut_at_ms: float) -> int:

@@ -328,6 +328,9 @@ class Resumed(Message):
     worker_id: str = Field(description="Who goes on: a name for logs, which means nothing to others.")
     previous_worker_id: str = Field(description="Who had the call before.")
     reason: str = Field(description="What was known when it was taken over, in words.")
+    media_ended_at: Moment | None = Field(
+        default=None, description="When the caller's media had ended, as far as was known when it was taken over."
+    )
 
 
 class HandedOver(Message):

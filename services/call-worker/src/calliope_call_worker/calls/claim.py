@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
 from calliope.contracts.base import Event
 from calliope.contracts.calls import CallEnded, CallStarted, EndReason, Resumed
@@ -44,7 +45,7 @@ class CallClaims:
         await self._leases.take(plan.call_id, plan.organization_id)
         return journal
 
-    async def go_on(self, plan: CallPlan, facts: tuple[Event, ...], position: int) -> Journal:
+    async def go_on(self, plan: CallPlan, facts: tuple[Event, ...], position: int, media_ended_at: datetime) -> Journal:
         """A call that lost its worker. Raises: OwnershipError, when somebody wrote since; TransientError."""
         previous = next((fact.data for fact in reversed(facts) if fact.name in {"started", "resumed"}), {})
         last = next((fact.name for fact in reversed(facts) if fact.name != "provider_failed"), "started")
@@ -52,6 +53,7 @@ class CallClaims:
             worker_id=self._worker_id,
             previous_worker_id=str(previous.get("worker_id", "")),
             reason=f"media ended after {last}",
+            media_ended_at=media_ended_at,
         )
         journal = await self._journals.reopen(facts, position, resumed)
         await self._leases.take(plan.call_id, plan.organization_id)

@@ -233,14 +233,15 @@ class CallResumption:
         plan, facts = lost.plan, lost.facts
         try:
             with self._claims.slot(plan.call_id):
-                journal = await self._claims.go_on(plan, facts, lost.position)
+                now = datetime.now(UTC)
+                ended_at = min(now, lost.media_ended_at or now)
+                journal = await self._claims.go_on(plan, facts, lost.position, ended_at)
                 log.info("call.resumed", call_id=plan.call_id, facts=facts[-1].sequence)
-                now = time.time()
-                cut_at = now if lost.media_ended_at is None else min(now, lost.media_ended_at.timestamp())
-                begun = begun_reply(await self._playbacks.find(plan.call_id, owners(facts)), facts, cut_at * 1_000)
+                kept = await self._playbacks.find(plan.call_id, owners(facts))
+                begun = begun_reply(kept, facts, ended_at.timestamp() * 1_000)
                 most = self._settings.history_characters
-                past = continuation(facts, now, history_characters=most, begun=begun)
-                past = replace(past, media_ended_at=datetime.fromtimestamp(cut_at, UTC))
+                past = continuation(facts, time.time(), history_characters=most, begun=begun)
+                past = replace(past, media_ended_at=ended_at)
                 return await self._starter.start(replace(plan, continuation=past), journal)
         except OwnershipError as exc:
             raise TransientError("another worker goes on with the call", retry_after_s=ASK_SOON_S) from exc
