@@ -1,7 +1,7 @@
 """One whole call over in-memory twins: the test is the recogniser and the carrier, and reads the journal."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -170,6 +170,7 @@ class TwinCarrier:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.on_transfer: Callable[[], None] = lambda: None
 
     async def hang_up(self, account: CarrierAccount, carrier_call_id: str) -> None:
         """See `CarrierApi`."""
@@ -178,6 +179,7 @@ class TwinCarrier:
     async def transfer(self, account: CarrierAccount, carrier_call_id: str, **_: Any) -> None:
         """See `CarrierApi`."""
         self.told.append("transfer")
+        self.on_transfer()
 
 
 @dataclass(slots=True)

@@ -118,7 +118,7 @@ def test_a_welcome_is_owed_until_it_was_heard_or_the_caller_had_a_turn(facts: tu
 def test_a_tool_that_was_done_in_the_open_turn_is_not_done_again() -> None:
     past = after(started(1, "A table"), tool(1, "a"), result(1, "a"))
     call, answer = ToolCall("a", "book", '{"people":2}'), ToolResult("a", "book", "booked")
-    assert (past.tools_done, past.tools_unknown) == (((call, answer),), {})
+    assert (past.tools_done, past.tools_unknown) == (((call, answer),), ())
     reply = Reply("r1", TurnKind.REPLY, 1, "A table")
     reply.resume(past.tools_done)
     reply.rounds[-1].said = "It is booked. "
@@ -153,12 +153,20 @@ def test_a_call_that_its_assistant_was_ending_is_ended(facts: tuple[Message, ...
 
 def test_a_tool_of_unknown_outcome_is_asked_again_with_the_key_it_had() -> None:
     past = after(started(1, "A table"), tool(1, "a"))
-    assert (past.tools_done, past.tools_unknown) == ((), {"book": "key-a"})
+    assert (past.tools_done, past.tools_unknown) == ((), (tool(1, "a"),))
+
+
+def test_tools_of_a_turn_that_went_on_by_itself_are_known_to_the_next_worker() -> None:
+    """Its first half was committed when it was interrupted, for nothing."""
+    cut = committed(1, "A table", "One moment")
+    past = after(started(1, "A table"), tool(1, "a"), result(1, "a"), cut, tool(1, "b"), tool(1, "c"), result(1, "c"))
+    assert [call.id for call, _ in past.tools_done] == ["c"]
+    assert past.tools_unknown == (tool(1, "b"),)
 
 
 def test_tools_of_turns_that_are_over_are_history_only() -> None:
     past = after(started(1, "A table"), tool(1, "a"), committed(1, "A table", "Hm."), started(2, "Hello?"))
-    assert (past.tools_done, past.tools_unknown) == ((), {})
+    assert (past.tools_done, past.tools_unknown) == ((), ())
 
 
 TAKEN, FLOWS = Resumed(worker_id="w2", previous_worker_id="w1", reason="killed"), CallAnswered(stream_id="s")

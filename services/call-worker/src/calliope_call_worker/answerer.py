@@ -225,7 +225,7 @@ class Answerer:
                             for piece in splitter.feed(speakable.feed(text)):
                                 await self._say(reply, stream, gate, piece)
                         case ToolCall() if len(part.calls) < MAX_CALLS:
-                            part.calls.append(reply.with_own_id(event))
+                            part.calls.append(reply.with_own_id(event, self._parts.toolbox.begun))
                         case ToolCall():
                             log.warning("tool.not_run", tool=event.name[:60], reason=f"{MAX_CALLS} at once are enough")
                         case Finished():

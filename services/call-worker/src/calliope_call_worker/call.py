@@ -99,7 +99,8 @@ class Call:
             parts.journal,
             parts.spawn,
             parts.check,
-            unknown=plan.tools_unknown,
+            begun=() if plan.continuation is None else plan.continuation.tools_begun,
+            unknown=() if plan.continuation is None else plan.continuation.tools_unknown,
         )
         self._dialogue = Dialogue(
             plan,

@@ -51,7 +51,8 @@ def continuation(
     opened: Event | None = None
     turns = 0
     started: list[Event] = []
-    finished: dict[str, Event] = {}
+    told = 0
+    finished: dict[tuple[int, str], Event] = {}
     for fact in facts:
         match fact.name:
             case "turn_started":
@@ -59,16 +60,19 @@ def continuation(
             case "turn_committed":
                 if fact.data.get("messages"):
                     committed.append(fact)
+                told = len(started)
                 if opened is not None and fact.data["turn"] == opened.data["turn"]:
                     opened = None
             case "tool_started":
                 started.append(fact)
             case "tool_finished":
-                finished[str(fact.data["tool_call_id"])] = fact
+                finished[int(str(fact.data["turn"])), str(fact.data["tool_call_id"])] = fact
     open_turn = None if opened is None else TurnStarted.model_validate(opened.data)
-    of_turn = [fact for fact in started if opened is not None and fact.data["turn"] == opened.data["turn"]]
-    asked = {one.tool_call_id: one for one in (ToolStarted.model_validate(fact.data) for fact in of_turn)}
-    done = {id_: ToolFinished.model_validate(finished[id_].data) for id_ in asked if id_ in finished}
+    # Without an open turn the assistant had gone on by itself with one that was interrupted for nothing.
+    of_reply = (
+        started[told:] if opened is None else [each for each in started if each.data["turn"] == opened.data["turn"]]
+    )
+    begun_tools = tuple(ToolStarted.model_validate(fact.data) for fact in of_reply)
     past = Continuation(
         history=_latest(committed, history_characters),
         turns=turns if open_turn is None else open_turn.turn - 1,
@@ -78,8 +82,12 @@ def continuation(
         words_missed=any(fact.name == "answered" for fact in facts) and not _left_in_silence(facts, now),
         answered_at=next((fact.time for fact in facts if fact.name == "answered"), None),
         ends=_ends(facts, started, turns),
-        tools_done=tuple(_done(one, done[id_]) for id_, one in asked.items() if id_ in done),
-        tools_unknown={one.name: one.idempotency_key for id_, one in asked.items() if id_ not in done},
+        tools_begun=begun_tools,
+        tools_done=tuple(
+            _done(one, finished[one.turn, one.tool_call_id])
+            for one in begun_tools
+            if (one.turn, one.tool_call_id) in finished
+        ),
     )
     return past if begun is None else _with(past, begun)
 
@@ -122,10 +130,10 @@ def _latest(committed: Sequence[Event], characters: int | None) -> tuple[Turn, .
     return tuple(turns)
 
 
-def _done(started: ToolStarted, finished: ToolFinished) -> tuple[ToolCall, ToolResult]:
+def _done(started: ToolStarted, finished: Event) -> tuple[ToolCall, ToolResult]:
     arguments = orjson.dumps(started.arguments).decode()
     call = ToolCall(started.tool_call_id, started.name, arguments)
-    return call, ToolResult(started.tool_call_id, started.name, finished.result)
+    return call, ToolResult(started.tool_call_id, started.name, ToolFinished.model_validate(finished.data).result)
 
 
 def ended(facts: Sequence[Event]) -> bool:

@@ -157,7 +157,8 @@ class Dialogue:
         """Put what another worker had done of this turn in front of it."""
         past = self._plan.continuation
         if past is not None:
-            reply.resume(past.tools_done if reply.kind in ANSWERS else (), begun)
+            goes_on = reply.kind is TurnKind.RESUME and begun is not None
+            reply.resume(past.tools_done if goes_on or reply.kind in ANSWERS else (), begun)
 
     def _begun_of(self, kind: TurnKind, turn: int, text: str) -> BegunReply | None:
         """What another worker had said of this reply, once."""

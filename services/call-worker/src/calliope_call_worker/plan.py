@@ -1,10 +1,9 @@
 """Everything a call needs to know before it starts, pinned: a later change of the document does not reach it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from calliope.contracts.calls import Direction
+from calliope.contracts.calls import Direction, ToolStarted
 from calliope.contracts.document.spec import AssistantSpec
 from calliope_call_worker.call_context import CallContext, filled
 from calliope_call_worker.conversation import Turn
@@ -18,8 +17,8 @@ from calliope_call_worker.providers.telephony.caller_id import has_own_number
 class Continuation:
     """Where a call that is taken over had got to.
 
-    Of the turn that is answered anew: what its tools had done, and the keys of those whose outcome nobody knows. Such
-    a tool is asked with the same key, so that its effect is one.
+    Of the reply that is made anew: what its tools had done, and what was begun and nobody knows the outcome of. Such a
+    tool is asked with the same key, so that its effect is one.
     """
 
     history: tuple[Turn, ...]
@@ -38,8 +37,16 @@ class Continuation:
     """The assistant had decided to end the call; what is left of that is a goodbye, unless it was heard."""
     begun: BegunReply | None = None
     """What was being said when the media ended; of a turn that is not answered anew, but to its end."""
+    tools_begun: tuple[ToolStarted, ...] = ()
+    """The effects of the reply that was not over."""
     tools_done: tuple[tuple[ToolCall, ToolResult], ...] = ()
-    tools_unknown: Mapping[str, str] = field(default_factory=dict)
+    """Those of them whose result is known; the others may have happened or not."""
+
+    @property
+    def tools_unknown(self) -> tuple[ToolStarted, ...]:
+        """Effects whose outcome nobody knows."""
+        known = {call.id for call, _ in self.tools_done}
+        return tuple(one for one in self.tools_begun if one.tool_call_id not in known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +102,3 @@ class CallPlan:
     def with_variables(self) -> "CallPlan":
         """The plan with the variables of its document filled in; done once, when it is made."""
         return replace(self, spec=filled(self.spec, self.context))
-
-    @property
-    def tools_unknown(self) -> dict[tuple[int, str], str]:
-        """See `Continuation`; by turn and name."""
-        past = self.continuation
-        return {} if past is None else {(past.turns + 1, name): key for name, key in past.tools_unknown.items()}

@@ -14,6 +14,15 @@ Outcome = Callable[[int, str], str | None]
 """Turn and id of a tool call: what came of it, None when it was never begun."""
 
 
+Begun = Callable[[int, str], bool]
+"""Turn and id of a tool call: whether its effect has begun."""
+
+
+def nothing_begun(turn: int, tool_call_id: str) -> bool:
+    """No tool was run."""
+    return False
+
+
 def never_begun(turn: int, tool_call_id: str) -> None:
     """No tool was run."""
 
@@ -156,10 +165,17 @@ class Reply:
             after=self.after or 0,
         )
 
-    def with_own_id(self, call: ToolCall) -> ToolCall:
-        """The call, with an id that no other of this reply has: its effect and its result are found by it."""
+    def with_own_id(self, call: ToolCall, begun: Begun = nothing_begun) -> ToolCall:
+        """The call, with an id that no other of its turn has: its effect and its result are found by it.
+
+        Some vendors number the calls of each answer anew, and a turn that was interrupted for nothing has two replies.
+        """
         used = {other.id for part in self.rounds for other in part.calls}
-        return call if call.id and call.id not in used else replace(call, id=f"{call.id or 'call'}_{len(used) + 1}")
+        own, number = call.id, len(used)
+        while not own or own in used or begun(self.turn, own):
+            number += 1
+            own = f"{call.id or 'call'}_{number}"
+        return replace(call, id=own)
 
     @property
     def user_text(self) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -86,16 +86,18 @@ class Toolbox:
         spawn: Spawn,
         check: Check,
         *,
-        unknown: Mapping[tuple[int, str], str] | None = None,
+        begun: Sequence[ToolStarted] = (),
+        unknown: Sequence[ToolStarted] = (),
     ) -> None:
-        """`unknown`: by turn and name the keys of tools that an owner before began, and whose outcome nobody knows."""
+        """`begun`: effects that an owner before began in the turn on its way; `unknown`: those without an outcome."""
         self._call_id = call_id
         self._tools = tools
         self._http = http
         self._journal = journal
         self._spawn = spawn
         self._matches = check
-        self._unknown = dict(unknown or {})
+        self._begun_before = frozenset((one.turn, one.tool_call_id) for one in begun)
+        self._unknown = list(unknown)
         self._schemas = {spec.name: spec.parameters for spec in offered(tools)}
         self._running: set[asyncio.Task[ToolAnswer]] = set()
         self._outcomes: dict[int, dict[str, str]] = {}  # by turn and id; of the turn of the last effect and later ones
@@ -107,6 +109,10 @@ class Toolbox:
         begins.
         """
         return self._outcomes.get(turn, {}).get(tool_call_id)
+
+    def begun(self, turn: int, tool_call_id: str) -> bool:
+        """Whether an effect of this id has begun in this turn, in whatever reply, here or at an owner before."""
+        return (turn, tool_call_id) in self._begun_before or self.outcome(turn, tool_call_id) is not None
 
     async def check(self, calls: Sequence[ToolCall]) -> list[CheckedCall]:
         """Each call with its arguments, or with what is wrong: in words, whatever became of the checking itself."""
@@ -148,7 +154,7 @@ class Toolbox:
 
         `effect` is given the key of this call of the tool.
         """
-        key = self._key(turn, wish.call)
+        key = self._key(turn, wish.checked)
         around = partial(self._around, turn, wish.checked, key, partial(effect, key))
         return await asyncio.shield(self._begin(around, wish.call))
 
@@ -172,9 +178,14 @@ class Toolbox:
             return CheckedCall(call, wrong=UNCHECKED, problem=problem)
         return CheckedCall(call, wrong="; ".join(problems)) if problems else CheckedCall(call, arguments)
 
-    def _key(self, turn: int, call: ToolCall) -> str:
-        """One effect, one key."""
-        return self._unknown.pop((turn, call.name), None) or derived_id("tool", self._call_id, str(turn), call.id)
+    def _key(self, turn: int, checked: CheckedCall) -> str:
+        """One effect, one key: that of the owner before, for what it had begun and the model asks for again."""
+        again = [one for one in self._unknown if (one.turn, one.name) == (turn, checked.call.name)]
+        if not again:
+            return derived_id("tool", self._call_id, str(turn), checked.call.id)
+        one = next((one for one in again if one.arguments == checked.arguments), again[0])
+        self._unknown.remove(one)
+        return one.idempotency_key
 
     async def _around(self, turn: int, checked: CheckedCall, key: str, effect: Effect) -> ToolAnswer:
         """Journal, effect, journal. What cannot be journalled any more is not begun."""
@@ -252,7 +263,7 @@ class Toolbox:
             if checked.problem is not None:
                 self._written(checked.call, _failed(turn, answer, checked.problem))
             return answer
-        key = self._key(turn, checked.call)
+        key = self._key(turn, checked)
         return await self._around(
             turn, checked, key, partial(self._http.run, tool, checked.arguments, idempotency_key=key)
         )
