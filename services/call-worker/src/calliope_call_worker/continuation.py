@@ -152,6 +152,13 @@ def is_transferred(facts: Sequence[Event]) -> bool:
     return False
 
 
+def begun_transfer(facts: Sequence[Event]) -> tuple[str, str]:
+    """The number that the caller is on the way to, and the key of the command; of facts that tell so."""
+    to_number = next(fact.data["to_number"] for fact in reversed(facts) if fact.name == "transfer_started")
+    asked = (fact for fact in reversed(facts) if fact.name == "tool_started" and fact.data["name"] == TRANSFER_CALL)
+    return str(to_number), next((str(fact.data["idempotency_key"]) for fact in asked), "")
+
+
 def resumed_since(facts: Sequence[Event], since: datetime | None) -> Event | None:
     """The last fact that a worker goes on with the call, if it is younger than that."""
     resumed: list[Event] = []

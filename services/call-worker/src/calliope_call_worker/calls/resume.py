@@ -27,6 +27,7 @@ from calliope_call_worker.calls.documents import CallDocuments
 from calliope_call_worker.calls.plans import new_token, plan_of
 from calliope_call_worker.calls.start import CallStarter
 from calliope_call_worker.continuation import (
+    begun_transfer,
     continuation,
     ended,
     goes_on_elsewhere,
@@ -206,6 +207,8 @@ class CallResumption:
             facts, position = await self._journals.recent(call.call_id)  # with what it had still to write
         if (why := media_is_hopeless(facts, time.time())) is not None:
             return await self._give_up(plan, facts, position, EndReason.CARRIER_FAILED, why)
+        if is_transferred(facts):
+            return await self._transfer(plan, facts, position)
         return await on_lost(LostCall(plan, facts, position, hook.media_ended_at or since))
 
     async def _plan(
@@ -266,6 +269,11 @@ class CallResumption:
             log.info("call.not_waited_for", call_id=lost.plan.call_id, reason=str(exc))
         finally:
             self._waiting.discard(lost.plan.call_id)
+
+    async def _transfer(self, plan: CallPlan, facts: tuple[Event, ...], position: int) -> CarrierResponse:
+        """Whether the carrier had been told of it when the worker died is not known: it is told, and acts once."""
+        await self._end(facts, position, EndReason.TRANSFERRED, TRANSFERRED)
+        return self._starter.transfer(plan, *begun_transfer(facts))
 
     async def _transferred(
         self, plan: CallPlan, hook: VoiceHook, facts: tuple[Event, ...], position: int, own: LiveCall | None

@@ -102,6 +102,17 @@ class MediaAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferAnswer:
+    """Whom the carrier shall connect the caller to. The fields are those of `CarrierApi.transfer`."""
+
+    carrier_call_id: str
+    to_number: str
+    after_url: str
+    caller_id: str | None
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class MediaStarted:
     """The carrier's stream begins."""
 
@@ -177,6 +188,9 @@ class Carrier(Protocol):
 
     def answer_with_media(self, answer: MediaAnswer) -> CarrierAnswer:
         """Connect the call's media to us."""
+
+    def answer_with_transfer(self, answer: TransferAnswer) -> CarrierAnswer:
+        """Connect the caller to someone else; it changes nothing where the carrier was told so over REST before."""
 
     def refuse(self, reason: str) -> CarrierAnswer:
         """Do not take the call: `busy` or `rejected`."""

@@ -23,9 +23,10 @@ from calliope_call_worker.providers.telephony.base import (
     CarrierLine,
     HookKind,
     MediaAnswer,
+    TransferAnswer,
     VoiceHook,
 )
-from calliope_call_worker.providers.telephony.telnyx_api import NAME, command, state
+from calliope_call_worker.providers.telephony.telnyx_api import NAME, command, state, transfer_command
 from calliope_call_worker.providers.telephony.telnyx_media import TelnyxMedia
 
 SIGNATURE: Final = "telnyx-signature-ed25519"
@@ -111,6 +112,10 @@ class Telnyx:
             "client_state": state(call_id=answer.call_id),
         }
         return CarrierAnswer(_OK, command("streaming_start" if answer.resumed else "answer", body, answer.token))
+
+    def answer_with_transfer(self, answer: TransferAnswer) -> CarrierAnswer:
+        """The command with the id of before, which Telnyx takes for a repeated one."""
+        return CarrierAnswer(_OK, transfer_command(answer))
 
     def refuse(self, reason: str) -> CarrierAnswer:
         """Neither answered nor billed."""

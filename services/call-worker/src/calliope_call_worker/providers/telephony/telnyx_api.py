@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 
 from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
-from calliope_call_worker.providers.telephony.base import RESUME, CarrierAccount, CarrierAction
+from calliope_call_worker.providers.telephony.base import RESUME, CarrierAccount, CarrierAction, TransferAnswer
 from calliope_call_worker.providers.wire import broken
 
 NAME: Final = "telnyx"
@@ -39,6 +39,15 @@ def state(**values: str) -> str:
     return base64.b64encode(orjson.dumps(values)).decode()
 
 
+def transfer_command(wanted: TransferAnswer) -> CarrierAction:
+    """A new leg is dialled; hooks of that leg name the caller's, and the call of `after_url`, as its state."""
+    told = state(call_id=_call_id(wanted.after_url), transfer_of=wanted.carrier_call_id)
+    body: dict[str, Any] = {"to": wanted.to_number, "timeout_secs": RING_S, "target_leg_client_state": told}
+    if wanted.caller_id:
+        body["from"] = wanted.caller_id
+    return command("transfer", body, wanted.key)
+
+
 class TelnyxApi:
     """REST of one installation; accounts differ per call."""
 
@@ -61,15 +70,9 @@ class TelnyxApi:
         caller_id: str | None,
         key: str,
     ) -> None:
-        """A new leg is dialled; hooks of that leg name the caller's, and the call of `after_url`, as its state."""
-        body: dict[str, Any] = {
-            "to": to_number,
-            "timeout_secs": RING_S,
-            "target_leg_client_state": state(call_id=_call_id(after_url), transfer_of=carrier_call_id),
-        }
-        if caller_id:
-            body["from"] = caller_id
-        await self.perform(account, carrier_call_id, command("transfer", body, key))
+        """See `transfer_command`."""
+        wanted = TransferAnswer(carrier_call_id, to_number, after_url, caller_id, key)
+        await self.perform(account, carrier_call_id, transfer_command(wanted))
 
     async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str, key: str) -> None:
         """The stream ends, and `streaming.stopped` tells so where all hooks of the leg go."""

@@ -28,6 +28,7 @@ from calliope_call_worker.providers.telephony.base import (
     MediaMark,
     MediaStarted,
     MediaStopped,
+    TransferAnswer,
     VoiceHook,
 )
 from calliope_call_worker.providers.telephony.fields import one_key, short_text
@@ -74,6 +75,10 @@ class Twilio:
             f'<Parameter name="call_id" value={quoteattr(answer.call_id)}/>'
             f'</Stream></Connect><Redirect method="POST">{escape(answer.after_url)}</Redirect>'
         )
+
+    def answer_with_transfer(self, answer: TransferAnswer) -> CarrierAnswer:
+        """`<Dial>`; a call that was given other TwiML since it asked does not heed the answer."""
+        return _twiml(_dial(answer.to_number, answer.after_url, answer.caller_id))
 
     def refuse(self, reason: str) -> CarrierAnswer:
         """`<Reject>` is neither answered nor billed; it knows only two reasons."""
@@ -178,9 +183,7 @@ class TwilioApi:
 
         Twilio does not know a command again, so this one is sent once: a second `<Dial>` would ring anew.
         """
-        caller = f" callerId={quoteattr(caller_id)}" if caller_id else ""
-        dial = f'<Dial action={quoteattr(after_url)} timeout="30"{caller}><Number>{escape(to_number)}</Number></Dial>'
-        await self._update(account, carrier_call_id, {"Twiml": twiml(dial).body})
+        await self._update(account, carrier_call_id, {"Twiml": twiml(_dial(to_number, after_url, caller_id)).body})
 
     async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str, key: str) -> None:
         """A redirect ends the verb that plays, and with it the stream."""
@@ -232,6 +235,11 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 def _twiml(verbs: str) -> CarrierAnswer:
     return CarrierAnswer(twiml(verbs))
+
+
+def _dial(to_number: str, after_url: str, caller_id: str | None) -> str:
+    caller = f" callerId={quoteattr(caller_id)}" if caller_id else ""
+    return f'<Dial action={quoteattr(after_url)} timeout="30"{caller}><Number>{escape(to_number)}</Number></Dial>'
 
 
 def _header(request: CarrierRequest, name: str) -> str | None:
