@@ -25,7 +25,9 @@ from calliope_call_worker.playback import BegunReply, Playback, begun_reply, hea
 from calliope_call_worker.providers.llm.base import AssistantMessage, Finished, TextDelta, UserMessage
 from calliope_call_worker.providers.stt.base import Transcript
 from calliope_call_worker.providers.tts.base import TextSpan
+from support.ears import PlayedMedia
 from support.virtual_time import in_virtual_time
+from support.voices import TwinTts
 from support.waiting import until
 from support.whole_call import WholeCall, a_call
 from unit.calliope_call_worker.test_continuation import BEGAN, journal, started
@@ -311,6 +313,17 @@ async def test_a_word_that_is_cut_when_a_worker_lets_go_is_left_to_the_next_one(
         await until(lambda: not call.playbacks.kept[-1].ahead)
         begun = begun_reply(call.playbacks.kept[-1], (), 0.0)
         assert ([] if begun is None else begun.heard.split()) == words[:whole]
+
+
+@in_virtual_time
+async def test_where_a_voice_does_not_tell_its_words_they_are_spread_over_the_whole_answer_once_it_is_known() -> None:
+    answer = (TextDelta("We open at nine every day of the week but Sunday. " * 8), Finished("stop"))
+    async with a_call(answers=answer, media=PlayedMedia(), tts=TwinTts("twin", times_text=False)) as call:
+        await call.hears(HELLO)
+        await until(lambda: call.facts(TurnCommitted))
+    last = call.playbacks.kept[-1]
+    assert last.sent_until is not None
+    assert last.ahead[-1][1] == pytest.approx(last.sent_until, abs=20)
 
 
 @in_virtual_time

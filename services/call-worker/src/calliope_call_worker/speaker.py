@@ -40,7 +40,7 @@ class Speaker:
         self._timer: asyncio.TimerHandle | None = None
         self._unsent_bytes = 0
         self.on_progress: Callable[[str], None] | None = None
-        """Told of the reply of which more is known: text given to the voice, or audio."""
+        """Told of the reply of which more is known: text given to the voice, or audio, or that this is all."""
 
     def begin(self, reply_id: str) -> None:
         """From now on this reply, and no other, may be heard."""
@@ -87,6 +87,7 @@ class Speaker:
             return
         self._all_sent = True
         self._playout.completed(reply_id)
+        self._progress(reply_id)
         if self._playout.is_played(reply_id):
             self._done(reply_id)
 
