@@ -12,7 +12,6 @@ from calliope_local.stack import LocalStack
 from support.chaos_run import COLUMNS, Break, Outcome, at, deploy, kill_a_worker, restart, run
 
 pytestmark = [pytest.mark.chaos, pytest.mark.promise("P4")]
-SEED: Final = 20_261_128
 SLOTS: Final = "60"
 GRACE_S: Final = "2"
 P50_MS: Final = 1_000
@@ -48,8 +47,10 @@ def shown(capsys: pytest.CaptureFixture[str]) -> Callable[[Outcome], None]:
     return show
 
 
-async def test_a_few_calls_outlive_one_of_each(stack: LocalStack, shown: Callable[[Outcome], None]) -> None:
-    outcome = await run(stack, "one of each", A_FEW, calls=FEW_CALLS, seed=SEED)
+async def test_a_few_calls_outlive_one_of_each(
+    stack: LocalStack, pytestconfig: pytest.Config, shown: Callable[[Outcome], None]
+) -> None:
+    outcome = await run(stack, "one of each", A_FEW, calls=FEW_CALLS, seed=int(pytestconfig.getoption("--seed")))
 
     shown(outcome)
     assert not outcome.problems, "\n".join(outcome.problems)

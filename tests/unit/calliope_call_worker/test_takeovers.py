@@ -18,7 +18,7 @@ from calliope.contracts.base import Message
 from calliope.contracts.calls import Resumed, TurnCommitted, TurnStarted
 from calliope_call_worker.continuation import continuation
 from calliope_call_worker.plan import Continuation
-from calliope_call_worker.playback import Playback, begun_reply, owners
+from calliope_call_worker.playback import MOST_OWNERS, Playback, begun_reply, owners
 from calliope_call_worker.providers.llm.base import AssistantMessage, Finished, LlmEvent, LlmRequest, TextDelta
 from calliope_call_worker.providers.llm.seam import INSTRUCTION
 from calliope_call_worker.providers.stt.base import Transcript
@@ -164,12 +164,15 @@ async def answered(line: Line, lives_s: Sequence[float], pace: Pace) -> None:
                     line.asked_ms = time.time() * 1_000
 
 
-PACES: Final = st.builds(Pace, st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0.0, 0.05]))
-LIVES: Final = st.lists(st.floats(-0.1, 9.0), min_size=1, max_size=4)
+PACES: Final = st.builds(Pace, st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0.0, 0.05]), st.booleans())
+LIVES: Final = st.lists(st.floats(-0.1, 9.0), min_size=1, max_size=4).filter(
+    lambda lives_s: sum(each < 0 for each in lives_s) < MOST_OWNERS
+)
 
 
 @examples(max_examples=60, deadline=None)
 @example([3.0, 0.1], Pace())
+@example([3.0, -0.1], Pace())
 @example([3.0, 0.0, 0.05, -0.1, 2.0], Pace(0.05, 0.05))
 @given(LIVES, PACES)
 def test_however_often_workers_die_all_words_of_an_answer_are_heard_and_none_twice_but_a_cut_one(
@@ -179,6 +182,6 @@ def test_however_often_workers_die_all_words_of_an_answer_are_heard_and_none_twi
     answered(line, lives_s, pace)
     heard = WORDS.heard(line.played)
     assert [word for word in WORDS.words if word not in heard] == []
-    assert doubled(heard) <= len(lives_s)
+    assert doubled(heard) <= len(lives_s) * (1 if pace.times_text else 2)
     committed = [fact for fact in line.facts if isinstance(fact, TurnCommitted)]
     assert [fact.assistant_text for fact in committed] == [" ".join(WORDS.words)]
