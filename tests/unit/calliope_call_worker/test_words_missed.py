@@ -16,10 +16,15 @@ pytestmark = pytest.mark.promise("P4")
 ASK = ev.AskToRepeat("r1")
 
 
-def taken_over(*, welcome: bool = False, unanswered: str = "", missed: bool = True, **settings: object) -> Talk:
+def taken_over(
+    *, welcome: bool = False, unanswered: str = "", missed: bool = True, unheard_s: float = 0.0, **settings: object
+) -> Talk:
     """Another worker's call, from now on here."""
     talk = Talk(TurnSettings(prepare_after_s=None, **settings))  # type: ignore[arg-type]
-    talk.tell(ev.MediaStarted(welcome=welcome, elapsed_s=30, turns=2, unanswered=unanswered, words_missed=missed))
+    began = ev.MediaStarted(
+        welcome=welcome, elapsed_s=30, turns=2, unanswered=unanswered, words_missed=missed, unheard_s=unheard_s
+    )
+    talk.tell(began)
     return talk
 
 
@@ -30,6 +35,31 @@ def test_silence_on_both_sides_is_asked_about_once() -> None:
     talk.tell(ev.ReplyAudible("r1"), 2.6)
     talk.tell(ev.ReplyDone("r1"), 4.6)
     assert talk.tick(600.0) == ()
+
+
+@pytest.mark.parametrize(("unheard_s", "asked_at"), [(0.5, 1.0), (0.7, 0.8), (20.0, 0.8)])
+def test_the_silence_in_which_nobody_listened_counts_but_a_caller_in_mid_sentence_is_noticed_first(
+    unheard_s: float, asked_at: float
+) -> None:
+    talk = taken_over(unheard_s=unheard_s)
+    talk.falls_silent(0.0)  # the judge of his audio says so after a tenth of a second
+    assert talk.tick(asked_at - 0.01) == ()
+    assert talk.tick(asked_at) == (ASK,)
+
+
+def test_whoever_was_heard_here_is_given_the_whole_silence() -> None:
+    talk = taken_over(unheard_s=20.0)
+    talk.tell(ev.VoiceStarted(), 0.1)
+    talk.falls_silent(0.5)
+    talk.tell(ev.Final("", 0, 700, speech_final=False), 0.8)
+    assert talk.tick(1.9) == ()
+    assert talk.tick(2.0) == (ASK,)
+
+
+def test_a_long_time_without_a_worker_is_no_reason_to_ask_whether_the_caller_is_there() -> None:
+    talk = taken_over(unheard_s=20.0, missed=False, idle_timeout_s=10.0)
+    assert talk.tick(9.9) == ()
+    assert kinds(talk.tick(10.0)) == ["SayIdle"]
 
 
 def test_what_the_caller_says_then_is_answered() -> None:

@@ -124,6 +124,7 @@ class Dialogue:
                 replies=1_000 * (1 + past.turns),
                 unanswered=past.unanswered if not past.ends or (begun is not None and begun.answers) else "",
                 words_missed=past.words_missed,
+                unheard_s=_unheard_s(past),
                 answer_heard=begun is not None and begun.answers,
                 goes_on=self._begun is not None and self._begun.kind in _LINES,
             )
@@ -455,6 +456,11 @@ class Dialogue:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _unheard_s(past: Continuation) -> float:
+    """For how long nobody has listened to the caller by now."""
+    return 0.0 if past.media_ended_at is None else max(0.0, time.time() - past.media_ended_at.timestamp())
 
 
 def turn_settings(spec: AssistantSpec, settings: CallSettings) -> TurnSettings:

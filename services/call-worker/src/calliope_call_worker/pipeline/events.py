@@ -8,8 +8,9 @@ from typing import Literal
 class MediaStarted:
     """The media stream is open. A call taken over says how far it was, and which words nobody had answered.
 
-    `words_missed`: the caller may have spoken while nobody listened. `goes_on`: a line was being said that answers
-    nobody, and has a rest. `answer_heard`: the beginning of an answer to `unanswered` was heard.
+    `words_missed`: the caller may have spoken while nobody listened, which was so for `unheard_s` before. `goes_on`: a
+    line was being said that answers nobody, and has a rest. `answer_heard`: the beginning of an answer to `unanswered`
+    was heard.
     """
 
     welcome: bool = True
@@ -18,6 +19,7 @@ class MediaStarted:
     replies: int = 0
     unanswered: str = ""
     words_missed: bool = False
+    unheard_s: float = 0.0
     goes_on: bool = False
     answer_heard: bool = False
 

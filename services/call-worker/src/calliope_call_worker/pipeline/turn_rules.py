@@ -206,7 +206,7 @@ def go_on(s: TurnState) -> None:
 
 
 def ask_to_repeat_due(s: TurnState) -> float | None:
-    """Nobody has spoken since another worker left the call, nor is the caller owed anything.
+    """Nobody has spoken since another worker left the call, as far as was heard, nor is the caller owed anything.
 
     While the caller is loud, or was and the recogniser has not told of it, words may be on their way: they are waited
     for as long as for an interim.
@@ -214,9 +214,11 @@ def ask_to_repeat_due(s: TurnState) -> float | None:
     after_s, busy = s.settings.ask_to_repeat_s, s.live is not None or s.closing is not None or s.caller_goes_on
     if not s.words_missed or after_s is None or busy:
         return None
-    quiet_since = s.silence_since if s.quiet_since is None else max(s.silence_since, s.quiet_since)
-    untold = s.voiced_until_ms > 0 and (s.transcribed_ms is None or s.transcribed_ms < s.voiced_until_ms)
-    return quiet_since + after_s + (s.settings.interim_ceiling_s if s.voiced or untold else 0.0)
+    spoke = s.voiced_until_ms > 0
+    quiet_since = s.unheard_since if s.quiet_since is None or not spoke else s.quiet_since
+    untold = spoke and (s.transcribed_ms is None or s.transcribed_ms < s.voiced_until_ms)
+    at = max(quiet_since + after_s, s.listening_since + s.settings.listen_first_s)
+    return at + (s.settings.interim_ceiling_s if s.voiced or untold else 0.0)
 
 
 def ask_to_repeat(s: TurnState) -> None:

@@ -18,7 +18,11 @@ class TurnSettings:
     false_interruption_s: float | None = 1.5
     """An interruption of which no words are left by then was none, and the assistant goes on; None: it does not."""
     ask_to_repeat_s: float | None = 1.5
-    """Silence of both sides in a call taken over, before the caller is asked for words that were lost; None: never."""
+    """Silence of both sides in a call taken over, before the caller is asked for words that were lost; None: never.
+
+    The time in which nobody listened counts, too."""
+    listen_first_s: float = 0.8
+    """So long such a caller is listened to at least: words that began while nobody listened may go on."""
     idle_timeout_s: float | None = None
     """Silence before an idle message; None or 0: never."""
     max_idle_messages: int | None = 3

@@ -102,6 +102,8 @@ class TurnState:
     silence_since: float = 0.0
     answer_heard: bool = False  # of the answer to the words that were owed when another worker left the call
     words_missed: bool = False  # nobody listened for a while, and nobody has spoken since
+    listening_since: float = 0.0
+    unheard_since: float = 0.0  # of a call taken over: from then until `listening_since` nobody listened
     idle_count: int = 0
     closing: Closing | None = None
     said_goodbye: bool = False

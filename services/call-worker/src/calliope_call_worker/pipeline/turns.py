@@ -113,7 +113,7 @@ def _on_media_started(s: TurnState, event: ev.MediaStarted) -> None:
         return
     s.started_at, s.silence_since = s.now - event.elapsed_s, s.now
     s.turns, s.replies = event.turns, event.replies
-    s.words_missed = event.words_missed
+    s.words_missed, s.listening_since, s.unheard_since = event.words_missed, s.now, s.now - event.unheard_s
     unanswered = event.unanswered.strip()
     if unanswered:
         s.ear.add(unanswered)
