@@ -59,6 +59,17 @@ def test_a_clear_ends_what_is_heard_and_says_so() -> None:
     assert [(line.text, line.interrupted) for line in lines] == [("One two th", True)]
 
 
+def test_marks_that_are_passed_while_the_carrier_loses_them_never_come_back() -> None:
+    buffer = CarrierBuffer()
+    for number in range(4):
+        buffer.add(bytes(FRAME_BYTES))
+        buffer.mark(str(number))
+
+    buffer.lose_marks(2.0 * FRAME_MS)
+
+    assert [buffer.take(FRAME_BYTES)[1] for _ in range(4)] == [[], [], ["2"], ["3"]]
+
+
 def test_an_interruption_comes_after_so_many_words_were_heard() -> None:
     script = parse([{"interrupt": {"after_words": 3, "say": "Wait"}}])
     person, buffer = Person(script), CarrierBuffer()

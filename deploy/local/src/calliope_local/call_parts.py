@@ -62,7 +62,7 @@ class Fault(Part):
     key: Text | None = Field(default=None, description="Only requests with this API key.")
     status: Status | None = Field(default=None, description="HTTP status of a refusal.")
     code: str = Field(default="", description="The vendor's own error code.")
-    ms: Duration = Field(default=0.0, description="Milliseconds of `latency` and `slow_drip`.")
+    ms: Duration = Field(default=0.0, description="Milliseconds of `latency`, `slow_drip` and `loses_marks`.")
     reason: str = Field(default="injected fault", description="What the vendor says.")
     headers: dict[str, str] = Field(default_factory=dict, description="Headers of a refusal, such as Retry-After.")
 

@@ -24,6 +24,7 @@ class CarrierBuffer:
     _played: int = 0
     _dry_bytes: int | None = None
     _marks_to_lose: int = 0
+    _losing_bytes: int = 0
 
     @property
     def waiting_ms(self) -> float:
@@ -58,6 +59,10 @@ class CarrierBuffer:
         """The next mark at the end of all that waits never comes back: the one that a reply is over with."""
         self._marks_to_lose += 1
 
+    def lose_marks(self, length_ms: float) -> None:
+        """No mark comes back that is passed while so much more is heard."""
+        self._losing_bytes = round(length_ms * BYTES_PER_MS)
+
     def take(self, size: int) -> tuple[bytes, list[str]]:
         """The next `size` bytes to hear, silence when nothing waits, and the marks reached by them."""
         heard = bytes(self._audio[:size])
@@ -73,6 +78,9 @@ class CarrierBuffer:
         if reached and self._marks_to_lose and not self._audio:
             reached.pop()
             self._marks_to_lose -= 1
+        if self._losing_bytes > 0:
+            self._losing_bytes -= size
+            reached.clear()
         return heard.ljust(size, _SILENCE), reached
 
 

@@ -178,6 +178,8 @@ class CarrierStream(ABC):
                 self._abort()
             case "stop_reading":
                 self._stop_reading()
+            case "lose_mark" if trouble.ms:
+                self.buffer.lose_marks(trouble.ms)
             case "lose_mark":
                 self.buffer.lose_mark()
             case "close":

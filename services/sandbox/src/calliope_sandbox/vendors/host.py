@@ -25,7 +25,8 @@ class Trouble:
     close: the websocket closes with `code`. error: the vendor's error message, then as the vendor does. garbage:
     bytes that are no message. slow: `ms` before this message. drip: it comes in small pieces, `ms` before each.
     Of carriers alone: stop_reading: the media socket is not read any more, and nothing is played; frames are sent as
-    ever. lose_mark: the next mark at the end of what is played does not come back.
+    ever. lose_mark: the next mark at the end of what is played does not come back; with `ms` none that is passed within
+    that time.
     """
 
     action: str
