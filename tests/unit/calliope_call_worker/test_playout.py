@@ -1,6 +1,7 @@
 """What was heard, against an exact carrier: a queue that plays in real time, behind a delay each way."""
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,7 @@ class Carrier:
     free_at: float = 0.0
     played: list[tuple[float, float]] = field(default_factory=list)
     echoes: list[tuple[float, str]] = field(default_factory=list)
+    returned: int = 0
 
     def audio(self, length_s: float, sent_at: float, *, stall_s: float = 0.0) -> None:
         begins = max(self.free_at, sent_at + self.there_s) + stall_s
@@ -78,6 +80,7 @@ def _deliver(playout: Playout, carrier: Carrier, until: float) -> None:
     for at, name in sorted(carrier.echoes):
         if at <= until:
             playout.mark_returned(name, at)
+            carrier.returned += 1
     carrier.echoes = [echo for echo in carrier.echoes if echo[0] > until]
 
 
@@ -103,14 +106,17 @@ def test_with_a_steady_network_what_was_played_is_known_exactly(
 def test_never_more_is_played_than_was_sent_and_never_less_than_marks_prove(
     chunks: list[tuple[float, int, bool]], clear_after_s: float
 ) -> None:
-    playout = Playout()
-    _play(playout, Carrier(0.05, 0.05), chunks, clear_after_s)
+    playout, carrier = Playout(), Carrier(0.05, 0.05)
+    _play(playout, carrier, chunks, clear_after_s)
     sent_ms = sum(length_ms for _, length_ms, _ in chunks)
-    before = 0.0
+    marked_ms = [end for end, (_, _, marked) in zip(_ends_ms(chunks), chunks, strict=True) if marked]
+    proved_ms = ([0.0, *marked_ms])[carrier.returned]
     for at in range(20):
-        played_ms = playout.played_ms("r1", 100.0 + clear_after_s + at)
-        assert before <= played_ms <= sent_ms
-        before = played_ms
+        assert proved_ms <= playout.played_ms("r1", 100.0 + clear_after_s + at) <= sent_ms
+
+
+def _ends_ms(chunks: list[tuple[float, int, bool]]) -> list[int]:
+    return list(accumulate(length_ms for _, length_ms, _ in chunks))
 
 
 def test_a_late_echo_moves_the_clock_back() -> None:
@@ -132,7 +138,18 @@ def test_a_mark_that_stays_away_holds_the_clock() -> None:
     playout.sent("r1", ms(500), 0.5)
     playout.mark("r1", 0.5)
     playout.sent("r1", ms(5_000), 0.5)
-    assert playout.played_ms("r1", 4.0) == pytest.approx(1_200)
+    assert playout.played_ms("r1", 1.5) == pytest.approx(1_200)
+
+
+def test_behind_a_mark_that_stays_away_for_long_nothing_was_played() -> None:
+    playout = Playout()
+    playout.sent("r1", ms(500), 0.0)
+    playout.mark_returned(str(playout.mark("r1", 0.0)), 0.6)
+    for _ in range(10):
+        playout.sent("r1", ms(500), 0.5)
+        playout.mark("r1", 0.5)
+    assert playout.played_ms("r1", 1.75) == pytest.approx(750)
+    assert playout.played_ms("r1", 9.0) == pytest.approx(750)
 
 
 def test_marks_returned_by_a_clear_prove_nothing() -> None:

@@ -194,6 +194,26 @@ def test_a_carrier_that_stops_reading_is_lost_within_seconds_and_only_what_it_pl
     call()
 
 
+@pytest.mark.promise("P6")
+@given(st.floats(0.5, length_s() - 1.0), st.floats(1.1, 3.0), st.booleans())
+@examples(max_examples=40, deadline=None)
+def test_a_caller_who_leaves_before_a_dead_stream_is_noticed_leaves_what_was_played(
+    stops_at: float, after_s: float, cuts_in: bool
+) -> None:
+    @in_virtual_time
+    async def call() -> None:
+        line = a_line(Carrier(reads_until=stops_at, forgets_at=stops_at))
+        async with asyncio.TaskGroup() as tasks:
+            speaking = tasks.create_task(line.says(), name="says")
+            await asyncio.sleep(stops_at + after_s)
+            heard = line.speaker.cut("r1") if cuts_in else line.speaker.heard("r1")
+            speaking.cancel()
+        assert line.lost_at == []
+        assert heard.played_ms == pytest.approx(line.carrier.played_ms(), abs=MESSAGE_MS / 2 + 1)
+
+    call()
+
+
 @in_virtual_time
 async def test_a_caller_who_cuts_in_again_and_again_does_not_keep_a_dead_stream_alive() -> None:
     line = a_line(Carrier(reads_until=0.5))

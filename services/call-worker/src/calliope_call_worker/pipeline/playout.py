@@ -14,6 +14,8 @@ BYTES_PER_MS = 8.0
 """μ-law at 8 kHz."""
 ECHO_SLACK_S = 0.1
 """Marks may be this much slower than the fastest one before they prove that playing is late."""
+STANDS_STILL_S = 0.5
+"""Overdue for longer, without a later mark instead: the carrier does not play, rather than that a mark was lost."""
 PACE_FROM_CHARS = 20
 LONGEST_ECHO_S = 1.0
 """What is assumed of the echo until a first mark has come back."""
@@ -268,9 +270,16 @@ class Playout:
         return (mark for mark in self._pending if now > mark.due_at + mark.run.late_s + within_s)
 
     def _unproven_limit(self, reply_id: str, now: float) -> float:
-        """A mark that should have come back has not been passed: no more than its way back is played behind it."""
+        """A mark that should have come back has not been passed: no more than its way back is played behind it.
+
+        One that has stayed away for long was not reached: playing stands still before it, half way from the last one.
+        """
         missing = next((mark for mark in self._overdue(now) if mark.reply_id == reply_id), None)
-        return float("inf") if missing is None else missing.position_ms + (self.echo_s + ECHO_SLACK_S) * 1_000
+        if missing is None:
+            return float("inf")
+        if next(self._overdue(now - STANDS_STILL_S), None) is not None:
+            return (self._reply(reply_id).confirmed_ms + missing.position_ms) / 2
+        return missing.position_ms + (self.echo_s + ECHO_SLACK_S) * 1_000
 
     def _played_before_loss_ms(self, reply_id: str, now: float) -> float:
         missing, by_clock_ms = next(self._overdue(now), None), self.played_ms(reply_id, now)
