@@ -46,13 +46,14 @@ class Connection:
 
 
 class TwinStt:
-    """See `SpeechToText`. Opening fails as often as `refusals` has errors."""
+    """See `SpeechToText`. Opening fails as often as `refusals` has errors; closing takes `closes_in_s`."""
 
     name = "twin"
 
     def __init__(self, *refusals: ProviderError) -> None:
         self.refusals = list(refusals)
         self.connections: list[Connection] = []
+        self.closes_in_s = 0.0
 
     def open(self, options: SttOptions) -> AbstractAsyncContextManager[SttStream]:
         """See `SpeechToText`."""
@@ -67,4 +68,6 @@ class TwinStt:
         try:
             yield connection
         finally:
+            if self.closes_in_s:
+                await asyncio.sleep(self.closes_in_s)
             connection.closed = True

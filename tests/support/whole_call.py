@@ -120,6 +120,7 @@ class TwinMedia(MediaSocket):
         self.plays_at_once = plays_at_once
         self._in: asyncio.Queue[MediaEvent | None] = asyncio.Queue()
         self.unplayed: list[str] = []
+        self.cleared = 0
 
     def send_audio(self, payload: bytes) -> None:
         """See `MediaSocket`."""
@@ -143,6 +144,7 @@ class TwinMedia(MediaSocket):
 
     def clear(self) -> None:
         """See `MediaSocket`."""
+        self.cleared += 1
         self.play()
 
     def speaks(self) -> None:

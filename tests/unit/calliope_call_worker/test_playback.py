@@ -26,6 +26,7 @@ from calliope_call_worker.providers.llm.base import AssistantMessage, Finished, 
 from calliope_call_worker.providers.stt.base import Transcript
 from calliope_call_worker.providers.tts.base import TextSpan
 from support.ears import PlayedMedia
+from support.recognisers import TwinStt
 from support.virtual_time import in_virtual_time
 from support.voices import TwinTts
 from support.waiting import until
@@ -324,6 +325,20 @@ async def test_where_a_voice_does_not_tell_its_words_they_are_spread_over_the_wh
     last = call.playbacks.kept[-1]
     assert last.sent_until is not None
     assert last.ahead[-1][1] == pytest.approx(last.sent_until, abs=20)
+
+
+@in_virtual_time
+async def test_the_carrier_plays_nothing_more_from_the_moment_at_which_the_worker_lets_go() -> None:
+    slow = TwinStt()
+    slow.closes_in_s = 0.8
+    answer = (TextDelta("We open at nine every day of the week but Sunday. " * 8), Finished("stop"))
+    async with a_call(answers=answer, plays_at_once=False, stt=slow) as call:
+        await call.hears(HELLO)
+        await until(lambda: call.playbacks.kept)
+        leaving = call.tasks.create_task(call.call.abandon())
+        await until(lambda: call.media.cleared)
+        assert not leaving.done()
+        await leaving
 
 
 @in_virtual_time

@@ -415,6 +415,8 @@ class Call:
         """Somebody else owns the call now: not a word more."""
         self._abandoned = True
         self._dialogue.abandon()
+        if self._media is not None:
+            self._media.clear()  # what the carrier still holds is said again by whoever goes on
         self._over.set()
 
     def _end(self, reason: EndReason, detail: str = "") -> None:
