@@ -4,10 +4,10 @@ import asyncio
 import random
 import time
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import aiohttp
 
@@ -15,6 +15,9 @@ from calliope_sandbox.call_feed import CallFeed
 from calliope_sandbox.person import FRAME_BYTES, FRAME_MS, Line, Person
 from calliope_sandbox.vendors.carrier_stream import CarrierStream
 from calliope_sandbox.vendors.host import Host
+
+STALL_MS: Final = 50
+MAX_STALLS: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -56,6 +59,8 @@ class CallerSide(ABC):
     gaps_ms: list[int] = field(default_factory=list)
     ticks_late_ms: Counter[int] = field(default_factory=Counter)
     """How many ticks came so many whole ms after they were due."""
+    stalls_ms: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=MAX_STALLS))
+    """When a tick came so late that the carrier heard and played nothing meanwhile; ms since the answer, ms late."""
     problems: list[str] = field(default_factory=list)
     feed: CallFeed = field(default_factory=CallFeed)
     heard_until_ms: float = 0.0
@@ -111,6 +116,7 @@ class CallerSide(ABC):
             "gaps_ms": self.gaps_ms,
             "latest_tick_ms": max(self.ticks_late_ms, default=0),
             "ticks_late_ms": sorted(self.ticks_late_ms.items()),
+            "stalls_ms": list(self.stalls_ms),
             "problems": self.problems,
         }
 
@@ -142,7 +148,10 @@ class CallerSide(ABC):
         while not self.over:
             if (wait_s := due_s - time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
-            self.ticks_late_ms[max(0, int((time.monotonic() - due_s) * 1_000))] += 1
+            late_ms = max(0, int((time.monotonic() - due_s) * 1_000))
+            self.ticks_late_ms[late_ms] += 1
+            if late_ms >= STALL_MS:
+                self.stalls_ms.append((round(self.now_ms, 1), late_ms))
             await self._frame(frame * FRAME_MS)
             due_s += FRAME_MS / 1_000
             frame += 1
