@@ -80,9 +80,10 @@ chaos: $(READY) ## 50 live calls while processes are killed, deployed over, away
 	$(BIN)/python -m pytest -q tests/chaos -m chaos --calls 50 --kills 200 --deploys 20 --bus-restarts 10 --store-restarts 5 \
 		--away-s 120 $(ARGS)
 
-test-heard: $(READY) ## a thousand interruptions: what was heard against what the record says; minutes
+test-heard: $(READY) ## a thousand interruptions, 800 answers that break: what was heard against the record; ARGS="-k killed --breaks 20"
 	$(call reads,ARGS)
-	$(BIN)/python -m pytest -q -s tests/e2e/test_heard_text.py --interruptions 1000 $(ARGS)
+	$(BIN)/python -m pytest -q -s tests/e2e/test_heard_text.py tests/e2e/test_heard_when_it_breaks.py \
+		--interruptions 1000 --breaks 100 $(ARGS)
 
 demo-soak: $(READY) ## 100 demonstrations (COUNT=…) beside a busy core: how many succeeded, and why any failed; an hour
 	$(call reads,COUNT)

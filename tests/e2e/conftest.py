@@ -23,3 +23,4 @@ async def house(stack: LocalStack) -> AsyncIterator[House]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--interruptions", type=int, default=60, help="how often test_heard_text.py cuts in")
+    parser.addoption("--breaks", type=int, default=3, help="answers at each carrier that break, of each kind")

@@ -128,12 +128,16 @@ class House:
         call: Json = await self.sandbox("GET", f"{self.seen_at(sid)}?wait_s={within_s:g}")
         return call
 
-    async def answered(self, sid: str, *, within_s: float = 40.0) -> None:
-        """Until the call's media flows."""
+    async def answered(self, sid: str, *, streams: int = 1, within_s: float = 40.0) -> None:
+        """Until the call's media flows, the so-many-th stream of it."""
         deadline = time.monotonic() + within_s
-        while not (await self.sandbox("GET", self.seen_at(sid)))["streams"]:
-            assert time.monotonic() < deadline, f"no media of {sid}"
+        while (await self.sandbox("GET", self.seen_at(sid)))["streams"] < streams:
+            assert time.monotonic() < deadline, f"fewer than {streams} media streams of {sid}"
             await asyncio.sleep(0.05)
+
+    async def add_steps(self, sid: str, script: Sequence[Json]) -> None:
+        """More for the caller to do."""
+        await self.sandbox("POST", f"{self.seen_at(sid)}/steps", {"script": list(script)})
 
     async def commanded(self, sid: str, command: str, *, within_s: float = 40.0) -> None:
         """Until the carrier took this command of the product."""

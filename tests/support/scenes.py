@@ -3,12 +3,12 @@
 import asyncio
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from calliope_local.stack import LocalStack
-from support.house import House, Json, a_document, facts, visiting
+from support.house import House, Json, PhoneLine, a_document, facts, visiting
 
 _NUMBERS: Final = itertools.count(1)
 PACE: Final = 40
@@ -75,6 +75,13 @@ def call_of(tool: str, **arguments: object) -> Json:
 
 async def play(house: House, scene: Scene) -> Seen:
     """One call, with a model and tools of its own."""
+    line, tag = await prepared(house, scene)
+    sid = await place(house, line, scene)
+    return await seen(house, line, sid, tag, scene.tools)
+
+
+async def prepared(house: House, scene: Scene) -> tuple[PhoneLine, str]:
+    """The line that is called, and the name by which its model's requests are known."""
     tag = f"{unique('actor')}-x"
     document = {"tts_settings": {"provider": "elevenlabs", "voice_id": VOICE[0]}, **a_document(**scene.document)}
     document["llm_settings"] = {**document["llm_settings"], "system_prompt": f"You are {tag}."}
@@ -83,15 +90,22 @@ async def play(house: House, scene: Scene) -> Seen:
         await house.sandbox("POST", "/sandbox/llm/scripts", script)
     for name, answer in scene.tools.items():
         await house.sandbox("PUT", f"/sandbox/tools/{name}", answer)
-    line = await house.phone_line(document, scene.carrier)
-    call, record = await house.call(line, scene.script, **{"char_ms": PACE, **scene.options})
+    return await house.phone_line(document, scene.carrier), tag
+
+
+async def place(house: House, line: PhoneLine, scene: Scene) -> str:
+    """Ring; the carrier's id of the call."""
+    return await house.place(line, scene.script, **{"char_ms": PACE, **scene.options})
+
+
+async def seen(house: House, line: PhoneLine, sid: str, tag: str, tools: Iterable[str] = ()) -> Seen:
+    """The call, once it is over."""
+    call, record = await house.finished(line, sid)
     requests = [entry["request"] for entry in await house.sandbox("GET", "/sandbox/records/llm")]
-    tools = [
-        entry for name in scene.tools for entry in await house.sandbox("GET", f"/sandbox/records/tools?name={name}")
-    ]
+    used = [entry for name in tools for entry in await house.sandbox("GET", f"/sandbox/records/tools?name={name}")]
     talks = [request["messages"] for request in requests if "messages" in request]  # of this scene's vendor and others
     asked = [talk for talk in talks if tag in str(talk[0])]
-    return Seen(call, record, asked, sorted(tools, key=lambda entry: float(entry["at_monotonic_s"])))
+    return Seen(call, record, asked, sorted(used, key=lambda entry: float(entry["at_monotonic_s"])))
 
 
 def unique(name: str) -> str:
