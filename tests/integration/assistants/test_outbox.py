@@ -11,10 +11,11 @@ from faststream.nats import NatsRouter
 
 from calliope.contracts.assistants import AssistantRef, DeleteAssistant
 from calliope.contracts.base import Event
-from calliope.errors import PermanentError
+from calliope.errors import PermanentError, TransientError
 from calliope.messaging.broker import Bus, build_broker, consumer, start, stop
 from calliope.messaging.dead_letters import DeadLetters, ReplayOutcome
-from calliope.messaging.publish import EventPublisher, Last
+from calliope.messaging.outbox_publish import OutboxPublisher
+from calliope.messaging.publish import Last
 from calliope.messaging.streams import ASSISTANTS_OUTBOX, EVENTS
 from calliope.observability import metrics
 from calliope.secrets import Sealer, public_key_of
@@ -23,6 +24,7 @@ from calliope_assistants.adapters.mongo import MongoStore
 from calliope_assistants.adapters.mongo_rows import MongoAssistants, MongoNumbers, MongoOutbox
 from calliope_assistants.model import Rules
 from calliope_assistants.outbox import REFUSED_RETRY, Relay
+from calliope_assistants.ports import Waiting
 from calliope_assistants.service import AssistantService, Parts
 from support.assistants import a_document
 from support.mongo import mongo_settings
@@ -33,12 +35,13 @@ from support.waiting import until
 __all__ = ["bus_settings", "mongo_settings"]
 
 
-class Refusing(EventPublisher):
-    """A publisher whose bus refuses the events of some entities."""
+class Refusing(OutboxPublisher):
+    """A publisher whose bus refuses the events of some entities, and knows no id again when it `forgets`."""
 
     def __init__(self, bus: Bus) -> None:
         super().__init__(bus)
         self.refused: set[str] = set()
+        self.forgets = False
         self.tries = 0
         self.passed = 0
 
@@ -49,6 +52,21 @@ class Refusing(EventPublisher):
         position = await super().publish(event, after=after)
         self.passed += 1
         return position
+
+    async def publish_bytes(self, subject: str, body: bytes, *, message_id: str, after: Last | None = None) -> int:
+        id_ = f"{message_id}, try {self.passed}" if self.forgets else message_id
+        return await super().publish_bytes(subject, body, message_id=id_, after=after)
+
+
+class Lossy(MongoOutbox):
+    """A store that goes away before it has noted what was published."""
+
+    away = True
+
+    async def published(self, waiting: Waiting, event: Event, now: datetime) -> None:
+        if self.away:
+            raise TransientError("the store does not answer")
+        await super().published(waiting, event, now)
 
 
 @dataclass
@@ -175,3 +193,20 @@ async def test_a_row_that_cannot_be_read_holds_up_nobody(world: World) -> None:
 
     assert await world.told() == [(seen.id, 1)]
     assert await MongoOutbox(world.store).refused() == 1
+
+
+@pytest.mark.promise("P3")
+async def test_what_was_published_before_the_store_went_away_stands_once_however_late_it_is_back(world: World) -> None:
+    world.publisher.forgets = True  # as the server does after its window
+    outbox = Lossy(world.store)
+    relay = Relay(outbox, world.publisher, DeadLetters(world.bus), now=lambda: world.now)
+    small, large = await world.create("Small"), await world.create("Large")
+    with pytest.raises(ExceptionGroup, match="unhandled errors"):
+        await relay.drain()
+    assert sorted(await world.told()) == sorted([(small, 1), (large, 1)])
+
+    outbox.away, world.now = False, world.now + timedelta(hours=2)
+    await world.writes.update(small, {"name": "Smaller"})
+    await relay.drain()
+    assert sorted(await world.told()) == sorted([(small, 1), (large, 1), (small, 2)])
+    assert await relay.drain() == 0, "nothing waits any more"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -111,12 +112,13 @@ async def test_a_death_that_the_bus_refuses_holds_up_no_other() -> None:
             self.left = tuple(each for each in self.left if each != delivery_id)
 
     class Bus:
-        async def publish(self, announcement: Announcement) -> None:
+        async def publish(self, announcement: Announcement, *, now_ms: int) -> None:
             if announcement.event_id == "evt_dlv_2":
                 raise PermanentError("refused")
 
     rows, unused = Rows(), cast("Any", None)
-    settler = Settler(cast("Any", rows), unused, unused, unused, Bus(), unused, 15.0)
+    clock: Any = SimpleNamespace(now_ms=lambda: 0)
+    settler = Settler(cast("Any", rows), unused, unused, unused, Bus(), clock, 15.0)
 
     await settler.announce(100)
 

@@ -10,7 +10,7 @@ import structlog
 from calliope.errors import CalliopeError, PermanentError, TransientError
 from calliope.messaging.broker import Bus, BusLostError, Watchdog, build_broker, ready, start, stop
 from calliope.messaging.dead_letters import DeadLetters
-from calliope.messaging.publish import EventPublisher
+from calliope.messaging.outbox_publish import OutboxPublisher
 from calliope.observability.health import Health, serve
 from calliope.runtime.supervise import Supervisor
 from calliope.sealed_documents import DocumentSealer
@@ -43,7 +43,7 @@ async def running(settings: AssistantsSettings) -> AsyncIterator[None]:
     """The service while the block lasts; it answers when its health says ready."""
     store = MongoStore(settings.mongo)
     bus = build_broker(settings.nats, SERVICE)
-    relay = Relay(MongoOutbox(store), EventPublisher(bus), DeadLetters(bus))
+    relay = Relay(MongoOutbox(store), OutboxPublisher(bus), DeadLetters(bus))
     once = Once(MongoCommandLog(store))
     Handlers(
         parts=Parts(

@@ -15,7 +15,8 @@ import structlog
 from calliope.contracts.base import Event
 from calliope.errors import PermanentError, TransientError
 from calliope.messaging.dead_letters import DeadLetters
-from calliope.messaging.publish import EventPublisher, encode, subject_of
+from calliope.messaging.outbox_publish import OutboxPublisher
+from calliope.messaging.publish import encode, subject_of
 from calliope.messaging.streams import ASSISTANTS_OUTBOX
 from calliope.observability import metrics
 from calliope_assistants.ports import Outbox, Waiting
@@ -35,12 +36,12 @@ _REFUSED: Final = metrics.gauge(
 
 
 class Relay:
-    """Several may run: events can then go out twice, with the same id; none is lost."""
+    """Several may run: events can then be published twice, and stand in the stream once; none is lost."""
 
     def __init__(
         self,
         outbox: Outbox,
-        publisher: EventPublisher,
+        publisher: OutboxPublisher,
         letters: DeadLetters,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -106,7 +107,7 @@ class Relay:
             await self._outbox.put_off(row, self._now() + REFUSED_RETRY)
         for sent, event in enumerate(row.events):
             try:
-                await self._publisher.publish(event)
+                await self._publisher.publish_kept(event, now=self._now())
             except PermanentError as exc:
                 await self._refuse(row, event, exc, is_new=not row.was_refused or sent > 0)
                 return sent

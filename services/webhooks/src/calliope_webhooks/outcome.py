@@ -108,7 +108,7 @@ class Settler:
         self.buried.clear()
         for delivery_id, announcement in await self.rows.unannounced(limit):
             try:
-                await self.announcer.publish(announcement)
+                await self.announcer.publish(announcement, now_ms=self.clock.now_ms())
             except PermanentError as exc:  # it stays stored, and is tried again with the next sweep
                 _log.error("delivery.death_refused", delivery_id=delivery_id, reason=str(exc))
                 continue

@@ -121,8 +121,8 @@ class Alarm(Protocol):
 class Announcer(Protocol):
     """The bus, for events about deliveries."""
 
-    async def publish(self, announcement: Announcement) -> None:
-        """Returns when the bus has stored it; twice the same id is stored once. Raises: TransientError."""
+    async def publish(self, announcement: Announcement, *, now_ms: int) -> None:
+        """Returns when the bus has stored it; the same one is stored once, however late. Raises: TransientError."""
 
 
 class Clock(Protocol):

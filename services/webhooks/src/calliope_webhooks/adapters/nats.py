@@ -17,7 +17,8 @@ from calliope.errors import CommandError, TransientError
 from calliope.messaging import streams
 from calliope.messaging.broker import Bus
 from calliope.messaging.command_client import CommandClient
-from calliope.messaging.publish import EventPublisher, Scheduler
+from calliope.messaging.outbox_publish import OutboxPublisher
+from calliope.messaging.publish import Scheduler
 from calliope_webhooks.endpoints import EndpointBook
 from calliope_webhooks.fanout import assistant_in
 from calliope_webhooks.model import Row, moment
@@ -91,10 +92,11 @@ class BusAnnouncer:
     """Implements `Announcer`."""
 
     def __init__(self, bus: Bus) -> None:
-        self._publisher = EventPublisher(bus)
+        self._publisher = OutboxPublisher(bus)
 
-    async def publish(self, announcement: Announcement) -> None:
-        await self._publisher.publish_bytes(announcement.subject, announcement.body, message_id=announcement.event_id)
+    async def publish(self, announcement: Announcement, *, now_ms: int) -> None:
+        event = Event.model_validate_json(announcement.body)
+        await self._publisher.publish_kept(event, now=moment(now_ms))
 
 
 async def hear_of_changes(bus: Bus, endpoints: EndpointBook) -> None:
