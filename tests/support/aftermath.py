@@ -30,7 +30,7 @@ from calliope.contracts.calls import (
     TurnStarted,
 )
 from calliope.contracts.subjects import Command, Entity, events_of
-from calliope.errors import not_found
+from calliope.errors import not_found, unavailable
 from calliope.ids import new_id
 from calliope.messaging.broker import Bus, build_broker, start, stop
 from calliope.messaging.commands import responder
@@ -64,6 +64,7 @@ class Aftermath:
         self.sandbox = sandbox
         self.analysis = AnalysisSettings(heartbeat_s=0.2)
         self.assistants: dict[str, PinnedAssistant] = {}
+        self.assistants_are_away = False
         self._nats = nats
         self._models_url = f"{sandbox_url}/openai/v1"
         self._publisher = EventPublisher(bus)
@@ -212,6 +213,8 @@ async def aftermath(nats: NatsSettings) -> AsyncIterator[Aftermath]:
 
         @responder(bus, Command.ASSISTANTS_PIN, service="assistants")
         async def pin(command: CommandMessage[AssistantRef]) -> PinnedAssistant:
+            if house.assistants_are_away:
+                raise unavailable("the store does not answer")
             known = house.assistants.get(command.payload.assistant_id)
             if known is None:
                 raise not_found("assistant", command.payload.assistant_id)

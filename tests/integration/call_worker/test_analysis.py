@@ -10,7 +10,9 @@ import pytest
 
 from calliope.contracts.calls import CallEnded, EndReason, ProviderFailed, Stage
 from calliope.messaging import streams
+from calliope.messaging.dead_letters import DeadLetters
 from calliope.messaging.streams import CALL_WORKER_ANALYSIS
+from calliope.observability import metrics
 from calliope.settings import NatsSettings
 from calliope_call_worker.adapters.pins import NatsPins
 from support.aftermath import KEY, SCHEMA, Aftermath, aftermath
@@ -227,6 +229,36 @@ async def test_a_server_that_is_killed_meanwhile_loses_nothing_and_doubles_nothi
             assert (await house.analyzed(call_id)).data["summary"] == "Done."
             await until_settled(house)
             await house.analyzed(call_id)
+
+
+@pytest.mark.promise("P3")
+async def test_what_is_away_at_the_last_delivery_is_waited_for(
+    house: Aftermath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable = replace(CALL_WORKER_ANALYSIS, max_deliver=1)
+    monkeypatch.setitem(streams._BY_NAME, durable.name, durable)
+    monkeypatch.setattr("calliope_call_worker.adapters.analysis_work.CALL_WORKER_ANALYSIS", durable)
+    house.assistant()
+    house.assistants_are_away = True
+    call_id = await house.call()
+    async with house.workers():
+        await until(lambda: metrics.REGISTRY.get_sample_value("calliope_bus_held_messages", {"durable": durable.name}))
+        house.assistants_are_away = False
+        assert (await house.analyzed(call_id)).data["status"] == "done"
+        await until_settled(house)
+    assert await DeadLetters(house.bus).counts() == {}
+
+
+async def test_a_worker_that_stops_gives_back_what_waits_for_somebody(house: Aftermath) -> None:
+    house.assistant()
+    house.assistants_are_away = True
+    call_id = await house.call()
+    held = {"durable": CALL_WORKER_ANALYSIS.name}
+    async with house.workers():
+        await until(lambda: metrics.REGISTRY.get_sample_value("calliope_bus_held_messages", held))
+    house.assistants_are_away = False
+    async with house.workers():
+        assert (await house.analyzed(call_id)).data["status"] == "done"
 
 
 async def until_settled(house: Aftermath) -> None:

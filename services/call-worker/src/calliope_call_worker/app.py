@@ -22,6 +22,7 @@ from calliope.runtime.supervise import Supervisor
 from calliope.secrets import Opener
 from calliope_call_worker.accounts import CarrierAccounts, own_account
 from calliope_call_worker.adapters.analysis_work import AnalysisWork
+from calliope_call_worker.adapters.dependencies import watch_dependencies
 from calliope_call_worker.adapters.directory import BusDirectory
 from calliope_call_worker.adapters.journal import NatsJournals
 from calliope_call_worker.adapters.lease import NatsLeaseStore
@@ -302,6 +303,7 @@ def _analysis(shared: Shared) -> AnalysisWork:
         analyst=Analyst(outside.providers.for_analysis, check, settings.analysis, settings.call.time_zone),
         settings=settings.analysis,
     )
+    watch_dependencies(shared.bus, shared.directory)
     return AnalysisWork(shared.bus, job, settings.analysis)
 
 
@@ -330,7 +332,7 @@ def _silent_owners(shared: Shared, worker: Worker) -> SilentOwners:
 async def _serving(worker: Worker, jobs: Supervisor, bus: Bus, settings: WorkerSettings) -> AsyncIterator[Health]:
     """Media, and health beside it: ready is a worker that serves the calls it holds, whether it takes more or not."""
     able = {"bus": lambda: ready(bus), "accepting": worker.can_accept, "jobs": jobs.check}
-    health = Health({}, able=able, started=False)
+    health = Health({}, able=able, notices={"bus": bus.dependencies.notice}, started=False)
     media = MediaEndpoint(settings.media, worker.waiting, lambda: worker.media_url)
     app = web.Application()
     app.router.add_routes(media.routes())

@@ -6,6 +6,9 @@ from calliope.errors import CalliopeError
 
 ASK_SOON_S: Final = 0.1
 """When to ask again about a call that another worker has, or can have: a caller waits for the answer."""
+JOURNALS: Final = "journals"
+ASSISTANTS: Final = "assistants"
+"""What `TransientError.dependency` calls them: the streams of the bus with calls and revisions, and their owner."""
 
 
 class OwnershipError(CalliopeError):

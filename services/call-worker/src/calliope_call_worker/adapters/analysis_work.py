@@ -45,8 +45,9 @@ class AnalysisWork:
                 hands.create_task(self._hand(), name="analysis.hand")
 
     def stop_taking(self) -> None:
-        """The worker drains: what was begun goes on, nothing new is begun."""
+        """The worker drains: what was begun goes on, what waits for something is given back, nothing new is begun."""
         self._draining.set()
+        self._bus.dependencies.close()
 
     async def _hand(self) -> None:
         """One call after another; a failure is no reason to stop, and must not be a busy loop."""
@@ -107,8 +108,9 @@ class AnalysisWork:
                 logs.bound(call_id=ended.entity_id),
                 traces.span("call.analyze", parent=ended.traceparent),
             ):
-                await self._job.run(
-                    ended, tries=message.metadata.num_delivered, max_tries=CALL_WORKER_ANALYSIS.max_deliver
+                durable, tries = CALL_WORKER_ANALYSIS, message.metadata.num_delivered
+                await self._bus.dependencies.handle(
+                    message, durable, lambda: self._job.run(ended, tries=tries, max_tries=durable.max_deliver)
                 )
         except Exception as exc:  # `settle` logs it and decides
             return exc

@@ -19,6 +19,7 @@ from calliope.errors import TransientError
 from calliope.messaging.broker import Bus
 from calliope.messaging.direct_get import Message, direct_get
 from calliope.messaging.streams import EVENTS
+from calliope_call_worker.errors import JOURNALS
 
 READ_S: Final = 5.0
 """One request."""
@@ -129,7 +130,10 @@ class JournalReader:
             keep(_Stored(Event.model_validate_json(message.body), message.sequence, message.stored_at))
 
         request = {**begin, "next_by_subj": journal}
-        await direct_get(self._bus, EVENTS.name, request, take, batch=batch, timeout_s=READ_S)
+        try:
+            await direct_get(self._bus, EVENTS.name, request, take, batch=batch, timeout_s=READ_S)
+        except TransientError as exc:
+            raise _unreadable() from exc
 
     async def _last(self, call_id: str) -> _Stored | None:
         journal = _journal(call_id)
@@ -152,7 +156,7 @@ def _facts(stored: list[_Stored]) -> Facts:
 
 
 def _unreadable() -> TransientError:
-    return TransientError("the call's journal cannot be read now", retry_after_s=1.0)
+    return TransientError("the call's journal cannot be read now", retry_after_s=1.0, dependency=JOURNALS)
 
 
 def _journal(call_id: str) -> str | None:

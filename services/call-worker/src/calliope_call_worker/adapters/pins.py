@@ -19,6 +19,7 @@ from calliope.errors import TransientError
 from calliope.messaging.broker import Bus
 from calliope.messaging.streams import PINS_BUCKET
 from calliope.observability import metrics
+from calliope_call_worker.errors import JOURNALS
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +76,8 @@ class NatsPins:
             except KeyNotFoundError:
                 return None
             except (NatsError, OSError, TimeoutError) as exc:
-                raise TransientError("the kept assistants cannot be read now", retry_after_s=1.0) from exc
+                why = "the kept assistants cannot be read now"
+                raise TransientError(why, retry_after_s=1.0, dependency=JOURNALS) from exc
             if value is None:
                 return None
             self._read.put(key, value, len(value))

@@ -17,7 +17,7 @@ from calliope.observability import metrics
 from calliope.secrets import Opener
 from calliope_call_worker.analysis.analyst import Analyst
 from calliope_call_worker.analysis.transcript import Transcript
-from calliope_call_worker.errors import OwnershipError
+from calliope_call_worker.errors import ASSISTANTS, OwnershipError
 from calliope_call_worker.opened_documents import open_spec
 from calliope_call_worker.ports import Directory, Journals, Pins
 from calliope_call_worker.settings import AnalysisSettings
@@ -84,7 +84,8 @@ class AnalysisJob:
     async def run(self, ended: Event, *, tries: int, max_tries: int) -> None:
         """Analyse the call of this event, unless that is done.
 
-        Raises: TransientError, when it may work later; PermanentError, when the journal is gone.
+        Raises: TransientError, when it may work later, also on the last try where it names a dependency of ours;
+        PermanentError, when the journal is gone.
         """
         began = time.perf_counter()
         call = await self._read(ended.entity_id)
@@ -125,7 +126,8 @@ class AnalysisJob:
                 raise TransientError(late) from exc
             return _failed(late)
         except Exception as exc:
-            if not last_try:
+            ours_is_away = isinstance(exc, TransientError) and exc.dependency is not None  # and will be back
+            if ours_is_away or not last_try:
                 raise
             log.exception("analysis.given_up")
             return _failed(str(exc) if isinstance(exc, CalliopeError) else "an error of our own, which is in the log")
@@ -137,7 +139,7 @@ class AnalysisJob:
         try:
             pinned = pinned or await self._directory.pin(started.organization, call.assistant_id)
         except CommandError as exc:
-            raise TransientError(f"the assistant cannot be read now: {exc.code}") from exc
+            raise TransientError(f"the assistant cannot be read now: {exc.code}", dependency=ASSISTANTS) from exc
         if pinned is None:
             raise PermanentError("the assistant was deleted, and the revision that took the call is not kept")
         if pinned.revision != call.assistant_revision:

@@ -19,7 +19,7 @@ from calliope.contracts.calls import EVENT_NAMES, CallAbandoned, CallEnded, Call
 from calliope.errors import PermanentError, TransientError
 from calliope.ids import new_id
 from calliope.messaging.publish import NotStoredError, SequenceConflict
-from calliope_call_worker.errors import OwnershipError
+from calliope_call_worker.errors import JOURNALS, OwnershipError
 from calliope_call_worker.ownership.payload_truncation import fitted_with_size
 from calliope_call_worker.ownership.waiting import Waiting, count_lost
 
@@ -153,7 +153,7 @@ class CallJournal:
             raise OwnershipError("another worker writes this call")
         if not stored and not await self._stored_after_all():
             self._spawn(self._abandon(event, fact), "journal.abandon")
-            raise TransientError("the bus does not take the call's first fact", retry_after_s=1.0)
+            raise TransientError("the bus does not take the call's fact", retry_after_s=1.0, dependency=JOURNALS)
 
     async def verify(self) -> None:
         """Look whether the call still is ours: after a time in which others may have thought that nobody holds it."""
