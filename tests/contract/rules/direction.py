@@ -88,7 +88,8 @@ HTTP_EDGES: Final = (
     "calliope_call_worker.app", "calliope_call_worker.media", "calliope_call_worker.providers.*",
     "calliope_call_worker.tools.http",
     "calliope_webhooks.app", "calliope_webhooks.targets.*",
-    "calliope_sandbox.*", "calliope_local.*", "calliope_admin.doctor.reach",
+    "calliope_sandbox.*", "calliope_local.*", "calliope_admin.doctor.connections",
+    "calliope_admin.doctor.reach",
 )  # fmt: skip
 """Where HTTP is spoken."""
 

@@ -18,6 +18,7 @@ from calliope.messaging.broker import build_broker, start, stop
 from calliope.messaging.streams import DEAD, EVENTS
 from calliope.settings import NatsSettings
 from calliope_admin.doctor import reach
+from calliope_admin.doctor.connections import silent_workers
 from calliope_call_worker.handlers import describe_worker
 from support.admin import Said, admin_here
 from support.mongo import MongoServer
@@ -210,6 +211,32 @@ async def test_an_account_near_its_limit_is_told_and_a_server_with_room_is_not(t
     finally:
         server.stop()
     assert [each["sentence"].startswith("The storage of the account is 8") for each in found] == [True]
+
+
+async def test_a_call_worker_that_is_connected_and_does_not_answer_is_told_by_the_monitoring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = NatsServer(tmp_path, extra_config="http_port: -1")
+    server.start()
+    try:
+        await provisioned(server.url)
+        bus = build_broker(NatsSettings(url=server.url), "call-worker", telemetry=False)
+        await start(bus)
+        (ports,) = (tmp_path / "ports").glob("*.ports")
+        monitor = json.loads(ports.read_text())["monitoring"][0]
+        assert await silent_workers([monitor], 0) == [], "it may be about to answer"
+        monkeypatch.setattr("calliope_admin.doctor.connections.STARTED", timedelta(0))
+        assert await silent_workers([monitor], 1) == [], "it answers"
+        found = [each["sentence"] for each in about(await examine(server.url, "--monitor", monitor), "calls")]
+        await stop(bus)
+    finally:
+        server.stop()
+    silent = "1 call-worker is connected to the bus and none answers: 1 hangs, or never became ready."
+    assert silent in found
+
+
+async def test_a_monitoring_that_tells_no_connections_is_no_finding() -> None:
+    assert await silent_workers(["http://127.0.0.1:1"], 0) == []
 
 
 async def storage(said: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from calliope_admin.bus import AdminBus, open_bus
 from calliope_admin.doctor import reach, services
 from calliope_admin.doctor.bus import BusLooks, durable_findings
 from calliope_admin.doctor.calls import calls
+from calliope_admin.doctor.connections import silent_workers
 from calliope_admin.doctor.findings import About, Finding, report, unknown, wrong
 from calliope_admin.doctor.reach import monitors
 from calliope_admin.doctor.settings import settings_findings
@@ -32,8 +33,8 @@ def add(nouns: Nouns) -> None:
         "--monitor",
         metavar="URL",
         type=_monitor,
-        help="the monitoring of NATS, which tells how full its disk is, such as http://nats:8222; else port 8222 of "
-        "the host of the bus, if something answers there",
+        help="the monitoring of NATS, which tells how full its disk is and who is connected, such as "
+        "http://nats:8222; else port 8222 of the host of the bus, if something answers there",
     )
 
 
@@ -47,7 +48,8 @@ async def examined(arguments: Namespace) -> Output:
             findings += seen
             hooks = hooks or {each.public_url for each in workers}
             audio = audio or {each.media_url for each in workers}
-            looks = [*_looks(bus, workers), *_reached(hooks, audio), *_monitored(arguments, bus)]
+            monitored = _monitored(arguments, bus, answering=len(workers))
+            looks = [*_looks(bus, workers), *_reached(hooks, audio), *monitored]
             findings += await _all_of(*looks)
     except AdminError as exc:
         findings.append(wrong(About.BUS, str(exc), "start it, or give its address with --nats"))
@@ -90,11 +92,12 @@ async def _readers(bus: Bus, looks: BusLooks) -> list[Finding]:
     ]
 
 
-def _monitored(arguments: Namespace, bus: AdminBus) -> list[Look]:
-    """The storage of each NATS server, which only its monitoring tells."""
+def _monitored(arguments: Namespace, bus: AdminBus, *, answering: int) -> list[Look]:
+    """What only the monitoring of NATS tells: the storage of each server, and who is connected."""
     named = arguments.monitor
     urls = [named] if named else monitors(bus.place.nats.url)
-    return [(About.STREAMS, reach.storage(url, asked_for=bool(named))) for url in urls]
+    storage: list[Look] = [(About.STREAMS, reach.storage(url, asked_for=bool(named))) for url in urls]
+    return [*storage, (About.CALLS, silent_workers(urls, answering))]
 
 
 def _reached(hooks: set[str], audio: set[str]) -> list[Look]:
