@@ -12,7 +12,8 @@ from calliope.contracts.calls import CallEnded
 from calliope.errors import TransientError
 from calliope_call_worker.calls.authenticate import BegunCall, HookAuthenticator
 from calliope_call_worker.errors import OwnershipError
-from calliope_call_worker.lost_calls import AT_ONCE, CLOSE_S, MOST_AT_A_LOOK, Absences, LostCalls
+from calliope_call_worker.lost_calls import AT_ONCE, CLOSE_S, LostCalls
+from calliope_call_worker.ownership.absences import MOST_AT_A_LOOK, Absences
 from calliope_call_worker.ports import Journals, OpenCalls
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.telephony.base import CarrierAccount, CarrierApi

@@ -5,9 +5,9 @@ others end here: the caller hung up meanwhile, or the carrier never learned that
 after them; who writes the end is decided by the journal's sequence check, as everywhere.
 """
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import structlog
@@ -15,12 +15,13 @@ import structlog
 from calliope.contracts.base import Event
 from calliope.contracts.calls import CallEnded, CallStarted, EndReason
 from calliope.contracts.live_calls import Closure
-from calliope.errors import CalliopeError, TransientError
+from calliope.errors import CalliopeError
 from calliope_call_worker.accounts import with_known_key
 from calliope_call_worker.calls.authenticate import HookAuthenticator, begun_call
 from calliope_call_worker.calls.claim import lost
 from calliope_call_worker.continuation import ended, is_transferred
 from calliope_call_worker.errors import OwnershipError
+from calliope_call_worker.ownership.absences import absences, look_after
 from calliope_call_worker.ports import Journals, OpenCalls
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.telephony.base import CarrierApi
@@ -30,7 +31,6 @@ log = structlog.get_logger(__name__)
 
 LOOKS: Final = 20
 """So often a call is looked at before it counts as lost."""
-MOST_AT_A_LOOK: Final = 200
 AT_ONCE: Final = 16
 """Closed side by side: each waits for the bus and for a carrier."""
 CLOSE_S: Final = 20.0
@@ -42,20 +42,6 @@ QUIET_S: Final = 5.0
 _PASSES: Final = {Failure.DEADLINE, Failure.DROPPED, Failure.ERROR, Failure.RATE_LIMITED}
 _WHY: Final = "its worker ended without a word, and the carrier did not ask again"
 _OPERATOR: Final = "its worker ended without a word, and an operator ended it"
-
-
-class Absences:
-    """Since when calls have nobody who holds them. Pure; `now` in seconds of any steady clock."""
-
-    def __init__(self, lost_after_s: float) -> None:
-        self._lost_after_s = lost_after_s
-        self._since: dict[str, float] = {}
-
-    def lost(self, without_owner: Collection[str], now: float) -> list[str]:
-        """Those who have been without an owner for long enough; one that is held again begins anew."""
-        self._since = {call_id: self._since.get(call_id, now) for call_id in sorted(without_owner)}
-        due = [call_id for call_id, since in self._since.items() if now - since >= self._lost_after_s]
-        return due[:MOST_AT_A_LOOK]
 
 
 class LostCalls:
@@ -78,36 +64,14 @@ class LostCalls:
 
     async def run(self) -> None:
         """Look after them for as long as the worker lives."""
-        lost_after_s, now = self._settings.call.lost_after_s, asyncio.get_running_loop().time
-        absences = Absences(lost_after_s)
-        while True:
-            await asyncio.sleep(lost_after_s / LOOKS)
-            try:
-                without_owner = await self._open_calls.without_owner()
-            except TransientError as exc:
-                log.info("lost_calls.later", reason=str(exc))
-                without_owner = set()  # what was not seen all the time begins anew
-            except Exception:
-                log.exception("lost_calls.failed")
-                continue
-            await self.close_all(absences.lost(without_owner, now()))
+        lost_after_s = self._settings.call.lost_after_s
+        async for lost_calls, _ in absences(self._open_calls, lost_after_s=lost_after_s, every_s=lost_after_s / LOOKS):
+            await self.close_all(lost_calls)
 
     async def close_all(self, call_ids: Collection[str]) -> None:
         """End those that nobody goes on with, a few at a time; whatever is wrong with one, the others end."""
-        places = asyncio.Semaphore(AT_ONCE)
-        async with asyncio.TaskGroup() as tasks:
-            for call_id in call_ids:
-                tasks.create_task(self._try_to_close(call_id, places), name="lost_calls.close_one")
-
-    async def _try_to_close(self, call_id: str, places: asyncio.Semaphore) -> None:
-        """Whatever is wrong with one call, the others, and this worker, go on."""
-        try:
-            async with places, asyncio.timeout(CLOSE_S):
-                await self._close(call_id, _WHY, quiet_s=self._settings.call.lost_after_s)
-        except (TransientError, TimeoutError) as exc:
-            log.info("lost_calls.later", call_id=call_id, reason=str(exc) or f"not done within {CLOSE_S:g} s")
-        except Exception:
-            log.exception("lost_calls.failed", call_id=call_id)
+        close = partial(self._close, why=_WHY, quiet_s=self._settings.call.lost_after_s)
+        await look_after(call_ids, close, at_once=AT_ONCE, within_s=CLOSE_S)
 
     async def close(self, call_id: str) -> Closure:
         """End a call for an operator, now, unless a worker holds it. Raises: TransientError."""

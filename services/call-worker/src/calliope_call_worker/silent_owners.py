@@ -6,7 +6,6 @@ lease is all that tells. Every worker looks; who claims the loss at the bus tell
 the carrier asks then is answered as ever, and the journal keeps a worker that comes back from saying a word more.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -15,12 +14,11 @@ import structlog
 
 from calliope.contracts.base import Event
 from calliope.contracts.calls import CallStarted
-from calliope.errors import CalliopeError, TransientError
 from calliope.observability import metrics
 from calliope_call_worker.accounts import with_known_key
 from calliope_call_worker.calls.authenticate import HookAuthenticator, begun_call
 from calliope_call_worker.continuation import ended, is_transferred
-from calliope_call_worker.lost_calls import Absences
+from calliope_call_worker.ownership.absences import absences, look_after
 from calliope_call_worker.ports import Journals, OpenCalls
 from calliope_call_worker.providers.telephony.base import RESUME, CarrierApi
 from calliope_call_worker.settings import WorkerSettings
@@ -62,34 +60,14 @@ class SilentOwners:
 
     async def run(self) -> None:
         """Look for as long as the worker lives."""
-        absences, now = Absences(SILENT_S), asyncio.get_running_loop().time
-        while True:
-            await asyncio.sleep(LOOK_S)
-            try:
-                without_owner = await self._open_calls.without_owner()
-            except TransientError as exc:
-                log.info("silent_owners.later", reason=str(exc))
-                without_owner = set()  # what was not seen all the time begins anew
+        async for silent, without_owner in absences(self._open_calls, lost_after_s=SILENT_S, every_s=LOOK_S):
             self._seen &= without_owner
-            await self._look_at(absences.lost(without_owner, now()))
+            elsewhere = [call_id for call_id in silent if call_id not in self._seen and not self._runs_here(call_id)]
+            await look_after(elsewhere, self._look_at, at_once=AT_ONCE, within_s=ONE_S)
 
-    async def _look_at(self, call_ids: Sequence[str]) -> None:
-        room = asyncio.Semaphore(AT_ONCE)
-        async with asyncio.TaskGroup() as tasks:
-            for call_id in call_ids:
-                if call_id not in self._seen and not self._runs_here(call_id):
-                    tasks.create_task(self._try(call_id, room), name="silent_owners.ask")
-
-    async def _try(self, call_id: str, room: asyncio.Semaphore) -> None:
-        """Whatever is wrong with one call, the others are looked at."""
-        try:
-            async with room, asyncio.timeout(ONE_S):
-                if await self._ask_carrier(call_id):
-                    self._seen.add(call_id)
-        except (CalliopeError, TimeoutError) as exc:
-            log.info("call.owner_still_silent", call_id=call_id, error=str(exc) or "no answer in time")
-        except Exception:
-            log.exception("silent_owners.failed", call_id=call_id)
+    async def _look_at(self, call_id: str) -> None:
+        if await self._ask_carrier(call_id):
+            self._seen.add(call_id)
 
     async def _ask_carrier(self, call_id: str) -> bool:
         """Whether nothing more is to be done about this loss of an owner. Raises: CalliopeError."""
