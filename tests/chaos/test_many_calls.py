@@ -42,7 +42,7 @@ def shown(capsys: pytest.CaptureFixture[str]) -> Callable[[Outcome], None]:
 
     def show(outcome: Outcome) -> None:
         with capsys.disabled():
-            print(f"\n{COLUMNS}\n{outcome.row()}\nlongest silences: {outcome.longest()}")
+            print(f"\n{COLUMNS}\n{outcome.row()}\n{outcome.steps()}\nlongest silences: {outcome.longest()}")
 
     return show
 

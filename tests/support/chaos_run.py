@@ -58,6 +58,13 @@ class Outcome:
         worst = sorted(owed, key=lambda each: each[0], reverse=True)[:WORST]
         return "; ".join(f"{ms:.0f} ms ({each.phase}; {each.media_gap_ms:.0f} without media)" for ms, each in worst)
 
+    def steps(self) -> str:
+        """What the silences are made of."""
+        found = [each for one in self.verdicts for each in one.steps]
+        told = {"until taken": [each.taken_ms for each in found], "until media": [each.connected_ms for each in found]}
+        return "; ".join(f"{name}: p50 {at(sorted(ms), 0.5):.0f}, p95 {at(sorted(ms), 0.95):.0f} ms"
+                         for name, ms in told.items())  # fmt: skip
+
     def row(self) -> str:
         """As a line of the table in docs/resilience.md."""
         silences, resumed = self.silences_ms, sum(one.resumed for one in self.verdicts)

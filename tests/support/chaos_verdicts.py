@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
 from support.chaos_callers import BOOKED, ENDS, GOODBYE, GREETING, LIST, MISSED, ChaosCaller
 from support.house import Json, facts, names
 
+_MS: Final = timedelta(milliseconds=1)
 AUDIBLE_MS: Final = 700.0
 """The assistant counts as speaking until so long after a word; sentences have pauses."""
 _ONCE: Final = frozenset(LIST) | frozenset(BOOKED.strip(".").split()[-7:])
@@ -32,6 +34,16 @@ class Takeover:
 
 
 @dataclass(frozen=True, slots=True)
+class Steps:
+    """What the silence of a takeover is made of, as its facts say; each step in ms."""
+
+    taken_ms: float
+    """From the end of the media until a worker has taken the call."""
+    connected_ms: float
+    """From then until its media flows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What was wrong with a call (nothing, when `problems` is empty), and its figures."""
 
@@ -40,6 +52,7 @@ class Verdict:
     resumed: int
     doubled_words: int
     missing_words: int
+    steps: list[Steps]
     event_ids: frozenset[str] = field(default_factory=frozenset)
     tool_keys: frozenset[str] = field(default_factory=frozenset)
 
@@ -66,7 +79,18 @@ def judge(caller: ChaosCaller, call: Json, record: Json) -> Verdict:
     if doubled > len(resumed) or missing > len(resumed) * 2:
         problems.append(f"{doubled} words twice, {missing} missing, after {len(resumed)} takeovers: {_talk(call)}")
     ids = frozenset(event["id"] for event in record["events"])
-    return Verdict(problems, _takeovers(call, record), len(resumed), doubled, missing, ids, keys)
+    return Verdict(problems, _takeovers(call, record), len(resumed), doubled, missing, steps(record), ids, keys)
+
+
+def steps(record: Json) -> list[Steps]:
+    """Of every takeover that got its media."""
+    found = []
+    for taken, flows in pairwise(record["events"]):
+        ended_at = taken["data"].get("media_ended_at")
+        if (taken["type"], flows["type"]) == ("calliope.call.resumed.v1", "calliope.call.answered.v1") and ended_at:
+            ended, took, flowed = (datetime.fromisoformat(at) for at in (ended_at, taken["time"], flows["time"]))
+            found.append(Steps((took - ended) / _MS, (flowed - took) / _MS))
+    return found
 
 
 def _words(call: Json, caller: ChaosCaller) -> tuple[int, int]:
