@@ -216,7 +216,7 @@ class Bench:
         """See `orders.OnFailure`."""
         self.failed.append((call_id, error.failure, action))
 
-    async def still_up(self, account: CarrierAccount, carrier_call_id: str) -> bool:
+    async def still_up(self, account: CarrierAccount, carrier_call_id: str, media_ended_at: datetime | None) -> bool:
         """See `CarrierCommands`."""
         return self.up
 

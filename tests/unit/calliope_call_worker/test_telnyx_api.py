@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from aiohttp import web
 
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.telephony.base import CarrierAccount
-from calliope_call_worker.providers.telephony.telnyx_api import TelnyxApi, command, state
+from calliope_call_worker.providers.telephony.telnyx_api import SETTLE_S, TelnyxApi, command, settles_in_s, state
 from support.vendor_fakes import serving
 
 ACCOUNT = CarrierAccount("1234567890", "KEY1", None)
@@ -165,8 +166,18 @@ async def test_a_silent_telnyx_is_not_waited_for() -> None:
 async def test_whether_a_call_outlived_its_media_is_asked(status: int, answer: dict[str, Any], up: bool) -> None:
     telnyx = FakeTelnyx((status, answer))
     async with serving("/{path:.*}", telnyx.answer) as (session, url), asyncio.timeout(5):
-        assert await TelnyxApi(session, url).still_up(ACCOUNT, "v3:a") is up
+        assert await TelnyxApi(session, url).still_up(ACCOUNT, "v3:a", None) is up
     assert telnyx.asked[0][:2] == ("GET", "/calls/v3:a")
+
+
+@pytest.mark.parametrize(
+    ("ended_s_ago", "left_s"), [(0.0, SETTLE_S), (0.1, SETTLE_S - 0.1), (SETTLE_S, 0.0), (9.0, 0.0), (-3.0, SETTLE_S)]
+)
+def test_a_caller_does_not_wait_again_for_what_has_passed_since_the_media_ended(
+    ended_s_ago: float, left_s: float
+) -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    assert settles_in_s(now - timedelta(seconds=ended_s_ago), now) == pytest.approx(left_s)
 
 
 async def test_to_be_asked_again_the_stream_is_stopped() -> None:

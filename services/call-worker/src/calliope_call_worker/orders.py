@@ -1,6 +1,7 @@
 """Orders: what carriers that read no answers are told over REST after a hook, in the background and once."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -64,7 +65,7 @@ class CarrierOrders:
             self._spawn(self._perform(carrier, account, carrier_call_id, answer.action, call_id), "carrier.order")
         return answer.response
 
-    async def still_up(self, plan: CallPlan) -> bool:
+    async def still_up(self, plan: CallPlan, media_ended_at: datetime | None) -> bool:
         """Whether the call outlived its media; a carrier that asks what comes next has it on the line.
 
         Raises: TransientError.
@@ -73,7 +74,7 @@ class CarrierOrders:
         if commands is None:
             return True
         try:
-            return await commands.still_up(plan.account, plan.carrier_call_id)
+            return await commands.still_up(plan.account, plan.carrier_call_id, media_ended_at)
         except ProviderError as exc:
             raise TransientError(f"not known whether the call is up: {exc.failure}", retry_after_s=1.0) from exc
 

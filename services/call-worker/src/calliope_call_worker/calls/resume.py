@@ -196,7 +196,7 @@ class CallResumption:
             return self._orders.follow(plan, last_words(plan, hook, facts, self._settings))
         if hook.kind is HookKind.TRANSFER_ENDED and is_transferred(facts):
             return await self._transferred(plan, hook, facts, position, own)
-        if outdated(facts, hook.at) or not await self._orders.still_up(plan):
+        if outdated(facts, hook.at) or not await self._orders.still_up(plan, hook.at):
             return carrier.leave().response
         if own is not None and resumed_since(facts, since) is not None:
             return self._starter.answer(own.plan) if carrier.reads_answers else carrier.leave().response

@@ -217,8 +217,11 @@ class CarrierCommands(Protocol):
     async def perform(self, account: CarrierAccount, carrier_call_id: str, action: CarrierAction) -> bool:
         """Give the command. False: nothing happened, as the call is over already."""
 
-    async def still_up(self, account: CarrierAccount, carrier_call_id: str) -> bool:
-        """Whether the call outlived its media; asked a moment later, as that news overtakes the one of its end."""
+    async def still_up(self, account: CarrierAccount, carrier_call_id: str, media_ended_at: datetime | None) -> bool:
+        """Whether the call outlived its media; asked a moment after that ended, which is told before a call's end is.
+
+        `None`: it ended now.
+        """
 
 
 class CarrierProbe(Protocol):

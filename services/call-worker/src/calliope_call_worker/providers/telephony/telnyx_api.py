@@ -7,6 +7,7 @@ import asyncio
 import base64
 import uuid
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from calliope_call_worker.providers.wire import broken
 NAME: Final = "telnyx"
 TRIES: Final = 2  # "resend the identical command"; `command_id` keeps it one
 SETTLE_S: Final = 0.25
+"""After the end of the media so long a call that is over may still be told to be alive."""
 RING_S: Final = 30
 _ENDED: Final = "90018"  # the call ended already
 _UNKNOWN: Final = "90015"  # no such call; also one of another account
@@ -46,6 +48,11 @@ def transfer_command(wanted: TransferAnswer) -> CarrierAction:
     if wanted.caller_id:
         body["from"] = wanted.caller_id
     return command("transfer", body, wanted.key)
+
+
+def settles_in_s(media_ended_at: datetime, now: datetime) -> float:
+    """What is left of `SETTLE_S`; all of it by a clock that is ahead of ours."""
+    return min(SETTLE_S, max(0.0, SETTLE_S - (now - media_ended_at).total_seconds()))
 
 
 class TelnyxApi:
@@ -84,9 +91,10 @@ class TelnyxApi:
         answer = await self._tried(account, "POST", path, {**action.body, "command_id": action.command_id})
         return answer is not _OVER
 
-    async def still_up(self, account: CarrierAccount, carrier_call_id: str) -> bool:
+    async def still_up(self, account: CarrierAccount, carrier_call_id: str, media_ended_at: datetime | None) -> bool:
         """See `CarrierCommands`."""
-        await asyncio.sleep(SETTLE_S)
+        now = datetime.now(UTC)
+        await asyncio.sleep(settles_in_s(media_ended_at or now, now))
         answer = await self._tried(account, "GET", _call(carrier_call_id), None)
         data = answer.get("data")
         return isinstance(data, dict) and data.get("is_alive") is True
