@@ -1,4 +1,4 @@
-"""Workers that are killed one after the other while one answer is said: its words are heard once each, and all."""
+"""Workers that die one after the other while an answer or a welcome is said: its words are heard once each, and all."""
 
 import asyncio
 import time
@@ -120,6 +120,8 @@ class Pace:
     model_s: float = 0.0
     voice_s: float = 0.0
     times_text: bool = True
+    welcome: bool = False
+    """Whether the words are the assistant's welcome, and not its answer."""
 
 
 async def one_worker(line: Line, lives_s: float | None, pace: Pace) -> None:
@@ -134,11 +136,11 @@ async def one_worker(line: Line, lives_s: float | None, pace: Pace) -> None:
     now = asyncio.get_running_loop().time
     async with a_call(
         continuation=past, model=GoesOn(pace.model_s), media=media, tts=tts, journal=journal, playbacks=playbacks,
-        answered=False,
+        answered=False, llm_settings={"welcome_message": " ".join(WORDS.words) if pace.welcome else None},
     ) as call:  # fmt: skip
         if lives_s is None or lives_s >= 0:
             call.answer()
-            if past is None:
+            if past is None and not pace.welcome:
                 await call.hears(HELLO)
                 await until(lambda: call.facts(TurnStarted))
             with suppress(TimeoutError):
@@ -164,7 +166,9 @@ async def answered(line: Line, lives_s: Sequence[float], pace: Pace) -> None:
                     line.asked_ms = time.time() * 1_000
 
 
-PACES: Final = st.builds(Pace, st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0.0, 0.05]), st.booleans())
+PACES: Final = st.builds(
+    Pace, st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0.0, 0.05]), st.booleans(), st.booleans()
+)
 LIVES: Final = st.lists(st.floats(-0.1, 9.0), min_size=1, max_size=4).filter(
     lambda lives_s: sum(each < 0 for each in lives_s) < MOST_OWNERS
 )
@@ -173,9 +177,10 @@ LIVES: Final = st.lists(st.floats(-0.1, 9.0), min_size=1, max_size=4).filter(
 @examples(max_examples=60, deadline=None)
 @example([3.0, 0.1], Pace())
 @example([3.0, -0.1], Pace())
+@example([3.0, 0.5, -0.1, 2.0], Pace(welcome=True))
 @example([3.0, 0.0, 0.05, -0.1, 2.0], Pace(0.05, 0.05))
 @given(LIVES, PACES)
-def test_however_often_workers_die_all_words_of_an_answer_are_heard_and_none_twice_but_a_cut_one(
+def test_however_often_workers_die_all_words_are_heard_and_none_twice_but_a_cut_one(
     lives_s: Sequence[float], pace: Pace
 ) -> None:
     line = Line()
