@@ -133,7 +133,7 @@ class JournalReader:
         try:
             await direct_get(self._bus, EVENTS.name, request, take, batch=batch, timeout_s=READ_S)
         except TransientError as exc:
-            raise _unreadable() from exc
+            raise TransientError(str(exc), retry_after_s=1.0, dependency=JOURNALS) from exc
 
     async def _last(self, call_id: str) -> _Stored | None:
         journal = _journal(call_id)
