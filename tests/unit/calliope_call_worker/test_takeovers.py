@@ -34,6 +34,8 @@ WORDS: Final = Vocabulary(
     "And then come november, oscar, papa and quebec as well."
 )
 HELLO: Final = Transcript("Hello?", True, True, 0, 900)
+STOP: Final = Transcript("Stop!", False, False, 9_000, 9_300)
+AT_ONCE: Final = {"interruption_threshold": 1, "min_speaking_time": 0, "interruption_cooldown": 0.1}
 NOTICED_S: Final = 12.0
 """After so long it is noticed that a worker took a call and died before its media came."""
 GAP_S: Final = 0.3
@@ -124,7 +126,15 @@ class Pace:
     """Whether the words are the assistant's welcome, and not its answer."""
 
 
-async def one_worker(line: Line, lives_s: float | None, pace: Pace) -> None:
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What else happens: workers that end politely, and a caller who cuts in, so long after the last media came."""
+
+    drained: bool = False
+    cuts_in_s: float | None = None
+
+
+async def one_worker(line: Line, lives_s: float | None, pace: Pace, course: Course) -> None:
     """From a worker's taking the call until it dies, so long after its media came; or until the answer is over.
 
     One that lives for less than nothing dies before its media came, and nobody notices for a while.
@@ -134,18 +144,28 @@ async def one_worker(line: Line, lives_s: float | None, pace: Pace) -> None:
     owner, media = journal.sequence, PlayedMedia()
     tts = WordVoice(WORDS, times_text=pace.times_text, word_s=pace.voice_s)
     now = asyncio.get_running_loop().time
+    last = False
     async with a_call(
         continuation=past, model=GoesOn(pace.model_s), media=media, tts=tts, journal=journal, playbacks=playbacks,
-        answered=False, llm_settings={"welcome_message": " ".join(WORDS.words) if pace.welcome else None},
+        answered=False, interruption_settings=AT_ONCE,
+        llm_settings={"welcome_message": " ".join(WORDS.words) if pace.welcome else None},
     ) as call:  # fmt: skip
         if lives_s is None or lives_s >= 0:
             call.answer()
             if past is None and not pace.welcome:
                 await call.hears(HELLO)
                 await until(lambda: call.facts(TurnStarted))
+            if lives_s is None:
+                lives_s = ANSWER_S if course.cuts_in_s is None else course.cuts_in_s
+                last = True
             with suppress(TimeoutError):
-                async with asyncio.timeout(ANSWER_S if lives_s is None else lives_s):
+                async with asyncio.timeout(lives_s):
                     await journal.committed.wait()
+            if last and not journal.committed.is_set():
+                await call.hears(STOP)
+                await journal.committed.wait()
+            elif course.drained:
+                await call.call.hand_over(0.0)
         line.facts += call.journal.facts
         line.played.append(media.played(now()))
         if playbacks.kept:
@@ -153,14 +173,17 @@ async def one_worker(line: Line, lives_s: float | None, pace: Pace) -> None:
         line.asked_ms = time.time() * 1_000
 
 
+USUAL: Final = Course()
+
+
 @in_virtual_time
-async def answered(line: Line, lives_s: Sequence[float], pace: Pace) -> None:
+async def answered(line: Line, lives_s: Sequence[float], pace: Pace, course: Course = USUAL) -> None:
     """A caller whose workers live so long each, and whose last one lives on."""
     now = asyncio.get_running_loop().time
     with patch.object(time, "time", lambda: BEGAN.timestamp() + now()):
         for each in [*lives_s, None]:
             if not any(isinstance(fact, TurnCommitted) for fact in line.facts):
-                await one_worker(line, each, pace)
+                await one_worker(line, each, pace, course)
                 await asyncio.sleep(NOTICED_S if each is not None and each < 0 else GAP_S)
                 if each is not None and each < 0:
                     line.asked_ms = time.time() * 1_000
@@ -190,3 +213,18 @@ def test_however_often_workers_die_all_words_are_heard_and_none_twice_but_a_cut_
     assert doubled(heard) <= len(lives_s) * (1 if pace.times_text else 2)
     committed = [fact for fact in line.facts if isinstance(fact, TurnCommitted)]
     assert [fact.assistant_text for fact in committed] == [" ".join(WORDS.words)]
+
+
+@pytest.mark.promise("P6")
+@examples(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0.0, 9.0), max_size=3), PACES, st.floats(0.0, 6.0), st.booleans())
+def test_however_often_workers_end_the_record_has_the_words_that_were_heard_until_the_caller_cuts_in(
+    lives_s: Sequence[float], pace: Pace, cuts_in_s: float, drained: bool
+) -> None:
+    line = Line()
+    answered(line, lives_s, pace, Course(drained=drained, cuts_in_s=cuts_in_s))
+    heard = set(WORDS.heard(line.played))
+    [written] = [fact.assistant_text.split() for fact in line.facts if isinstance(fact, TurnCommitted)]
+    assert written == WORDS.words[: len(written)]
+    assert abs(len(written) - len(heard)) <= 1
+    assert len(set(WORDS.words[: len(written)]) - heard) <= 1
