@@ -59,6 +59,17 @@ def test_a_clear_ends_what_is_heard_and_says_so() -> None:
     assert [(line.text, line.interrupted) for line in lines] == [("One two th", True)]
 
 
+def test_a_word_that_the_end_of_the_line_cuts_short_was_heard_as_far_as_it_was_said() -> None:
+    person, buffer = Person(parse([{"pause_ms": 60_000, "within_s": 100}])), CarrierBuffer()
+    buffer.add(speak("One two three").audio)
+    talk(person, buffer, ms=600)
+
+    lines = person.finish(600)
+
+    assert [word.text for word in person.heard] == ["One", "two", "th"]
+    assert [line.text for line in lines] == ["One two th"]
+
+
 def test_marks_that_are_passed_while_the_carrier_loses_them_never_come_back() -> None:
     buffer = CarrierBuffer()
     for number in range(4):

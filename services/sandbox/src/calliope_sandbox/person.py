@@ -19,6 +19,8 @@ CUT_GAP_MS: Final = 100.0
 """As above, after the carrier was told to drop the rest."""
 AUDIBLE_MS: Final = 200.0
 """The other side counts as speaking until so long after its last sound; words have gaps."""
+LAST_FRAMES: Final = 3
+"""Of silence, by which the ear knows that a word is over."""
 MAX_LINES: Final = 2_000
 _QUIET: Final = bytes([SILENCE]) * FRAME_BYTES
 
@@ -133,6 +135,8 @@ class Person:
 
     def finish(self, now_ms: float) -> list[Line]:
         """The line is dead: what was being said or heard ends here."""
+        for frame in range(LAST_FRAMES):
+            self._listen(now_ms + frame * FRAME_MS, _QUIET)
         self.caller.line_dropped(now_ms)
         ended = [line for line in (self._saying, self._hearing) if line is not None and line.text]
         self._saying = self._hearing = self._sound_since_ms = None
