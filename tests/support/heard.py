@@ -16,8 +16,8 @@ DAMAGED_END: Final = 1
 CLEARED_MS: Final = 100
 """A new reply is never heard so soon after the carrier was told to drop the last one."""
 COLUMNS: Final = (
-    "| what happened | carrier | N | same words | within one word | words twice | words missing | left out |\n"
-    "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    "| what happened | carrier | N | same words | within one word | words twice | words missing | left out "
+    "| words too many: answers |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
 )
 
 
@@ -59,6 +59,7 @@ def row(what: str, carrier: str, replies: Sequence[Comparison], left_out: int = 
         str(sum(reply.twice for reply in replies)),
         str(sum(reply.missing for reply in replies)),
         str(left_out),
+        ", ".join(f"{off:+d}: {times}" for off, times in sorted(Counter(reply.off for reply in replies).items())),
     ]
     return "| " + " | ".join(cells) + " |"
 

@@ -34,6 +34,8 @@ NEAR_MS: Final = 500.0
 """So near to a moment at which something was cut that matters."""
 LONGEST_MS: Final = 2_500
 """How long the caller listens at most once the answer goes on."""
+SILENCE_MS: Final = 250
+"""After which the caller knows that the assistant has stopped."""
 SPREAD_MS: Final = 4_000
 """Over so long the answers of one round begin."""
 CALL_S: Final = 45.0
@@ -89,7 +91,8 @@ def leaving(chance: random.Random) -> list[Json]:
     after_ms = chance.uniform(0, LONGEST_MS)
     if chance.random() < 0.25:
         return [{"pause_ms": after_ms}, {"hang_up": True}]
-    return [{"interrupt": {"after_ms": after_ms, "say": chance.choice(CUTS_IN)}}, {"hang_up": True}]
+    cut_in: Json = {"interrupt": {"after_ms": after_ms, "say": chance.choice(CUTS_IN)}}
+    return [cut_in, {"wait_for_silence_ms": SILENCE_MS}, {"hang_up": True}]
 
 
 def with_faults(chance: random.Random, carrier: str, voice: str, kind: str) -> Scene:
