@@ -24,3 +24,4 @@ async def house(stack: LocalStack) -> AsyncIterator[House]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--interruptions", type=int, default=60, help="how often test_heard_text.py cuts in")
     parser.addoption("--breaks", type=int, default=3, help="answers at each carrier that break, of each kind")
+    parser.addoption("--heard-seed", type=int, default=20_261_128, help="when callers cut in and answers break")

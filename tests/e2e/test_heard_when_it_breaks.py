@@ -39,12 +39,17 @@ def wanted(request: pytest.FixtureRequest) -> int:
     return int(request.config.getoption("--breaks", A_FEW))
 
 
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("--heard-seed", SEED))
+
+
 @pytest.mark.parametrize("what", [pytest.param("killed", marks=pytest.mark.smoke), "drained"])
 async def test_an_answer_whose_worker_ends_is_on_the_record_as_it_was_heard(
-    stack: LocalStack, wanted: int, what: str
+    stack: LocalStack, wanted: int, seed: int, what: str
 ) -> None:
     async with visiting(stack) as house:
-        rounds = Rounds(house, stack, random.Random(f"{SEED} {what}"), graceful=what == "drained")
+        rounds = Rounds(house, stack, random.Random(f"{seed} {what}"), graceful=what == "drained")
         await rounds.prepare()
         for begun in range(0, wanted, AT_ONCE):
             await rounds.play(min(AT_ONCE, wanted - begun))
@@ -55,9 +60,9 @@ async def test_an_answer_whose_worker_ends_is_on_the_record_as_it_was_heard(
 
 @pytest.mark.parametrize("kind", ["stops_reading", "loses_marks"])
 async def test_an_answer_whose_carrier_fails_is_on_the_record_as_it_was_heard(
-    stack: LocalStack, wanted: int, kind: str
+    stack: LocalStack, wanted: int, seed: int, kind: str
 ) -> None:
-    chance = random.Random(f"{SEED} {kind}")
+    chance = random.Random(f"{seed} {kind}")
     scenes = [
         with_faults(chance, carrier, list(VOICES)[number % len(VOICES)], kind)
         for number in range(wanted)

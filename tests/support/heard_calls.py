@@ -34,8 +34,8 @@ NEAR_MS: Final = 500.0
 """So near to a moment at which something was cut that matters."""
 LONGEST_MS: Final = 2_500
 """How long the caller listens at most once the answer goes on."""
-SILENCE_MS: Final = 250
-"""After which the caller knows that the assistant has stopped."""
+STOPS_MS: Final = 600
+"""Until the assistant has stopped for a caller who cut in."""
 SPREAD_MS: Final = 4_000
 """Over so long the answers of one round begin."""
 CALL_S: Final = 45.0
@@ -92,7 +92,7 @@ def leaving(chance: random.Random) -> list[Json]:
     if chance.random() < 0.25:
         return [{"pause_ms": after_ms}, {"hang_up": True}]
     cut_in: Json = {"interrupt": {"after_ms": after_ms, "say": chance.choice(CUTS_IN)}}
-    return [cut_in, {"wait_for_silence_ms": SILENCE_MS}, {"hang_up": True}]
+    return [cut_in, {"pause_ms": STOPS_MS}, {"hang_up": True}]
 
 
 def with_faults(chance: random.Random, carrier: str, voice: str, kind: str) -> Scene:
