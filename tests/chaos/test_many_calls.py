@@ -47,6 +47,7 @@ def shown(capsys: pytest.CaptureFixture[str]) -> Callable[[Outcome], None]:
     return show
 
 
+@pytest.mark.smoke
 async def test_a_few_calls_outlive_one_of_each(
     stack: LocalStack, pytestconfig: pytest.Config, shown: Callable[[Outcome], None]
 ) -> None:
