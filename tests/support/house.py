@@ -147,16 +147,18 @@ class House:
             await asyncio.sleep(0.05)
 
     async def record(self, line: PhoneLine, sid: str, *, within_s: float = 40.0) -> Json:
-        """The call record, once it has ended."""
+        """The call record, once it has ended and what keeps it is there."""
         deadline = time.monotonic() + within_s
         while True:
             page = await self.api("GET", f"/api/v1/calls?limit=200&assistant_id={line.assistant['id']}")
-            found = [item for item in page.body["items"] if item["carrier_call_id"] == sid]
+            found = [item for item in page.body.get("items", ()) if item["carrier_call_id"] == sid]
             if found and found[0]["status"] == "ended":
-                record: Json = (await self.api("GET", f"/api/v1/calls/{found[0]['id']}")).body
-                if record["event_count"] == found[0]["event_count"]:  # nothing happened between the two answers
-                    assert {name: record[name] for name in found[0]} == found[0], "the list contradicts the record"
-                return record
+                answer = await self.api("GET", f"/api/v1/calls/{found[0]['id']}")
+                if answer.status == 200:
+                    record: Json = answer.body
+                    if record["event_count"] == found[0]["event_count"]:  # nothing happened between the two answers
+                        assert {name: record[name] for name in found[0]} == found[0], "the list contradicts the record"
+                    return record
             assert time.monotonic() < deadline, f"the record of {sid} did not reach its end: {found}"
             await asyncio.sleep(0.05)
 
