@@ -123,11 +123,12 @@ async def test_an_owner_of_assistants_that_is_away_is_waited_for(house: House, r
 
 
 @pytest.mark.promise("P3")
+@pytest.mark.parametrize("sweep_s", [30, 0.05], ids=["woken", "swept"])
 async def test_an_answer_that_came_while_the_store_was_away_is_recorded_and_not_asked_for_again(
-    house: House, receiver: Receiver, own_mongo_server: MongoServer
+    house: House, receiver: Receiver, own_mongo_server: MongoServer, sweep_s: float
 ) -> None:
     with_store(house, own_mongo_server.port, TIMEOUT_S)
-    house.with_delivery(timeout_s=1.5, lease_margin_s=0.1, sweep_s=30)
+    house.with_delivery(timeout_s=1.5, lease_margin_s=0.1, sweep_s=sweep_s)
     receiver.scripts["hook"] = ["hang"]
     event = house.started(house.assistant("a", receiver.url("hook")))
     async with house.open():

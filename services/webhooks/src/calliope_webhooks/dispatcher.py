@@ -6,6 +6,7 @@ The rows are the truth; this keeps only which endpoints may have work. An attemp
 import asyncio
 import heapq
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -63,6 +64,7 @@ class Dispatcher:
         self._breakers: dict[str, Breaker] = {}
         self._timers: list[tuple[float, str, str]] = []
         self._held: set[str] = set()  # have work, wait for the probe of their breaker
+        self._unrecorded: Counter[str] = Counter()  # endpoints with answers that the store has not taken yet
         self._paused_until: dict[str, float] = {}  # have a timer for the end of their breaker's pause
         self._fresh: list[tuple[Row, Endpoint]] = []  # each holds a permit, so never longer than `limits.overall`
         self._work, self._timer_set = asyncio.Event(), asyncio.Event()
@@ -212,6 +214,9 @@ class Dispatcher:
             self._work.set()
 
     async def _one(self, endpoint_id: str, organization_id: str) -> None:
+        if endpoint_id in self._unrecorded:  # its lease may be over: claimed now, it would be sent a second time
+            self.wake_at(endpoint_id, organization_id, _STORE_AWAY_S)
+            return
         now_ms = self._clock.now_ms()
         row = await self._rows.claim(
             endpoint_id, now_ms=now_ms, lease=new_id("lease"), lease_until_ms=now_ms + round(self._pace.lease_s * 1000)
@@ -234,17 +239,27 @@ class Dispatcher:
 
     async def _record(self, row: Row, endpoint: Endpoint | None, answer: Answer, attempt: DeliveryAttempt) -> None:
         """Keep what came of an attempt. Raises: TransientError, when the store stays away; then it is sent again."""
-        give_up_s = time.monotonic() + _RECORD_WITHIN_S
-        while True:
+        try:
+            await self._settler.settle(row, endpoint, answer, attempt, self.wake_at)
+        except TransientError as exc:
+            self._unrecorded[row.endpoint_id] += 1
             try:
-                await self._settler.settle(row, endpoint, answer, attempt, self.wake_at)
+                await self._record_late(row, endpoint, answer, attempt, exc)
+            finally:
+                self._unrecorded -= Counter((row.endpoint_id,))
+
+    async def _record_late(
+        self, row: Row, endpoint: Endpoint | None, answer: Answer, attempt: DeliveryAttempt, away: TransientError
+    ) -> None:
+        give_up_s = time.monotonic() + _RECORD_WITHIN_S
+        while time.monotonic() < give_up_s:
+            _log.warning("delivery.not_recorded", delivery_id=row.id, reason=str(away), retry_in_s=_STORE_AWAY_S)
+            await asyncio.sleep(_STORE_AWAY_S)
+            try:
+                return await self._settler.settle(row, endpoint, answer, attempt, self.wake_at)
             except TransientError as exc:
-                if time.monotonic() >= give_up_s:
-                    raise
-                _log.warning("delivery.not_recorded", delivery_id=row.id, reason=str(exc), retry_in_s=_STORE_AWAY_S)
-                await asyncio.sleep(_STORE_AWAY_S)
-            else:
-                return
+                away = exc
+        raise away
 
     def _learn(self, endpoint_id: str, answer: Answer) -> None:
         known = self._breakers.pop(endpoint_id, None)
