@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PACKAGES := shared services/gateway services/assistants services/call-worker services/webhooks services/sandbox deploy/local deploy/admin
 SOURCES := $(PACKAGES:%=%/src)
+# scenes of many minutes: the time after which a test counts as hung
+LONG := -o faulthandler_timeout=3600
 ASSISTANT ?=
 VOICE ?=
 ARGS ?=
@@ -77,12 +79,12 @@ endif
 
 chaos: $(READY) ## 50 live calls while processes are killed, deployed over, away or slow; ARGS="-k away --calls 10"; two hours
 	$(call reads,ARGS)
-	$(BIN)/python -m pytest -q tests/chaos -m chaos --calls 50 --kills 200 --deploys 20 --bus-restarts 10 --store-restarts 5 \
+	$(BIN)/python -m pytest -q $(LONG) tests/chaos -m chaos --calls 50 --kills 200 --deploys 20 --bus-restarts 10 --store-restarts 5 \
 		--away-s 120 $(ARGS)
 
 test-heard: $(READY) ## a thousand interruptions, 800 answers that break: what was heard against the record; ARGS="-k killed --breaks 20"
 	$(call reads,ARGS)
-	$(BIN)/python -m pytest -q -s tests/e2e/test_heard_text.py tests/e2e/test_heard_when_it_breaks.py \
+	$(BIN)/python -m pytest -q -s $(LONG) tests/e2e/test_heard_text.py tests/e2e/test_heard_when_it_breaks.py \
 		--interruptions 1000 --breaks 100 $(ARGS)
 
 demo-soak: $(READY) ## 100 demonstrations (COUNT=…) beside a busy core: how many succeeded, and why any failed; an hour
@@ -91,7 +93,7 @@ demo-soak: $(READY) ## 100 demonstrations (COUNT=…) beside a busy core: how ma
 
 soak: $(READY) ## a thousand clean calls without one false alarm, 200 with sloppy vendors; minutes
 	$(call reads,ARGS)
-	$(BIN)/python -m pytest -q tests/e2e -m soak $(ARGS)
+	$(BIN)/python -m pytest -q $(LONG) tests/e2e -m soak $(ARGS)
 
 bench: $(READY) ## measure concurrent calls on one core; minutes
 	$(call reads,ARGS)
