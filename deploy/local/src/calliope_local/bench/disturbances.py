@@ -13,13 +13,13 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from calliope_local.bench import load
-from calliope_local.bench.strangers import STRANGERS
+from calliope_local.bench.strangers import HEAVY_TOOL, STRANGERS
 from calliope_local.http import HttpError, quoted, request
 from calliope_local.probes import free_ports
 from calliope_local.stack import LocalStack
@@ -29,10 +29,7 @@ TENANT_CALLS: Final = 3
 PROBE_S: Final = 0.5
 END_S: Final = 10.0
 _LAG: Final = re.compile(r'calliope_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)')
-HEAVY: Final = "heavy-arguments"
-NAMES: Final = (*STRANGERS, HEAVY)
-ITEMS: Final = 1_500
-"""Of the array that the heavy tool's schema wants to be unique, which is quadratic."""
+NAMES: Final = tuple(STRANGERS)
 
 
 @dataclass(slots=True)
@@ -69,9 +66,8 @@ def disturbed(name: str | None, stack: LocalStack, line: str, assistant_id: str)
     probe = threading.Thread(target=_probe, args=(stack, seen, over), name="livez")
     child = None
     try:
-        if name in STRANGERS:
-            command = [sys.executable, "-m", "calliope_local.bench.strangers", name, json.dumps(settings)]
-            child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own module
+        command = [sys.executable, "-m", "calliope_local.bench.strangers", name, json.dumps(settings)]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own module
         _prepare(name, stack, assistant_id, port)
         probe.start()
         yield seen
@@ -92,11 +88,17 @@ def _prepare(name: str, stack: LocalStack, assistant_id: str, port: int) -> None
         path = f"{stack.address('gateway')}/api/v1/assistants/{assistant_id}"
         request("PATCH", path, {"webhook_url": f"{address}/hook"}, key=stack.keys.api_key)
     if name == "flooding-model":
-        model = {"base_url": f"{address}/v1", "api_key": "flood", "model": "flood"}
-        _tenant_calls(stack, load.document("flooded") | {"llm_provider": "custom", "llm_provider_config": model})
-    if name == HEAVY:
-        _tenant_calls(stack, load.document("heavy") | {"tools_settings": {"custom_tools": [_heavy_tool(stack)]}})
-        request("POST", f"{stack.address('sandbox')}/sandbox/llm/scripts", _heavy_script())
+        _tenant_calls(stack, load.document("flooded") | _model(address))
+    if name == "heavy-arguments":
+        tools = {"tools_settings": {"custom_tools": [_heavy_tool(f"{address}/{HEAVY_TOOL}")]}}
+        _tenant_calls(stack, load.document("heavy") | _model(address) | tools)
+
+
+def _model(address: str) -> dict[str, Any]:
+    return {
+        "llm_provider": "custom",
+        "llm_provider_config": {"base_url": f"{address}/v1", "api_key": "stranger", "model": "stranger"},
+    }
 
 
 def _tenant_calls(stack: LocalStack, document: dict[str, Any]) -> None:
@@ -116,26 +118,13 @@ def _tenant_calls(stack: LocalStack, document: dict[str, Any]) -> None:
         request("POST", f"{sandbox}/sandbox/twilio/calls", call_body, timeout_s=30)
 
 
-def _heavy_tool(stack: LocalStack) -> dict[str, Any]:
+def _heavy_tool(url: str) -> dict[str, Any]:
     schema = {
         "type": "object",
         "properties": {"items": {"type": "array", "uniqueItems": True, "items": {"type": "object"}}},
         "required": ["items"],
     }
-    url = f"{stack.address('sandbox')}/tools/heavy"
-    return {"name": "heavy", "description": "Takes many things.", "url": url, "parameters": schema}
-
-
-def _heavy_script() -> dict[str, Any]:
-    items: Sequence[dict[str, Any]] = [{"number": number, "of": {"the": ["same", "form"]}} for number in range(ITEMS)]
-    return {
-        "name": "heavy",
-        "system": "You are the heavy",
-        "rules": [
-            {"after_tool": "heavy", "say": "That is noted, and what else may I do for you?"},
-            {"tool_calls": [{"name": "heavy", "arguments": {"items": items}}]},
-        ],
-    }
+    return {"name": HEAVY_TOOL, "description": "Takes many things.", "url": url, "parameters": schema}
 
 
 def _probe(stack: LocalStack, seen: Seen, over: threading.Event) -> None:

@@ -33,6 +33,9 @@ AT_ONCE: Final = 200
 """Requests of one kind under way; more are skipped and counted."""
 ANSWER_S: Final = 20.0
 FLOOD_BYTES: Final = 10_000_000
+HEAVY_TOOL: Final = "heavy"
+HEAVY_ITEMS: Final = 1_500
+"""Of the array that the heavy tool's schema wants to be unique, which is quadratic."""
 Settings = Mapping[str, str]
 Counts = Counter[str]
 Request = Callable[[aiohttp.ClientSession, int], Awaitable[int]]
@@ -137,8 +140,7 @@ async def send_slow_bodies(settings: Settings, counts: Counts) -> None:
 
 async def serve_flood(settings: Settings, counts: Counts) -> None:
     """Be a model that streams megabytes for every request."""
-    chunk = {"choices": [{"index": 0, "delta": {"content": "word " * 20}, "finish_reason": None}]}
-    line = f"data: {json.dumps(chunk)}\n\n".encode()
+    line = _event({"content": "word " * 20})
 
     async def answer(request: web.Request) -> web.StreamResponse:
         counts["requests"] += 1
@@ -152,6 +154,46 @@ async def serve_flood(settings: Settings, counts: Counts) -> None:
         return response
 
     await _serve(int(settings["port"]), answer)
+
+
+async def serve_heavy_arguments(settings: Settings, counts: Counts) -> None:
+    """Be a model that calls a tool with as much as it can, again and again, and the tool."""
+    items = [{"number": number, "of": {"the": ["same", "form"]}} for number in range(HEAVY_ITEMS)]
+    asked = {
+        "index": 0,
+        "type": "function",
+        "function": {"name": HEAVY_TOOL, "arguments": json.dumps({"items": items})},
+    }
+    calls = b"".join(
+        (
+            _event({"tool_calls": [asked | {"id": "call_heavy"}]}),
+            _event({}, finish="tool_calls"),
+            b"data: [DONE]\n\n",
+        )
+    )
+    says = b"".join(
+        (
+            _event({"content": "That is noted, and what else may I do for you?"}),
+            _event({}, finish="stop"),
+            b"data: [DONE]\n\n",
+        )
+    )
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        if request.path.endswith(f"/{HEAVY_TOOL}"):
+            counts["tool asked"] += 1
+            return web.json_response({"noted": True})
+        counts["model asked"] += 1
+        is_answered = json.loads(body)["messages"][-1]["role"] == "tool"
+        return web.Response(body=says if is_answered else calls, content_type="text/event-stream")
+
+    await _serve(int(settings["port"]), answer, most_bytes=FLOOD_BYTES)
+
+
+def _event(delta: Mapping[str, Any], finish: str | None = None) -> bytes:
+    chunk = {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+    return f"data: {json.dumps(chunk)}\n\n".encode()
 
 
 async def serve_silence(settings: Settings, counts: Counts) -> None:
@@ -173,6 +215,7 @@ STRANGERS: Final[Mapping[str, Callable[[Settings, Counts], Coroutine[None, None,
     "wrong-keys": send_wrong_keys,
     "flooding-model": serve_flood,
     "silent-receiver": serve_silence,
+    "heavy-arguments": serve_heavy_arguments,
 }
 
 
@@ -204,8 +247,10 @@ async def _at_a_rate(a_second: int, one: Request, counts: Counts) -> None:
             await asyncio.sleep(TICK_S)
 
 
-async def _serve(port: int, answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
-    app = web.Application()
+async def _serve(
+    port: int, answer: Callable[[web.Request], Awaitable[web.StreamResponse]], *, most_bytes: int = 1_000_000
+) -> None:
+    app = web.Application(client_max_size=most_bytes)
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
