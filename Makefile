@@ -80,7 +80,7 @@ endif
 chaos: $(READY) ## 50 live calls while processes are killed, deployed over, away or slow; ARGS="-k away --calls 10"; two hours
 	$(call reads,ARGS)
 	$(BIN)/python -m pytest -q $(LONG) tests/chaos -m chaos --calls 50 --kills 200 --deploys 20 --bus-restarts 10 --store-restarts 5 \
-		--away-s 120 $(ARGS)
+		--away-s 120 --pause-s 15 $(ARGS)
 
 test-heard: $(READY) ## a thousand interruptions, 800 answers that break: what was heard against the record; ARGS="-k killed --breaks 20"
 	$(call reads,ARGS)

@@ -26,6 +26,7 @@ OPTIONS: Final = {
     "--bus-restarts": 1,
     "--store-restarts": 1,
     "--away-s": 10,
+    "--pause-s": 3,
     "--seed": 20_261_128,
 }
 """Of test_many_calls.py and test_away.py; `make chaos` gives the large ones."""

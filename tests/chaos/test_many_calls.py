@@ -51,7 +51,9 @@ def shown(capsys: pytest.CaptureFixture[str]) -> Callable[[Outcome], None]:
 async def test_a_few_calls_outlive_one_of_each(
     stack: LocalStack, pytestconfig: pytest.Config, shown: Callable[[Outcome], None]
 ) -> None:
-    outcome = await run(stack, "one of each", A_FEW, calls=FEW_CALLS, seed=int(pytestconfig.getoption("--seed")))
+    seed, pause_s = int(pytestconfig.getoption("--seed")), int(pytestconfig.getoption("--pause-s"))
+
+    outcome = await run(stack, "one of each", A_FEW, calls=FEW_CALLS, seed=seed, pause_s=pause_s)
 
     shown(outcome)
     assert not outcome.problems, "\n".join(outcome.problems)
@@ -62,9 +64,10 @@ async def test_every_call_goes_on_and_is_told_whole(
     stack: LocalStack, what: str, pytestconfig: pytest.Config, shown: Callable[[Outcome], None]
 ) -> None:
     breaks, option = BROKEN[what]
-    times, calls, seed = (int(pytestconfig.getoption(name)) for name in (option, "--calls", "--seed"))
+    names = (option, "--calls", "--seed", "--pause-s")
+    times, calls, seed, pause_s = (int(pytestconfig.getoption(name)) for name in names)
 
-    outcome = await run(stack, what, [breaks] * times, calls=calls, seed=seed)
+    outcome = await run(stack, what, [breaks] * times, calls=calls, seed=seed, pause_s=pause_s)
 
     shown(outcome)
     assert not outcome.problems, "\n".join(outcome.problems)
