@@ -184,6 +184,8 @@ async def serve_heavy_arguments(settings: Settings, counts: Counts) -> None:
         if request.path.endswith(f"/{HEAVY_TOOL}"):
             counts["tool asked"] += 1
             return web.json_response({"noted": True})
+        if not body:  # a connection that is opened before it is needed
+            return web.Response()
         counts["model asked"] += 1
         is_answered = json.loads(body)["messages"][-1]["role"] == "tool"
         return web.Response(body=says if is_answered else calls, content_type="text/event-stream")
