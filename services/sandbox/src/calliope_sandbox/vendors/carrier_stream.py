@@ -145,10 +145,9 @@ class CarrierStream(ABC):
         except (aiohttp.ClientError, ConnectionError, TimeoutError):
             self.problems.append("the product was gone before the stream was stopped")
             return
+        # A product that is frozen, or brings a tool to its end, is not waited for.
         with suppress(aiohttp.ClientError, ConnectionError, TimeoutError):
-            async with asyncio.timeout(
-                STOP_S
-            ):  # a product that is frozen, or brings a tool to its end, is not waited for
+            async with asyncio.timeout(STOP_S):
                 await self._socket.close()
 
     def play(self, audio: bytes) -> None:
