@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from calliope_call_worker.providers.errors import Failure, ProviderError
-from calliope_call_worker.providers.telephony.base import CarrierAccount
+from calliope_call_worker.providers.telephony.base import CarrierAccount, TransferRequest
 from calliope_call_worker.providers.telephony.telnyx_api import SETTLE_S, TelnyxApi, command, settles_in_s, state
 from support.vendor_fakes import serving
 
@@ -44,7 +44,7 @@ class FakeTelnyx:
 
 
 async def transfers(api: TelnyxApi, key: str, *, caller_id: str | None = None) -> None:
-    await api.transfer(ACCOUNT, "v3:a", to_number="+1", after_url=AFTER, caller_id=caller_id, key=key)
+    await api.transfer(ACCOUNT, TransferRequest("v3:a", "+1", AFTER, caller_id, key))
 
 
 async def asks_again(api: TelnyxApi, key: str) -> None:

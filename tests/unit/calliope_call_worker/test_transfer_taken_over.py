@@ -1,13 +1,13 @@
 """A worker that is gone while it connects a caller to somebody: it is done once, and nobody speaks to both of them."""
 
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from aiohttp import web
 
 from calliope.contracts.base import Message
 from calliope.contracts.calls import CallAnswered, EndReason, ToolFinished, ToolStarted, TransferStarted
-from calliope_call_worker.providers.telephony.base import CarrierAccount, TransferAnswer
+from calliope_call_worker.providers.telephony.base import CarrierAccount, TransferRequest
 from calliope_call_worker.providers.telephony.telnyx_api import TelnyxApi
 from calliope_call_worker.providers.telephony.twilio import Twilio, TwilioApi
 from support.vendor_fakes import serving
@@ -39,7 +39,7 @@ async def test_the_next_worker_gives_the_same_command_and_ends_the_call(more: li
     after = f"https://x/telephony/telnyx/resume/{bench.facts[0].entity_id}"
     async with serving("/{path:.*}", telnyx.answer) as (session, url):
         api, account = TelnyxApi(session, url), CarrierAccount("7", "KEY1")
-        await api.transfer(account, "v3:a", to_number=DESK, after_url=after, caller_id=None, key="k1")
+        await api.transfer(account, TransferRequest("v3:a", DESK, after, None, "k1"))
 
     assert [end.reason for end in bench.closed] == [EndReason.TRANSFERRED]
     assert (bench.names, bench.started) == (["transfer"], [])
@@ -60,14 +60,9 @@ async def test_twilio_is_answered_what_it_would_have_been_told() -> None:
         told.append(str((await request.post())["Twiml"]))
         return web.json_response({})
 
-    wanted: dict[str, Any] = {
-        "to_number": DESK,
-        "after_url": "https://x/?a=1&b=2",
-        "caller_id": "+15550001",
-        "key": "k",
-    }
+    wanted = TransferRequest("CA1", DESK, "https://x/?a=1&b=2", "+15550001", "k")
     async with serving("/{path:.*}", answering) as (session, url):
-        await TwilioApi(session, url).transfer(CarrierAccount("AC1", "t"), "CA1", **wanted)
+        await TwilioApi(session, url).transfer(CarrierAccount("AC1", "t"), wanted)
 
-    assert told == [Twilio().answer_with_transfer(TransferAnswer("CA1", **wanted)).response.body]
+    assert told == [Twilio().answer_with_transfer(wanted).response.body]
     assert f'callerId="+15550001"><Number>{DESK}</Number></Dial>' in told[0]

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -13,7 +13,7 @@ from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.llm.base import ToolCall
-from calliope_call_worker.providers.telephony.base import CarrierAccount, CarrierApi
+from calliope_call_worker.providers.telephony.base import CarrierAccount, CarrierApi, TransferRequest
 from calliope_call_worker.tools.catalogue import TRANSFER_CALL
 from calliope_call_worker.tools.http import HttpTools, ToolAnswer
 from calliope_call_worker.tools.toolbox import Toolbox
@@ -48,8 +48,8 @@ class Line:
             tell_problem=self.problems.append,
         )
 
-    async def transfer(self, *_: Any, key: str, **__: Any) -> None:
-        self.keys.append(key)
+    async def transfer(self, _: object, wanted: TransferRequest) -> None:
+        self.keys.append(wanted.key)
         if self.media_ends_s is not None:
             asyncio.get_running_loop().call_later(self.media_ends_s, self.over.set)
         if self.failure is not None:

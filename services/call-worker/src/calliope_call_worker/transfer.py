@@ -6,13 +6,13 @@ from contextlib import suppress
 from typing import Final
 
 from calliope.contracts.calls import TransferStarted
+from calliope_call_worker.closing import FLUSH_S
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal
 from calliope_call_worker.providers.errors import Failure, ProviderError
-from calliope_call_worker.providers.telephony.base import CarrierApi
+from calliope_call_worker.providers.telephony.base import CarrierApi, TransferRequest
 from calliope_call_worker.tools.http import ToolAnswer
 
-FLUSH_S: Final = 2.0
 DOUBT_S: Final = 1.0
 """So long after a command whose answer was lost the media is watched: a transfer ends it."""
 _DOUBTFUL: Final = {Failure.DEADLINE, Failure.DROPPED, Failure.ERROR}
@@ -50,15 +50,10 @@ class Transfer:
         await self._journal.flush(FLUSH_S)
         if self._journal.lost:
             return _FAILED
+        plan = self._plan
+        wanted = TransferRequest(plan.carrier_call_id, destination, self._after_url, plan.shown_number, key)
         try:
-            await self._api.transfer(
-                self._plan.account,
-                self._plan.carrier_call_id,
-                to_number=destination,
-                after_url=self._after_url,
-                caller_id=self._plan.shown_number,
-                key=key,
-            )
+            await self._api.transfer(plan.account, wanted)
         except ProviderError as exc:
             if exc.failure in _DOUBTFUL and await self._media_ends():
                 return _CONNECTED

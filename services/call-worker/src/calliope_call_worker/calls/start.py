@@ -10,7 +10,7 @@ from calliope_call_worker.orders import CarrierOrders
 from calliope_call_worker.plan import CallPlan
 from calliope_call_worker.ports import Journal
 from calliope_call_worker.providers.failures import StageError
-from calliope_call_worker.providers.telephony.base import RESUME, MediaAnswer, TransferAnswer
+from calliope_call_worker.providers.telephony.base import RESUME, MediaAnswer, TransferRequest
 from calliope_call_worker.settings import WorkerSettings
 
 StartCall = Callable[[CallPlan, Journal], Awaitable[None]]
@@ -68,8 +68,8 @@ class CallStarter:
     def transfer(self, plan: CallPlan, to_number: str, key: str) -> CarrierResponse:
         """Have the carrier connect the caller to somebody else, unless it was told so before."""
         after = after_url(plan, self._settings.public_url)
-        answer = TransferAnswer(plan.carrier_call_id, to_number, after, plan.shown_number, key)
-        return self._orders.follow(plan, plan.carrier.answer_with_transfer(answer))
+        wanted = TransferRequest(plan.carrier_call_id, to_number, after, plan.shown_number, key)
+        return self._orders.follow(plan, plan.carrier.answer_with_transfer(wanted))
 
 
 def after_url(plan: CallPlan, public_url: str) -> str:

@@ -102,8 +102,8 @@ class MediaAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class TransferAnswer:
-    """Whom the carrier shall connect the caller to. The fields are those of `CarrierApi.transfer`."""
+class TransferRequest:
+    """Whom the carrier shall connect the caller to; `after_url` is asked when that ends. `key` is of this transfer."""
 
     carrier_call_id: str
     to_number: str
@@ -189,7 +189,7 @@ class Carrier(Protocol):
     def answer_with_media(self, answer: MediaAnswer) -> CarrierAnswer:
         """Connect the call's media to us."""
 
-    def answer_with_transfer(self, answer: TransferAnswer) -> CarrierAnswer:
+    def answer_with_transfer(self, wanted: TransferRequest) -> CarrierAnswer:
         """Connect the caller to someone else; it changes nothing where the carrier was told so over REST before."""
 
     def refuse(self, reason: str) -> CarrierAnswer:
@@ -240,19 +240,10 @@ class CarrierApi(Protocol):
     async def hang_up(self, account: CarrierAccount, carrier_call_id: str) -> None:
         """End the call; a call that is over already is success."""
 
-    async def transfer(
-        self,
-        account: CarrierAccount,
-        carrier_call_id: str,
-        *,
-        to_number: str,
-        after_url: str,
-        caller_id: str | None,
-        key: str,
-    ) -> None:
-        """Connect the caller to someone else; `after_url` is asked when that ends. Stops the media stream.
+    async def transfer(self, account: CarrierAccount, wanted: TransferRequest) -> None:
+        """Connect the caller to someone else. Stops the media stream.
 
-        A carrier that knows commands again acts once for the same `key`; the others are not told twice.
+        A carrier that knows commands again acts once for the same key; the others are not told twice.
         """
 
     async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str, key: str) -> None:

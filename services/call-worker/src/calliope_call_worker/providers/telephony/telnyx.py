@@ -23,7 +23,7 @@ from calliope_call_worker.providers.telephony.base import (
     CarrierLine,
     HookKind,
     MediaAnswer,
-    TransferAnswer,
+    TransferRequest,
     VoiceHook,
 )
 from calliope_call_worker.providers.telephony.telnyx_api import NAME, command, state, transfer_command
@@ -113,9 +113,9 @@ class Telnyx:
         }
         return CarrierAnswer(_OK, command("streaming_start" if answer.resumed else "answer", body, answer.token))
 
-    def answer_with_transfer(self, answer: TransferAnswer) -> CarrierAnswer:
+    def answer_with_transfer(self, wanted: TransferRequest) -> CarrierAnswer:
         """The command with the id of before, which Telnyx takes for a repeated one."""
-        return CarrierAnswer(_OK, transfer_command(answer))
+        return CarrierAnswer(_OK, transfer_command(wanted))
 
     def refuse(self, reason: str) -> CarrierAnswer:
         """Neither answered nor billed."""

@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 
 from calliope_call_worker.providers.errors import Failure, ProviderError, failure_of_status
-from calliope_call_worker.providers.telephony.base import RESUME, CarrierAccount, CarrierAction, TransferAnswer
+from calliope_call_worker.providers.telephony.base import RESUME, CarrierAccount, CarrierAction, TransferRequest
 from calliope_call_worker.providers.wire import broken
 
 NAME: Final = "telnyx"
@@ -41,7 +41,7 @@ def state(**values: str) -> str:
     return base64.b64encode(orjson.dumps(values)).decode()
 
 
-def transfer_command(wanted: TransferAnswer) -> CarrierAction:
+def transfer_command(wanted: TransferRequest) -> CarrierAction:
     """A new leg is dialled; hooks of that leg name the caller's, and the call of `after_url`, as its state."""
     told = state(call_id=_call_id(wanted.after_url), transfer_of=wanted.carrier_call_id)
     body: dict[str, Any] = {"to": wanted.to_number, "timeout_secs": RING_S, "target_leg_client_state": told}
@@ -67,19 +67,9 @@ class TelnyxApi:
         """Closing the media is not enough: the leg would stay up in silence."""
         await self.perform(account, carrier_call_id, command("hangup", {}))
 
-    async def transfer(
-        self,
-        account: CarrierAccount,
-        carrier_call_id: str,
-        *,
-        to_number: str,
-        after_url: str,
-        caller_id: str | None,
-        key: str,
-    ) -> None:
+    async def transfer(self, account: CarrierAccount, wanted: TransferRequest) -> None:
         """See `transfer_command`."""
-        wanted = TransferAnswer(carrier_call_id, to_number, after_url, caller_id, key)
-        await self.perform(account, carrier_call_id, transfer_command(wanted))
+        await self.perform(account, wanted.carrier_call_id, transfer_command(wanted))
 
     async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str, key: str) -> None:
         """The stream ends, and `streaming.stopped` tells so where all hooks of the leg go."""

@@ -28,7 +28,7 @@ from calliope_call_worker.providers.telephony.base import (
     MediaMark,
     MediaStarted,
     MediaStopped,
-    TransferAnswer,
+    TransferRequest,
     VoiceHook,
 )
 from calliope_call_worker.providers.telephony.fields import one_key, short_text
@@ -76,9 +76,9 @@ class Twilio:
             f'</Stream></Connect><Redirect method="POST">{escape(answer.after_url)}</Redirect>'
         )
 
-    def answer_with_transfer(self, answer: TransferAnswer) -> CarrierAnswer:
+    def answer_with_transfer(self, wanted: TransferRequest) -> CarrierAnswer:
         """`<Dial>`; a call that was given other TwiML since it asked does not heed the answer."""
-        return _twiml(_dial(answer.to_number, answer.after_url, answer.caller_id))
+        return _twiml(_dial(wanted))
 
     def refuse(self, reason: str) -> CarrierAnswer:
         """`<Reject>` is neither answered nor billed; it knows only two reasons."""
@@ -169,21 +169,12 @@ class TwilioApi:
         """Status=completed; a call that is over already is success."""
         await self._update(account, carrier_call_id, {"Status": "completed"})
 
-    async def transfer(
-        self,
-        account: CarrierAccount,
-        carrier_call_id: str,
-        *,
-        to_number: str,
-        after_url: str,
-        caller_id: str | None,
-        key: str,
-    ) -> None:
+    async def transfer(self, account: CarrierAccount, wanted: TransferRequest) -> None:
         """`<Dial>`; applying it stops the media stream at once, so the goodbye must have been heard before.
 
         Twilio does not know a command again, so this one is sent once: a second `<Dial>` would ring anew.
         """
-        await self._update(account, carrier_call_id, {"Twiml": twiml(_dial(to_number, after_url, caller_id)).body})
+        await self._update(account, wanted.carrier_call_id, {"Twiml": twiml(_dial(wanted)).body})
 
     async def ask_again(self, account: CarrierAccount, carrier_call_id: str, *, after_url: str, key: str) -> None:
         """A redirect ends the verb that plays, and with it the stream."""
@@ -237,9 +228,9 @@ def _twiml(verbs: str) -> CarrierAnswer:
     return CarrierAnswer(twiml(verbs))
 
 
-def _dial(to_number: str, after_url: str, caller_id: str | None) -> str:
-    caller = f" callerId={quoteattr(caller_id)}" if caller_id else ""
-    return f'<Dial action={quoteattr(after_url)} timeout="30"{caller}><Number>{escape(to_number)}</Number></Dial>'
+def _dial(wanted: TransferRequest) -> str:
+    caller, to_number = f" callerId={quoteattr(wanted.caller_id)}" if wanted.caller_id else "", escape(wanted.to_number)
+    return f'<Dial action={quoteattr(wanted.after_url)} timeout="30"{caller}><Number>{to_number}</Number></Dial>'
 
 
 def _header(request: CarrierRequest, name: str) -> str | None:
