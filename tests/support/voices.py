@@ -3,13 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 
 from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.tts.base import SpeechStream, SpokenAudio, TextSpan, VoiceSession
 
 BYTES_PER_CHAR = 80
-Fault = int | Failure | None
-"""Silence after so many words, a failure at the first text, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """So many seconds until the first audio, or within the words after some."""
+
+    by_s: float
+    after_words: int = 0
+
+
+Fault = int | Failure | Late | None
+"""Silence after so many words, a failure at the first text, lateness, or none."""
 
 
 class TwinSpeech:
@@ -38,6 +49,8 @@ class TwinSpeech:
             for word in piece.split():
                 if words == self._fault:
                     await asyncio.Event().wait()
+                if isinstance(self._fault, Late) and words == self._fault.after_words:
+                    await asyncio.sleep(self._fault.by_s)
                 words += 1
                 text = word + " "
                 end_ms = at_ms + len(text) * BYTES_PER_CHAR / 8
@@ -47,9 +60,16 @@ class TwinSpeech:
 
 
 class TwinTts:
-    """See `TextToSpeech`."""
+    """See `TextToSpeech`. Connecting `refuses` every time, or the first `refusals` times."""
 
-    def __init__(self, name: str, *faults: Fault, refuses: Failure | None = None, times_text: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        *faults: Fault,
+        refuses: Failure | None = None,
+        refusals: int | None = None,
+        times_text: bool = True,
+    ) -> None:
         self.name = name
         self.voice = f"{name}-voice"
         self.times_text = times_text
@@ -58,6 +78,7 @@ class TwinTts:
         self.open = 0
         self.speaking = 0
         self._refuses = refuses
+        self._refusals = refusals
         self._faults = list(faults)
 
     def connect(self, call_id: str) -> AbstractAsyncContextManager[VoiceSession]:
@@ -67,7 +88,7 @@ class TwinTts:
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[VoiceSession]:
         self.connected += 1
-        if self._refuses is not None:
+        if self._refuses is not None and (self._refusals is None or self.connected <= self._refusals):
             raise ProviderError(self.name, self._refuses, "scripted")
         self.open += 1
         try:

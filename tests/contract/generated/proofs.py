@@ -121,6 +121,9 @@ PROOFS: Final[dict[str, tuple[str, ...]]] = {
         _OWN_LINE,
         f"{_MISSED}::test_it_is_asked_in_the_assistants_language_and_is_part_of_the_talk",
     ),
+    "messages.please_wait": (
+        "tests/unit/calliope_call_worker/test_late_models.py::test_who_waits_for_the_only_model_is_told_and_gets_the_answer",
+    ),
     "messages.final_apology": (_APOLOGY,),
     "messages.goodbye": (f"{_LINES}::test_the_goodbye_is_in_the_assistants_language",),
     "messages.idle_goodbye": (_SILENCE,),

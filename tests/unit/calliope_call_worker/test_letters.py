@@ -18,7 +18,7 @@ from calliope_call_worker.providers.tts.progress import Progress
     ],
 )
 def test_what_can_be_spoken_is_one_question(text: str, speech: bool) -> None:
-    progress = Progress(first_audio_s=1.0, again_s=1.0, stall_s=1.0)
+    progress = Progress(first_audio_s=1.0, stall_s=1.0)
     progress.say(text)
     aligner = Aligner()
     aligner.say(text)

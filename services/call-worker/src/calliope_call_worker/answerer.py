@@ -35,6 +35,7 @@ from calliope_call_worker.providers.llm.base import (
     estimated_tokens,
 )
 from calliope_call_worker.providers.llm.chain import LlmChain
+from calliope_call_worker.providers.llm.in_time import OnLate
 from calliope_call_worker.providers.tts.base import SpeechStream, SpokenAudio, TextSpan, VoiceSession
 from calliope_call_worker.reply import Reply, Round
 from calliope_call_worker.speaker import Speaker
@@ -158,8 +159,12 @@ class Answerer:
         failed: ModelFailedError | None = None
         async with self._speech() as stream, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._play(reply, stream, gate), name="reply.play")
+
+            def late() -> None:
+                tasks.create_task(self._ask_to_wait(reply, stream, gate), name="reply.ask_to_wait")
+
             try:
-                await self._model_round(reply, stream, gate)
+                await self._model_round(reply, stream, gate, late)
             except ModelFailedError as exc:
                 failed = exc  # what was said of the answer is spoken to its end
                 part.calls.clear()
@@ -187,7 +192,7 @@ class Answerer:
             await parts.toolbox.grant(reply.turn, wish, partial(_done, "the call ends"))
             part.results.append(ToolResult(wish.call.id, wish.call.name, "the call ends"))
             custom = parts.spec.tools_settings.end_call.custom_message
-            parts.tell(ev.EndRequested("assistant_ended", say=custom is not None or not reply.said))
+            parts.tell(ev.EndRequested("assistant_ended", say=custom is not None or not reply.answered))
             return False
         with self._effect(reply):
             await parts.speaker.until_played(HEARD_S)
@@ -205,13 +210,20 @@ class Answerer:
         finally:
             self._parts.tell(ev.ToolsRunning(reply.id, running=False))
 
-    async def _model_round(self, reply: Reply, stream: SpeechStream, gate: asyncio.Event) -> None:
+    async def _ask_to_wait(self, reply: Reply, stream: SpeechStream, gate: asyncio.Event) -> None:
+        """A word to the caller who waits for a late model; not to one who is still talking."""
+        part, line = reply.rounds[-1], f"{spoken(self._phrases.please_wait).strip()} "
+        if gate.is_set() and not part.said and has_speech(line):
+            part.waiting = len(line)
+            await self._say(reply, stream, gate, line)
+
+    async def _model_round(self, reply: Reply, stream: SpeechStream, gate: asyncio.Event, late: OnLate) -> None:
         part, splitter = reply.rounds[-1], Splitter()
         request, received, told = self._request(reply), 0, False
         speakable = Speakable(tool.name for tool in request.tools)
         reply.moments.stamp("llm_asked", self._now())
         try:
-            async with self._parts.chain.stream(request, lambda: part.said) as events:
+            async with self._parts.chain.stream(request, lambda: part.said, late) as events:
                 async for event in events:
                     if not isinstance(event, Progress | Asked):
                         reply.moments.stamp("first_token", self._now())
@@ -342,7 +354,7 @@ class Answerer:
         """The model failed: words to the caller; a second turn in a row without a model ends the call."""
         self._failed_turns += 1
         gives_up = self._failed_turns >= MAX_FAILED_TURNS or self._parts.chain.hopeless
-        if not reply.said:
+        if not reply.answered:
             reply.kind = TurnKind.APOLOGY
         if gives_up:
             self._parts.tell(ev.EndRequested("provider_failed", say=True))

@@ -20,6 +20,7 @@ class Phrases:
 
     idle: str
     ask_to_repeat: str
+    please_wait: str
     goodbye: str
     idle_goodbye: str
     time_limit_goodbye: str
@@ -43,6 +44,7 @@ _PHRASES: Final = {
     "en": Phrases(
         idle="Are you still there?",
         ask_to_repeat="Sorry, I missed that. Could you say it again?",
+        please_wait="One moment, please.",
         goodbye="Thank you for calling. Goodbye.",
         idle_goodbye="I cannot hear you, so I will hang up now. Goodbye.",
         time_limit_goodbye="We have reached the longest time a call may take. Goodbye.",
@@ -55,6 +57,7 @@ _PHRASES: Final = {
     "es": Phrases(
         idle="¿Sigue usted ahí?",
         ask_to_repeat="Perdone, no le he oído. ¿Puede repetirlo?",
+        please_wait="Un momento, por favor.",
         goodbye="Gracias por llamar. Adiós.",
         idle_goodbye="No le oigo, así que voy a colgar. Adiós.",
         time_limit_goodbye="Hemos llegado a la duración máxima de una llamada. Adiós.",
@@ -67,6 +70,7 @@ _PHRASES: Final = {
     "fr": Phrases(
         idle="Êtes-vous toujours là ?",
         ask_to_repeat="Pardon, je n'ai pas entendu. Pouvez-vous répéter ?",
+        please_wait="Un instant, s'il vous plaît.",
         goodbye="Merci de votre appel. Au revoir.",
         idle_goodbye="Je ne vous entends pas, je vais donc raccrocher. Au revoir.",
         time_limit_goodbye="Nous avons atteint la durée maximale d'un appel. Au revoir.",
@@ -79,6 +83,7 @@ _PHRASES: Final = {
     "de": Phrases(
         idle="Sind Sie noch da?",
         ask_to_repeat="Entschuldigung, das habe ich nicht gehört. Können Sie es bitte wiederholen?",
+        please_wait="Einen Moment, bitte.",
         goodbye="Vielen Dank für Ihren Anruf. Auf Wiederhören.",
         idle_goodbye="Ich höre Sie nicht und lege deshalb jetzt auf. Auf Wiederhören.",
         time_limit_goodbye="Die längste Dauer eines Anrufs ist erreicht. Auf Wiederhören.",
@@ -92,6 +97,7 @@ _PHRASES: Final = {
     "pt": Phrases(
         idle="Ainda está na linha?",
         ask_to_repeat="Desculpe, não ouvi. Pode repetir, por favor?",
+        please_wait="Um momento, por favor.",
         goodbye="Obrigado pela ligação. Até logo.",
         idle_goodbye="Não consigo ouvir, por isso vou desligar agora. Até logo.",
         time_limit_goodbye="Chegamos à duração máxima de uma ligação. Até logo.",
@@ -104,6 +110,7 @@ _PHRASES: Final = {
     "it": Phrases(
         idle="È ancora in linea?",
         ask_to_repeat="Mi scusi, non ho sentito. Può ripetere?",
+        please_wait="Un momento, per favore.",
         goodbye="Grazie per la chiamata. Arrivederci.",
         idle_goodbye="Non la sento, quindi ora chiudo la chiamata. Arrivederci.",
         time_limit_goodbye="Abbiamo raggiunto la durata massima di una chiamata. Arrivederci.",
@@ -116,6 +123,7 @@ _PHRASES: Final = {
     "nl": Phrases(
         idle="Bent u er nog?",
         ask_to_repeat="Sorry, dat heb ik niet gehoord. Kunt u het herhalen?",
+        please_wait="Een ogenblik alstublieft.",
         goodbye="Bedankt voor uw telefoontje. Tot ziens.",
         idle_goodbye="Ik hoor u niet, dus ik hang nu op. Tot ziens.",
         time_limit_goodbye="We hebben de maximale duur van een gesprek bereikt. Tot ziens.",
@@ -128,6 +136,7 @@ _PHRASES: Final = {
     "pl": Phrases(
         idle="Czy nadal jest ktoś na linii?",
         ask_to_repeat="Przepraszam, to mi umknęło. Proszę powtórzyć.",
+        please_wait="Chwileczkę.",
         goodbye="Dziękuję za telefon. Do widzenia.",
         idle_goodbye="Nic nie słyszę, więc teraz się rozłączę. Do widzenia.",
         time_limit_goodbye="Osiągnęliśmy maksymalny czas rozmowy. Do widzenia.",
@@ -140,6 +149,7 @@ _PHRASES: Final = {
     "ja": Phrases(
         idle="もしもし、聞こえていますか。",
         ask_to_repeat="申し訳ございません、聞き取れませんでした。もう一度おっしゃっていただけますか。",
+        please_wait="少々お待ちください。",
         goodbye="お電話ありがとうございました。失礼いたします。",
         idle_goodbye="お声が聞こえないため、電話を切らせていただきます。失礼いたします。",
         time_limit_goodbye="通話時間の上限に達しました。失礼いたします。",

@@ -36,6 +36,8 @@ class Round:
     results: list[ToolResult] = field(default_factory=list)
     complete: bool = False
     """Whether nothing more comes to be said in it, nor after it."""
+    waiting: int = 0
+    """Characters at its head that only asked the caller to wait."""
 
 
 @dataclass(slots=True)
@@ -186,6 +188,11 @@ class Reply:
     def said(self) -> str:
         """Everything given to the voice so far."""
         return "".join(part.said for part in self.rounds)
+
+    @property
+    def answered(self) -> bool:
+        """Whether anything of it was more than a word to the caller who waits."""
+        return any(len(part.said) > part.waiting for part in self.rounds)
 
     def messages(self, heard: str, outcome: Outcome = never_begun) -> Turn:
         """The turn for the history: of the assistant's words only what was heard, of its tools everything."""

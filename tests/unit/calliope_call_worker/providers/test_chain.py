@@ -1,5 +1,6 @@
 """The fallback chain: who is asked, when it is somebody else's turn, and that nothing is said twice."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -24,11 +25,12 @@ from calliope_call_worker.providers.llm.breaker import Breaker
 from calliope_call_worker.providers.llm.chain import Link, LlmChain
 from calliope_call_worker.providers.settings import ThinkingSettings
 from support.models import ScriptedModel, Step, Trickle
+from support.virtual_time import in_virtual_time
 
 REQUEST = LlmRequest(system="Be brief.", messages=(UserMessage("A table, please."),))
 DONE = Finished("stop")
-TRICKLED = ThinkingSettings(first_token_deadline_s=0.1, inter_token_deadline_s=5.0)
-QUICK = ThinkingSettings(first_token_deadline_s=0.02, inter_token_deadline_s=0.02)
+TRICKLED = ThinkingSettings(first_token_deadline_s=0.1, inter_token_deadline_s=5.0, last_model_deadline_s=0.1)
+QUICK = ThinkingSettings(first_token_deadline_s=0.02, inter_token_deadline_s=0.02, last_model_deadline_s=0.02)
 
 
 class Chain:
@@ -40,14 +42,18 @@ class Chain:
         self.chain = LlmChain(self.links, settings or ThinkingSettings(), self._report)
         self.events: list[LlmEvent] = []
         self.asked = 0
+        self.late = 0
         self.voice_has: Callable[[], str] = lambda: self.text
 
     def _report(self, error: ProviderError, action: str) -> None:
         self.reports.append((error.provider, error.failure, action))
 
+    def _is_late(self) -> None:
+        self.late += 1
+
     async def ask(self, request: LlmRequest = REQUEST) -> str:
         self.events = []
-        async with self.chain.stream(request, lambda: self.voice_has()) as events:
+        async with self.chain.stream(request, lambda: self.voice_has(), self._is_late) as events:
             async for event in events:
                 if isinstance(event, Asked):
                     self.asked += 1
@@ -141,6 +147,60 @@ async def test_nothing_useful_in_time_turns_to_the_fallback(script: list[Any]) -
     assert (await chain.ask()).removeprefix("<think>hm").strip() == "Sure."
     assert first.left == 1
     assert chain.reports[0][:2] == ("a", Failure.DEADLINE)
+
+
+LATE: list[Any] = [Trickle(7.9, TextDelta("Sure.")), DONE]
+STUCK: list[Any] = [TextDelta("Su"), Trickle(7.9, TextDelta("re.")), DONE]
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize(("script", "told"), [(LATE, 1), ([Trickle(7.9, Progress()), *says("Sure.")], 1), (STUCK, 0)])
+@in_virtual_time
+async def test_a_late_model_is_waited_for_when_nobody_stands_in_for_it(script: list[Any], told: int) -> None:
+    chain = Chain(ScriptedModel("a", script))
+    assert (await chain.ask(), chain.late, chain.reports) == ("Sure.", told, [])
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("script", [LATE, STUCK])
+@in_virtual_time
+async def test_a_late_model_is_not_waited_for_when_somebody_does(script: list[Any]) -> None:
+    chain = Chain(ScriptedModel("a", script), ScriptedModel("b", says("re.")))
+    await chain.ask()
+    assert (chain.chain.used, chain.late, [report[:2] for report in chain.reports]) == (
+        ("b", "b-1"),
+        0,
+        [("a", Failure.DEADLINE)],
+    )
+
+
+@in_virtual_time
+async def test_the_last_of_several_is_waited_for() -> None:
+    chain = Chain(ScriptedModel("a", [None]), ScriptedModel("b", LATE))
+    assert (await chain.ask(), chain.late) == ("Sure.", 1)
+
+
+@in_virtual_time
+async def test_one_whose_stand_in_is_known_to_fail_is_waited_for() -> None:
+    chain = Chain(ScriptedModel("a", LATE), ScriptedModel("b", [Failure.ERROR]))
+    for _ in range(3):
+        chain.links[1].breaker.failed(0.0)
+    assert (await chain.ask(), chain.late) == ("Sure.", 1)
+
+
+@pytest.mark.parametrize(("script", "what"), [([None], "nothing useful"), ([TextDelta("Su"), None], "in the middle")])
+@in_virtual_time
+async def test_one_that_never_answers_is_not_waited_for_for_ever(script: list[Any], what: str) -> None:
+    chain = Chain(ScriptedModel("a", script))
+    with pytest.raises(ProviderError, match=what):
+        await chain.ask()
+    assert asyncio.get_running_loop().time() == ThinkingSettings().last_model_deadline_s
+
+
+@in_virtual_time
+async def test_nobody_is_told_to_wait_for_work_after_the_call() -> None:
+    chain = Chain(ScriptedModel("a", [Trickle(20.0, TextDelta("{}")), DONE]))
+    assert (await chain.ask(replace(REQUEST, schema={}, spoken=False)), chain.late) == ("{}", 0)
 
 
 async def test_a_tool_call_in_the_making_counts_as_output() -> None:

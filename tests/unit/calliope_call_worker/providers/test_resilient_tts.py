@@ -9,11 +9,12 @@ from calliope_call_worker.providers.errors import Failure, ProviderError
 from calliope_call_worker.providers.settings import SpeakingSettings
 from calliope_call_worker.providers.tts.base import SpeechStream, TextSpan
 from calliope_call_worker.providers.tts.progress import SEAM_MS
-from calliope_call_worker.providers.tts.resilient import ResilientTts
-from support.voices import BYTES_PER_CHAR, TwinTts
+from calliope_call_worker.providers.tts.resilient import NobodySpeaksError, ResilientTts
+from support.virtual_time import in_virtual_time
+from support.voices import BYTES_PER_CHAR, Fault, Late, TwinTts
 
 TEXT = "Hello there, the table is booked. "
-QUICK = SpeakingSettings(first_audio_deadline_s=0.03, stall_deadline_s=0.03)
+QUICK = SpeakingSettings(first_audio_deadline_s=0.03, stall_deadline_s=0.03, last_voice_deadline_s=0.03)
 
 
 @dataclass
@@ -35,10 +36,12 @@ async def play(stream: SpeechStream, spoken: Spoken) -> None:
         spoken.spans += part.spans
 
 
-async def speak(*voices: TwinTts, pieces: tuple[str, ...] = (TEXT,), replies: int = 1) -> Spoken:
+async def speak(
+    *voices: TwinTts, pieces: tuple[str, ...] = (TEXT,), replies: int = 1, settings: SpeakingSettings = QUICK
+) -> Spoken:
     spoken = Spoken()
-    tts = ResilientTts(voices, QUICK, lambda e, action: spoken.reports.append((e.provider, e.failure, action)))
-    async with asyncio.timeout(5), tts.connect("call_1") as session:
+    tts = ResilientTts(voices, settings, lambda e, action: spoken.reports.append((e.provider, e.failure, action)))
+    async with asyncio.timeout(30), tts.connect("call_1") as session:
         for _ in range(replies):
             spoken.audio, spoken.spans = 0, []
             async with session.speak() as stream:
@@ -77,6 +80,38 @@ async def test_a_silent_voice_is_not_waited_for_twice_when_there_is_another() ->
     spoken = await speak(first, second)
     assert (spoken.text, first.connected) == (TEXT, 1)
     assert spoken.reports == [("a", Failure.DEADLINE, "turns to b b-voice")]
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize(
+    "faults", [(Late(1.1),), (0, Late(3.9)), (Late(1.1), Late(3.9, 2)), (2, Late(3.9)), (0, Late(3.9, 3))]
+)
+@in_virtual_time
+async def test_the_last_try_of_the_last_voice_may_take_its_time(faults: tuple[Fault, ...]) -> None:
+    for voices in ([TwinTts("a", *faults)], [TwinTts("b", refuses=Failure.KEY), TwinTts("a", *faults)]):
+        spoken = await speak(*voices, settings=SpeakingSettings())
+        assert (spoken.text, voices[-1].connected) == (TEXT, 2)
+        assert [report[1:] for report in spoken.reports[-1:]] == [(Failure.DEADLINE, "speaks again")]
+
+
+@pytest.mark.parametrize("fault", [Late(4.1), Late(4.1, 2)])
+@in_virtual_time
+async def test_but_not_for_ever(fault: Fault) -> None:
+    with pytest.raises(NobodySpeaksError):
+        await speak(TwinTts("a", 0, fault), settings=SpeakingSettings())
+
+
+@pytest.mark.promise("P5")
+async def test_one_late_handshake_ends_no_call_whose_only_voice_it_is() -> None:
+    voice = TwinTts("a", refuses=Failure.DEADLINE, refusals=1)
+    spoken = await speak(voice)
+    assert (spoken.text, spoken.reports) == (TEXT, [("a", Failure.DEADLINE, "speaks again")])
+
+
+async def test_a_late_handshake_is_not_waited_for_twice_when_there_is_another_voice() -> None:
+    first = TwinTts("a", refuses=Failure.DEADLINE)
+    spoken = await speak(first, TwinTts("b"))
+    assert (spoken.text, first.connected) == (TEXT, 1)
 
 
 async def test_what_was_played_is_not_repeated_and_times_go_on() -> None:

@@ -183,10 +183,15 @@ class ThinkingSettings(Part):
     first_token_deadline_s: PositiveFloat = Field(
         default=1.3,
         description="Seconds until the model's first word or tool call; then it is asked again, or the next model "
-        "is. Raise it for slow models.",
+        "is. When there is no other, the caller is asked to wait (`messages.please_wait`). Raise it for slow models.",
     )
     inter_token_deadline_s: PositiveFloat = Field(
         default=1.5, description="Seconds between two words of the model; then it counts as stuck."
+    )
+    last_model_deadline_s: PositiveFloat = Field(
+        default=8.0,
+        description="Instead of both, when no other model can be asked: an apology would follow, and a late answer is "
+        "better.",
     )
     answer_deadline_s: PositiveFloat = Field(
         default=60.0, description="Seconds that the model's whole answer may take."
@@ -215,6 +220,11 @@ class SpeakingSettings(Part):
     )
     stall_deadline_s: PositiveFloat = Field(
         default=2.0, description="Seconds between two pieces of audio; then the voice counts as stuck."
+    )
+    last_voice_deadline_s: PositiveFloat = Field(
+        default=4.0,
+        description="Instead of both, for the last try of the last voice: the call would end, and a late voice is "
+        "better.",
     )
 
 

@@ -20,6 +20,11 @@ class Messages(Request):
         "lost meanwhile.",
         examples=["Sorry, the line was bad for a moment. What did you say?"],
     )
+    please_wait: Line | None = Field(
+        default=None,
+        description="Said when the language model takes long, no other is left to ask, and the caller waits.",
+        examples=["Let me see."],
+    )
     final_apology: Line | None = Field(
         default=None,
         description="Said before the call ends because models or recogniser have failed.",

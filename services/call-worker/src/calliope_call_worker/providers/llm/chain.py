@@ -19,6 +19,7 @@ from calliope_call_worker.providers.llm.base import (
 )
 from calliope_call_worker.providers.llm.breaker import Breaker
 from calliope_call_worker.providers.llm.history import newer_half
+from calliope_call_worker.providers.llm.in_time import OnLate, Patience, in_time
 from calliope_call_worker.providers.llm.seam import Seam, continuing
 from calliope_call_worker.providers.llm.worth import Worth, owed
 from calliope_call_worker.providers.settings import ThinkingSettings
@@ -74,21 +75,26 @@ class LlmChain:
             await link.model.warm()
 
     def stream(
-        self, request: LlmRequest, spoken: Callable[[], str]
+        self, request: LlmRequest, spoken: Callable[[], str], late: OnLate = lambda: None
     ) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
         """Ask. `spoken` tells what the voice was given of this answer; it is used to report how far a failure came.
 
+        `late` is told when nobody else could be asked and nothing that can be said has come in time.
         When a model dies in the middle the next one continues behind the text already passed on.
         Raises: ProviderError of the last model while iterating, when none is left.
         """
-        return self._stream(request, spoken)
+        return self._stream(request, spoken, late)
 
     @asynccontextmanager
-    async def _stream(self, request: LlmRequest, spoken: Callable[[], str]) -> AsyncIterator[AsyncIterator[LlmEvent]]:
-        async with aclosing(self._events(request, spoken)) as events:
+    async def _stream(
+        self, request: LlmRequest, spoken: Callable[[], str], late: OnLate
+    ) -> AsyncIterator[AsyncIterator[LlmEvent]]:
+        async with aclosing(self._events(request, spoken, late)) as events:
             yield events
 
-    async def _events(self, request: LlmRequest, spoken: Callable[[], str]) -> AsyncGenerator[LlmEvent, None]:
+    async def _events(
+        self, request: LlmRequest, spoken: Callable[[], str], late: OnLate
+    ) -> AsyncGenerator[LlmEvent, None]:
         answer, tried = _Answer(Worth(request)), list[Link]()
         if request.begun.strip():
             answer.worth.feed(request.begun)
@@ -99,8 +105,8 @@ class LlmChain:
             tried.append(link)
             yield Asked()
             try:
-                hurried = self._hurried(request, tried, answer, spoken)
-                async with aclosing(self._attempt(link, request, answer, hurried)) as events:
+                patience = self._patience(request, tried, answer, spoken, late)
+                async with aclosing(self._attempt(link, request, answer, patience)) as events:
                     async for event in events:
                         yield event
             except ProviderError as exc:
@@ -129,7 +135,7 @@ class LlmChain:
                 return
 
     async def _attempt(
-        self, link: Link, request: LlmRequest, answer: _Answer, hurried: Callable[[], bool]
+        self, link: Link, request: LlmRequest, answer: _Answer, patience: Patience
     ) -> AsyncGenerator[LlmEvent, None]:
         """One model's answer, or its continuation of an answer. Raises: ProviderError, also when it is late."""
         self._used = link
@@ -141,7 +147,9 @@ class LlmChain:
         useful = decided = False
         written, most = 0, request.max_tokens * MAX_CHARACTERS_PER_TOKEN
         try:
-            async with aclosing(self._in_time(link, request, lambda: useful, hurried)) as events:
+            async with aclosing(
+                in_time(link.model, request, lambda: useful, patience, self._settings.answer_deadline_s)
+            ) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
                         worth.feed(event.text)
@@ -180,47 +188,22 @@ class LlmChain:
             if not decided:
                 link.breaker.undecided()
 
-    async def _in_time(
-        self, link: Link, request: LlmRequest, useful: Callable[[], bool], hurried: Callable[[], bool]
-    ) -> AsyncGenerator[LlmEvent, None]:
-        """The model's events; waiting for one ends at its deadline, which the first word moves unless hurried."""
-        settings, now, name = self._settings, self._now, link.model.name
-        first_s = settings.first_token_deadline_s if request.schema is None else settings.analysis_deadline_s
-        started = now()
-        last = started + max(settings.answer_deadline_s, first_s)
-        entered = link.model.stream(request)
-        try:
-            async with asyncio.timeout_at(started + first_s):
-                events = await entered.__aenter__()
-        except TimeoutError as exc:
-            raise ProviderError(name, Failure.DEADLINE, f"no answer within {first_s:g} s") from exc
-        try:
-            while True:
-                at = min(last, now() + settings.inter_token_deadline_s)
-                if not useful() or hurried():
-                    at = min(last, started + first_s)
-                try:
-                    async with asyncio.timeout_at(at):
-                        event = await anext(events)
-                except StopAsyncIteration:
-                    raise ProviderError(name, Failure.DROPPED, "the answer has no end") from None
-                except TimeoutError as exc:
-                    what = "stopped in the middle" if useful() else f"nothing useful within {first_s:g} s"
-                    raise ProviderError(name, Failure.DEADLINE, what) from exc
-                yield event
-                if isinstance(event, Finished):
-                    return
-        finally:
-            await entered.__aexit__(None, None, None)
+    def _patience(
+        self, request: LlmRequest, tried: list[Link], answer: _Answer, spoken: Callable[[], str], late: OnLate
+    ) -> Patience:
+        """A caller is kept waiting for a model only when no other could be asked.
 
-    def _hurried(
-        self, request: LlmRequest, tried: list[Link], answer: _Answer, spoken: Callable[[], str]
-    ) -> Callable[[], bool]:
-        """Whether words that trickle in are too slow: nothing can be said of them yet, and another model could be."""
-        others = any(link not in tried for link in self._healthy())
-        if request.schema is not None or not others:
-            return lambda: False
-        return lambda: not answer.tools and not spoken()
+        Words that trickle in are too slow while nothing can be said of them, when another model could be asked.
+        """
+        settings = self._settings
+        first_s, pause_s = settings.first_token_deadline_s, settings.inter_token_deadline_s
+        if request.schema is not None:
+            first_s = settings.analysis_deadline_s
+            return Patience(first_s, first_s, pause_s, late, lambda: False)
+        if any(link not in tried for link in self._healthy()):
+            return Patience(first_s, first_s, pause_s, late, lambda: not answer.tools and not spoken())
+        last_s = settings.last_model_deadline_s
+        return Patience(first_s, max(first_s, last_s), max(pause_s, last_s), late, lambda: False)
 
     def _healthy(self) -> list[Link]:
         """Who would be asked now, in order."""

@@ -18,9 +18,8 @@ _SILENCE: Final = b"\xff"  # mu-law
 class Progress:
     """The text of one reply, and one attempt after the other to speak it."""
 
-    def __init__(self, *, first_audio_s: float, again_s: float, stall_s: float) -> None:
+    def __init__(self, *, first_audio_s: float, stall_s: float) -> None:
         self._first_audio_s = first_audio_s
-        self._again_s = again_s
         self._stall_s = stall_s
         self._text = ""
         self._finished = False
@@ -96,8 +95,8 @@ class Progress:
         owed = self._waited_for or (timed and has_speech(self._text, self._timed, self._taken))
         return now + self._stall_s if owed or self._finish_taken else None
 
-    def resume(self, *, timed: bool) -> SpokenAudio | None:
-        """The next attempt begins, after a voice that was `timed` or not: it gets what was not spoken yet.
+    def resume(self, *, timed: bool, first_audio_s: float, stall_s: float) -> SpokenAudio | None:
+        """The next attempt begins, after a voice that was `timed` or not: it gets what was not spoken yet, and so long.
 
         What is to be played before it: a pause, when there was audio.
         """
@@ -112,7 +111,7 @@ class Progress:
         pause = SpokenAudio(_SILENCE * int(SEAM_MS * BYTES_PER_MS)) if self.begun else None
         self._audio_ms += SEAM_MS if pause is not None else 0.0
         self._offset_ms = self._timed_end_ms = self._audio_ms
-        self._first_audio_s = min(self._first_audio_s, self._again_s)
+        self._first_audio_s, self._stall_s = first_audio_s, stall_s
         return pause
 
     def rest(self) -> tuple[TextSpan, ...]:

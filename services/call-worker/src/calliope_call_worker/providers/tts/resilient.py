@@ -118,8 +118,9 @@ class ResilientSession:
                 try:
                     self._session = await self._open()
                 except ProviderError as exc:
-                    quick = exc.failure is not Failure.DEADLINE and not exc.fatal
-                    again, tried = quick and tried != self._current, self._current
+                    waited = exc.failure is Failure.DEADLINE and self.has_next
+                    again = not (exc.fatal or waited) and tried != self._current
+                    tried = self._current
                     self.failed(exc, self._generation, again=again)
             return self._session, self._generation
 
@@ -176,11 +177,7 @@ class ResilientSpeech:
         self._session = session
         self._now = asyncio.get_running_loop().time
         settings = session.settings
-        self._progress = Progress(
-            first_audio_s=settings.first_audio_deadline_s,
-            again_s=settings.next_audio_deadline_s,
-            stall_s=settings.stall_deadline_s,
-        )
+        self._progress = Progress(first_audio_s=settings.first_audio_deadline_s, stall_s=settings.stall_deadline_s)
         self._block: AbstractAsyncContextManager[SpeechStream] | None = None
         self._stream: SpeechStream | None = None
         self._events: AsyncIterator[SpokenAudio] | None = None
@@ -263,9 +260,22 @@ class ResilientSpeech:
             again = not (error.fatal or waited or voice in self._retried)
             self._retried.add(voice)
             self._session.failed(error, self._generation, again=again)
-            pause = self._progress.resume(timed=self._voice.times_text)
+            first_audio_s, stall_s = self._next_try_s()
+            pause = self._progress.resume(timed=self._voice.times_text, first_audio_s=first_audio_s, stall_s=stall_s)
             await self._give()
         return pause
+
+    def _next_try_s(self) -> tuple[float, float]:
+        """How long the next try may take, until its first audio and between two pieces.
+
+        The caller has waited already, so it gets less than the first; the last one there is gets more.
+        """
+        settings, voice = self._session.settings, self._session.voice
+        first_s, stall_s = settings.first_audio_deadline_s, settings.stall_deadline_s
+        if not self._session.has_next and f"{voice.name} {voice.voice}" in self._retried:
+            last_s = settings.last_voice_deadline_s
+            return max(first_s, last_s), max(stall_s, last_s)
+        return min(first_s, settings.next_audio_deadline_s), stall_s
 
     async def _send(self) -> None:
         async with self._giving:
