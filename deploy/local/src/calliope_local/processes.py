@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -21,6 +22,7 @@ from calliope_local import guardian as guardian_program
 
 GRACE_S: Final = 10.0
 POLL_S: Final = 0.05
+YIELD_TRIES: Final = 20
 TAIL_LINES: Final = 20
 TAIL_BYTES: Final = 16 * 1024
 
@@ -77,16 +79,24 @@ class Guardian:
 
 
 class Process:
-    """One child, leader of its own session; its output goes to a log file."""
+    """One child, leader of its own session; its output goes to a log file. `niceness`: how much it yields to others."""
 
     def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], log_file: Path, guardian: Guardian
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log_file: Path,
+        guardian: Guardian,
+        *,
+        niceness: int = 0,
     ) -> None:
         self.name = name
         self.log_file = log_file
         self._command = list(command)
         self._environment = dict(environment)
         self._guardian = guardian
+        self._niceness = niceness
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -119,6 +129,8 @@ class Process:
         except ProcessError:
             self.kill()
             raise
+        if self._niceness:
+            _yield_processor(self._child.pid, self._niceness)
 
     def wait_ready(self, ready: Callable[[], bool], *, within_s: float) -> None:
         """Raises: ProcessError, when it dies or is not ready in time."""
@@ -190,3 +202,22 @@ class Process:
                 os.killpg(self._child.pid, signal.SIGKILL)
             except OSError:
                 return  # nobody is left
+
+
+def _yield_processor(pid: int, niceness: int) -> None:
+    """Of a process that has just begun, before it has threads; best effort.
+
+    Linux shares the processor among sessions first (sched(7), "The autogroup feature"): there the session yields.
+    """
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, niceness)
+    session = Path(f"/proc/{pid}/autogroup")
+    for _ in range(YIELD_TRIES if session.exists() else 0):
+        try:
+            session.write_text(str(niceness), encoding="ascii")
+        except BlockingIOError:
+            time.sleep(POLL_S)  # one change in a tenth of a second is allowed
+        except OSError:
+            return
+        else:
+            return

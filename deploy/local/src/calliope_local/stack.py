@@ -26,6 +26,8 @@ from calliope_local.welcome import are_scripted
 
 READY_S: Final = 40.0
 GRACE_S: Final = 10.0
+YIELDING: Final = 10
+"""The niceness of what yields to the sandbox: about a tenth of the processor's time when both want it."""
 BACKING: Final = ("nats", "mongo", "sandbox")
 SERVICES: Final = ("assistants", "webhooks", "worker", "gateway")
 
@@ -42,7 +44,8 @@ class LocalStack:
 
     `fixed` names ports, the others are free ones; a name in `extra` is a process (`worker-2`) or a kind (`worker`),
     its variables are added to that process's environment. `workers` is how many call-workers start. `outside` says
-    which vendors are real, and where the outside world reaches this machine.
+    which vendors are real, and where the outside world reaches this machine. `outside_first`: emulated vendors,
+    carriers and callers get the processor first, as if they were elsewhere.
     """
 
     def __init__(
@@ -53,12 +56,14 @@ class LocalStack:
         extra: Mapping[str, Mapping[str, str]] | None = None,
         workers: int = 1,
         outside: Outside = EMULATED,
+        outside_first: bool = False,
     ) -> None:
         self.folder = folder.resolve()
         free = dict(zip(PORT_NAMES, free_ports(len(PORT_NAMES)), strict=True))
         self.ports = Ports(**(free | {name: port for name, port in (fixed or {}).items() if port}))
         self.keys = LocalKeys.load_or_make(self.folder / "keys.json")
         self._outside = outside
+        self._outside_first = outside_first
         self._extra = {name: dict(more) for name, more in (extra or {}).items()}
         self._more_workers = {f"worker-{n}": _WorkerPorts(*free_ports(2)) for n in range(2, workers + 1)}
         self._processes: dict[str, Process] = {}
@@ -192,7 +197,8 @@ class LocalStack:
             variables["CALLIOPE_HTTP__PORT"] = str(self._port(name))
             variables["CALLIOPE_HEALTH__PORT"] = str(self._health_port(name))
         command = programs.command(kind, self.folder, self.ports)
-        process = Process(name, command, variables, self.log_file(name), self._guardian)
+        niceness = YIELDING if self._outside_first and kind != "sandbox" else 0
+        process = Process(name, command, variables, self.log_file(name), self._guardian, niceness=niceness)
         process.start()
         self._processes[name] = process
         return process
