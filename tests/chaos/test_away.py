@@ -18,7 +18,7 @@ from calliope_local.probes import free_ports
 from calliope_local.stack import LocalStack
 from support.chaos import breaking
 from support.chaos_callers import a_caller, a_long_caller
-from support.chaos_run import CALL_S, LINES, Lines, Outcome, call_and_judge, judge_effects
+from support.chaos_run import CALL_S, LINES, Lines, Outcome, call, judge_all
 from support.house import visiting
 from support.slow_link import SlowLink
 
@@ -48,7 +48,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         services = ("gateway", "assistants", "webhooks", "worker")
         extra = {name: dict(addresses) for name in services}
         extra["worker"]["CALLIOPE_SLOTS"] = "100"
-        with LocalStack(tmp_path_factory.mktemp("stack"), fixed=ports, extra=extra) as stack:
+        with LocalStack(tmp_path_factory.mktemp("stack"), fixed=ports, extra=extra, outside_first=True) as stack:
             yield Installation(stack, {"nats": bus, "mongo": store})
 
 
@@ -119,7 +119,7 @@ async def while_away(installation: Installation, what: str, *, away_s: float, ca
         async with asyncio.TaskGroup() as tasks:
             for number in range(calls):
                 caller = a_long_caller(f"k{seed % 100}x{number}", away_s + AROUND_S, chance)
-                tasks.create_task(call_and_judge(lines, caller, LINES[number % 2], outcome))
+                tasks.create_task(call(lines, caller, LINES[number % 2], outcome))
             await asyncio.wait_for(lines.talking(calls), 60)
             await asyncio.sleep(AROUND_S / 2)  # all of them talk
             async with AsyncExitStack() as broken:
@@ -128,9 +128,9 @@ async def while_away(installation: Installation, what: str, *, away_s: float, ca
                 if what.startswith("store"):
                     for number in range(max(1, calls // 10)):
                         caller = a_caller(f"k{seed % 100}new{number}", chance)
-                        tasks.create_task(call_and_judge(lines, caller, LINES[number % 2], outcome))
+                        tasks.create_task(call(lines, caller, LINES[number % 2], outcome))
                 await asyncio.sleep(away_s)
-        await judge_effects(lines, outcome)
+        await judge_all(lines, outcome)
     return outcome
 
 

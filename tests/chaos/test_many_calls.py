@@ -32,7 +32,7 @@ FEW_CALLS: Final = 6
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     worker = {"CALLIOPE_SHUTDOWN_TIMEOUT_S": GRACE_S, "CALLIOPE_CALL__LOST_AFTER_S": "15", "CALLIOPE_SLOTS": SLOTS}
-    with LocalStack(tmp_path_factory.mktemp("stack"), extra={"worker": worker}, workers=3) as stack:
+    with LocalStack(tmp_path_factory.mktemp("stack"), extra={"worker": worker}, workers=3, outside_first=True) as stack:
         yield stack
 
 

@@ -1,12 +1,13 @@
 """Many live calls on one stack while its processes are broken, again and again, by a seed.
 
 `run` keeps `calls` callers on the line until everything that is to be broken has been; then it waits for the last of
-them, judges each, and counts.
+them, reads every record, judges and counts: while calls talk, nobody reads.
 """
 
 import asyncio
 import itertools
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,15 +18,19 @@ from calliope_local.stack import LocalStack
 from support.chaos import breaking
 from support.chaos_callers import DESK, TOOL, TOOL_MS, ChaosCaller, a_busy_document, a_caller, a_model
 from support.chaos_verdicts import Verdict, judge
-from support.house import House, PhoneLine, visiting
+from support.house import House, Json, PhoneLine, visiting
 
 CALLS_A_LINE: Final = 40
 LINES: Final = ("twilio", "telnyx")
+NOTICED_S: Final = 2.0
+"""A kubelet looks at its containers every second, and takes another to start one again. On a machine of its own a new
+worker takes nothing from those that go on; here all share two cores."""
 CALL_S: Final = 300.0
 RECORD_S: Final = 240.0
 """A call may end while what keeps records is away for two minutes."""
 DELIVERED_S: Final = 120.0
 WORST: Final = 8
+READERS: Final = 4
 _RUNS: Final = itertools.count(1)
 WORKERS: Final = ("worker", "worker-2", "worker-3")
 Break = Callable[[LocalStack, random.Random], None]
@@ -125,14 +130,15 @@ async def run(
                 await asyncio.sleep(chance.uniform(0.2, pause_s))  # the moment is what is tried
                 await breaking(partial(one, stack, chance))
             over.set()
-        await judge_effects(place, outcome)
+        await judge_all(place, outcome)
     return outcome
 
 
 def kill_a_worker(stack: LocalStack, chance: random.Random) -> None:
-    """`kill -9` of one of three, and a new one in its place."""
+    """`kill -9` of one of three, and a new one in its place once an orchestrator would have noticed."""
     name = chance.choice(WORKERS)
     stack.kill(name)
+    time.sleep(NOTICED_S)  # in a thread of its own, see `breaking`
     stack.restart(name)
 
 
@@ -153,14 +159,24 @@ def restart(name: str) -> Break:
     return breaks
 
 
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call that is over for its caller."""
+
+    caller: ChaosCaller
+    line: PhoneLine
+    sid: str
+    heard: Json
+
+
 class Lines:
     """Phone lines at both carriers, new ones after some calls each, so that pages of their calls stay small."""
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.used: list[tuple[PhoneLine, list[Verdict]]] = []
+        self.over: list[Called] = []
         self._placed: Counter[str] = Counter()
-        self._lines: dict[str, tuple[PhoneLine, list[Verdict]]] = {}
+        self._lines: dict[str, PhoneLine] = {}
         self._making = asyncio.Lock()
         self._tool = f"{TOOL}-{next(_RUNS)}"
         self._tool_url = ""
@@ -178,13 +194,11 @@ class Lines:
         entries = await self.house.sandbox("GET", f"/sandbox/records/tools?name={self._tool}")
         return {str(entry["headers"]["idempotency-key"]) for entry in entries}
 
-    async def next(self, carrier: str) -> tuple[PhoneLine, list[Verdict]]:
+    async def next(self, carrier: str) -> PhoneLine:
         """A line of this carrier for one more call."""
         async with self._making:
             if self._placed[carrier] % CALLS_A_LINE == 0:
-                line = await self.house.phone_line(a_busy_document(self._tool_url), carrier=carrier)
-                self._lines[carrier] = (line, [])
-                self.used.append(self._lines[carrier])
+                self._lines[carrier] = await self.house.phone_line(a_busy_document(self._tool_url), carrier=carrier)
             self._placed[carrier] += 1
             return self._lines[carrier]
 
@@ -203,34 +217,53 @@ async def _keep_calling(lines: Lines, tag: str, over: asyncio.Event, outcome: Ou
     chance = random.Random(f"{outcome.seed} {tag}")
     number = 0
     while not over.is_set():
-        await call_and_judge(lines, a_caller(f"{tag}n{number}", chance), chance.choice(LINES), outcome)
+        await call(lines, a_caller(f"{tag}n{number}", chance), chance.choice(LINES), outcome)
         number += 1
 
 
-async def call_and_judge(lines: Lines, caller: ChaosCaller, carrier: str, outcome: Outcome) -> None:
-    """One call from its ring to its verdict in the outcome."""
-    line, verdicts = await lines.next(carrier)
+async def call(lines: Lines, caller: ChaosCaller, carrier: str, outcome: Outcome) -> None:
+    """One call from its ring to its end; `judge_all` reads the rest."""
+    line = await lines.next(carrier)
     try:
-        verdict = await one_call(lines, line, caller)
+        sid = await lines.house.place(line, caller.script)
+        lines.began()
+        lines.over.append(Called(caller, line, sid, await lines.house.heard(sid, within_s=CALL_S)))
     except (AssertionError, TimeoutError) as exc:
-        outcome.problems.append(f"{caller.kind} {caller.tag}: {str(exc)[:500] or type(exc).__name__}")
-    else:
-        outcome.problems += [f"{caller.kind} {caller.tag} {carrier}: {one}" for one in verdict.problems]
+        outcome.problems.append(_told(caller, exc))
+
+
+async def judge_all(lines: Lines, outcome: Outcome) -> None:
+    """Every call is judged by its record, every event was delivered, and no tool was asked but as the records say."""
+    reading = asyncio.Semaphore(READERS)
+    events: dict[str, tuple[PhoneLine, set[str]]] = {}
+
+    async def judged(called: Called) -> None:
+        caller, line = called.caller, called.line
+        try:
+            async with reading:
+                verdict = judge(caller, called.heard, await _complete(lines.house, line, called.sid))
+        except (AssertionError, TimeoutError) as exc:
+            outcome.problems.append(_told(caller, exc))
+            return
+        outcome.problems += [f"{caller.kind} {caller.tag} {line.carrier}: {one}" for one in verdict.problems]
         outcome.verdicts.append(verdict)
-        verdicts.append(verdict)
+        events.setdefault(line.hook, (line, set()))[1].update(verdict.event_ids)
+
+    async with asyncio.TaskGroup() as tasks:
+        for called in lines.over:
+            tasks.create_task(judged(called))
+    known = {key for one in outcome.verdicts for key in one.tool_keys}
+    if strange := await lines.asked() - known:
+        outcome.problems.append(f"the tool was asked {len(strange)} times with keys that no record has")
+    delivered: list[Awaitable[object]] = [
+        lines.house.delivered_ids(line, ids, within_s=DELIVERED_S) for line, ids in events.values()
+    ]
+    for one in await asyncio.gather(*delivered, return_exceptions=True):
+        if isinstance(one, Exception):
+            outcome.problems.append(f"not delivered: {str(one)[:300]}")
 
 
-async def one_call(lines: Lines, line: PhoneLine, caller: ChaosCaller) -> Verdict:
-    """Place a call, wait for its end and its record, and judge it. Raises: AssertionError, TimeoutError."""
-    house = lines.house
-    sid = await house.place(line, caller.script)
-    lines.began()
-    call = await house.heard(sid, within_s=CALL_S)
-    record = await _complete(house, line, sid)
-    return judge(caller, call, record)
-
-
-async def _complete(house: House, line: PhoneLine, sid: str) -> dict[str, object]:
+async def _complete(house: House, line: PhoneLine, sid: str) -> Json:
     async with asyncio.timeout(RECORD_S):
         while True:
             record = await house.record(line, sid, within_s=RECORD_S)
@@ -239,15 +272,5 @@ async def _complete(house: House, line: PhoneLine, sid: str) -> dict[str, object
             await asyncio.sleep(0.2)  # a fact that was told again may come after later ones
 
 
-async def judge_effects(lines: Lines, outcome: Outcome) -> None:
-    """Every event was delivered, and no tool was asked but as the records say."""
-    known = {key for one in outcome.verdicts for key in one.tool_keys}
-    if strange := await lines.asked() - known:
-        outcome.problems.append(f"the tool was asked {len(strange)} times with keys that no record has")
-    delivered: list[Awaitable[object]] = [
-        lines.house.delivered_ids(line, {one for each in verdicts for one in each.event_ids}, within_s=DELIVERED_S)
-        for line, verdicts in lines.used
-    ]
-    for one in await asyncio.gather(*delivered, return_exceptions=True):
-        if isinstance(one, Exception):
-            outcome.problems.append(f"not delivered: {str(one)[:300]}")
+def _told(caller: ChaosCaller, exc: Exception) -> str:
+    return f"{caller.kind} {caller.tag}: {str(exc)[:500] or type(exc).__name__}"
