@@ -1,17 +1,25 @@
 """A worker that dies while the assistant speaks leaves no word twice and none out: the next one says the rest."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from calliope.contracts.calls import CallEnded, EndReason, Interrupted, TurnCommitted, TurnKind
+from calliope.contracts.calls import CallEnded, EndReason, Interrupted, ToolStarted, TurnCommitted, TurnKind
 from calliope_call_worker.continuation import continuation
 from calliope_call_worker.plan import Continuation
-from calliope_call_worker.playback import Playback, begun_reply, heard_until
+from calliope_call_worker.playback import BegunReply, Playback, begun_reply, heard_until
 from calliope_call_worker.providers.errors import Failure
-from calliope_call_worker.providers.llm.base import AssistantMessage, Finished, TextDelta, ToolCall, UserMessage
+from calliope_call_worker.providers.llm.base import (
+    AssistantMessage,
+    Finished,
+    TextDelta,
+    ToolCall,
+    ToolResult,
+    UserMessage,
+)
 from calliope_call_worker.providers.llm.seam import INSTRUCTION
 from calliope_call_worker.providers.stt.base import Transcript
 from support.call_events import journal_of
@@ -91,6 +99,29 @@ async def test_an_answer_goes_on_at_the_next_word_and_then_the_model_does() -> N
     assert [message["text"] for message in turn.messages] == ["When are you open?", whole]
     [request] = second.model.requests
     assert request.messages[-2:] == (AssistantMessage(HOURS.strip()), UserMessage(INSTRUCTION))
+
+
+@pytest.mark.parametrize("rest", ["", "for tonight."])
+@in_virtual_time
+async def test_what_tools_did_for_an_answer_belongs_to_that_answer_alone(rest: str) -> None:
+    began = ToolStarted(turn=1, tool_call_id="t1", name="book", arguments={}, idempotency_key="k1")
+    done = (ToolCall("t1", "book", "{}"), ToolResult("t1", "book", "booked"))
+    begun = BegunReply("reply", 1, "Book a table.", "", "It is booked ", rest, complete=True, tools=1)
+    past = Continuation((), 1 if not rest else 0, "Book a table." if rest else "", 9.0, begun=begun)
+    async with a_call(continuation=replace(past, tools_begun=(began,), tools_done=(done,))) as second:
+        await until(lambda: second.facts(TurnCommitted))
+        await second.hears(HELLO)
+        await until(lambda: len(second.facts(TurnCommitted)) == 2)
+    booked, answered = second.facts(TurnCommitted)
+    roles = ["user", "assistant", "tool", "assistant"]
+    assert [message["role"] for message in booked.messages] == roles
+    assert [(message["role"], message["text"]) for message in answered.messages] == [
+        ("user", "When are you open?"),
+        ("assistant", "We are open."),
+    ]
+    asked = second.model.requests[-1].messages
+    assert [each for each in asked if isinstance(each, ToolResult)] == [done[1]]
+    assert asked[-1] == UserMessage("When are you open?")
 
 
 @in_virtual_time

@@ -159,7 +159,7 @@ class Dialogue:
         past = self._plan.continuation
         if past is not None:
             goes_on = reply.kind is TurnKind.RESUME and begun is not None
-            reply.resume(past.tools_done if goes_on or reply.kind in ANSWERS else (), begun)
+            reply.resume(past.tools_of(reply.turn) if goes_on or reply.kind in ANSWERS else (), begun)
 
     def _begun_of(self, kind: TurnKind, turn: int, text: str) -> BegunReply | None:
         """What another worker had said of this reply, once."""
@@ -307,8 +307,7 @@ class Dialogue:
         gate = asyncio.Event()
         reply = self._new_reply(reply_id, TurnKind.REPLY, turn, text)
         past, begun = self._plan.continuation, self._begun_of(TurnKind.REPLY, turn, text)
-        if past is not None and turn == past.turns + 1:
-            self._resume(reply, begun)
+        self._resume(reply, begun)
         if self._answerer is None:
             return
         if past is None or begun is None:

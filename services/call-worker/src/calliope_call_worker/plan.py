@@ -48,6 +48,11 @@ class Continuation:
         known = {call.id for call, _ in self.tools_done}
         return tuple(one for one in self.tools_begun if one.tool_call_id not in known)
 
+    def tools_of(self, turn: int) -> tuple[tuple[ToolCall, ToolResult], ...]:
+        """What the tools of that turn had done: a later one has them in its history."""
+        own = {one.tool_call_id for one in self.tools_begun if one.turn == turn}
+        return tuple((call, result) for call, result in self.tools_done if call.id in own)
+
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
