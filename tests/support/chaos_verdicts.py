@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Final
 
 from support.chaos_callers import BOOKED, ENDS, GOODBYE, GREETING, LIST, MISSED, ChaosCaller
@@ -101,8 +101,9 @@ def _words(call: Json, caller: ChaosCaller) -> tuple[int, int]:
     doubled = missing = 0
     exchanges = list(_exchanges(call))
     for (said, heard), (following, _) in pairwise([*exchanges, ("", [])]):
-        counts = Counter(word for word in heard if word in (_ONCE if said else _WELCOME))
-        doubled += sum(counts.values()) - len(counts)
+        for answer in _answers(heard):
+            counts = Counter(word for word in answer if word in (_ONCE if said else _WELCOME))
+            doubled += sum(counts.values()) - len(counts)
         if said and said == following:
             continue
         if said.startswith("question") or (said.startswith("no wait") and caller.kind == "interrupts"):
@@ -117,6 +118,21 @@ def _exchanges(call: Json) -> Iterable[tuple[str, list[str]]]:
     for (since, said), (until, _) in pairwise(bounds):
         words = [word["text"] for word in call["heard_words"] if since <= word["start_ms"] < until]
         yield said, [_plain(word) for word in words]
+
+
+def _answers(heard: Sequence[str]) -> Iterable[list[str]]:
+    """The words of each answer. It quotes what it answers; the same quotation is the same answer once more.
+
+    Whose worker dies while they interrupt is heard from the middle on: what was interrupted is said to its end, and then
+    comes an answer to the rest of their words.
+    """
+    found: dict[tuple[str, ...], list[str]] = {(): []}
+    quoted: tuple[str, ...] = ()
+    for at, word in enumerate(heard):
+        if list(heard[at : at + 2]) == ["you", "said"]:
+            quoted = tuple(takewhile(lambda each: each != "the", heard[at + 2 :]))
+        found.setdefault(quoted, []).append(word)
+    return found.values()
 
 
 def _takeovers(call: Json, record: Json) -> list[Takeover]:
