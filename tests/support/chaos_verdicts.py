@@ -123,8 +123,8 @@ def _exchanges(call: Json) -> Iterable[tuple[str, list[str]]]:
 def _answers(heard: Sequence[str]) -> Iterable[list[str]]:
     """The words of each answer. It quotes what it answers; the same quotation is the same answer once more.
 
-    Whose worker dies while they interrupt is heard from the middle on: what was interrupted is said to its end, and then
-    comes an answer to the rest of their words.
+    Whose worker dies while they interrupt is heard from the middle on: what was interrupted is said to its end, and
+    then comes an answer to the rest of their words.
     """
     found: dict[tuple[str, ...], list[str]] = {(): []}
     quoted: tuple[str, ...] = ()

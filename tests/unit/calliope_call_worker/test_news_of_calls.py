@@ -452,3 +452,25 @@ async def _transfer_ended(world: Resuming, call_id: str, hook: dict[str, str]) -
         return await world.hears(path=f"/telephony/twilio/resume/{call_id}", **hook)
     leg = {"call_control_id": "v3:b", "client_state": state(call_id=call_id, transfer_of="v3:a")}
     return await world.hears(event="call.hangup", direction="outgoing", **leg, **hook)
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize(
+    ("carrier", "since", "told"),
+    [("telnyx", [], ["answer"]), ("twilio", [], []), ("telnyx", [CallAnswered(stream_id="MZ1")], [])],
+    ids=["nobody answers it", "its carrier asks again", "it was answered after all"],
+)
+async def test_a_call_that_rings_after_its_worker_is_gone_is_answered(
+    carrier: str, since: list[Message], told: list[str]
+) -> None:
+    world = Resuming(carrier)
+    await world.hears(**RINGS[carrier])
+    (first,) = world.started
+    world.live.release(first.call_id)
+    world.later += since
+    world.commands.clear()
+    await world.hooks.take_up(carrier, first.call_id)
+    while world.tasks:
+        await world.tasks.pop(0)
+    assert [command.name for command in world.commands] == told
+    assert [plan.continuation for plan in world.started[1:]] == [None for _ in told]

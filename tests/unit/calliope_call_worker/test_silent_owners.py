@@ -35,6 +35,7 @@ class World:
         self.facts = {"call_1": facts("call_1", names, age_s)}
         self.claimed: set[tuple[str, str]] = set()
         self.asked: list[str] = []
+        self.taken_up: list[str] = []
         self.accounts: Sequence[CarrierAccount] = (NEW,)
         self.away = False
         self.refuses: Failure | None = None
@@ -61,6 +62,12 @@ class World:
             raise ProviderError("twilio", self.refuses, "no")
         self.asked.append(after_url.removeprefix(WorkerSettings().public_url))
 
+    async def take_up(self, carrier: str, call_id: str) -> None:
+        self.taken_up.append(f"{carrier} {call_id}")
+        if len(self.taken_up) == 1:
+            raise TransientError("no free slot")
+        self.without.clear()
+
     @asynccontextmanager
     async def watching(self, *, workers: int = 1, here: str = "") -> AsyncIterator[None]:
         """While so many workers look; calls in `here` run on them."""
@@ -70,6 +77,7 @@ class World:
             journals=cast("Journals", self),
             authenticator=cast("HookAuthenticator", self),
             apis={"twilio": cast("CarrierApi", self)},
+            take_up=self.take_up,
             runs_here=lambda call_id: call_id == here,
         )
         async with asyncio.TaskGroup() as tasks:
@@ -129,15 +137,25 @@ async def test_a_call_that_goes_on_and_is_lost_again_is_asked_about_again() -> N
     "names",
     [
         (*TALKING, "ended"),
-        ("started",),
+        ("started", "ended"),
         (*TALKING, "transfer_started"),
         ("refused",),
         (),
     ],
-    ids=["over", "still ringing", "on his way to somebody else", "never taken", "unknown"],
+    ids=["over", "over before it was answered", "on his way to somebody else", "never taken", "unknown"],
 )
 async def test_whose_caller_does_not_wait_for_us_is_let_alone(names: tuple[str, ...]) -> None:
-    assert await World(*names).watched(60) == []
+    world = World(*names)
+    assert await world.watched(60) == []
+    assert not world.taken_up
+
+
+@in_virtual_time
+@pytest.mark.promise("P4")
+async def test_a_call_that_rings_is_taken_up_as_soon_as_somebody_can() -> None:
+    world = World("started")
+    assert await world.watched(60) == []
+    assert world.taken_up == ["twilio call_1"] * 2
 
 
 @in_virtual_time

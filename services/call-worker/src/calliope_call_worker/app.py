@@ -38,7 +38,7 @@ from calliope_call_worker.analysis.job import AnalysisJob
 from calliope_call_worker.call import Call, CallParts
 from calliope_call_worker.calls.authenticate import HookAuthenticator
 from calliope_call_worker.calls.documents import CallDocuments
-from calliope_call_worker.calls.hooks import carrier_hooks
+from calliope_call_worker.calls.hooks import CarrierHooks, carrier_hooks
 from calliope_call_worker.calls.operate import OperatedCalls
 from calliope_call_worker.calls.start import after_url
 from calliope_call_worker.checks.check import AssistantChecks
@@ -132,7 +132,10 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
         shared = _shared(settings, bus, outside, journals, worker_id)
         await shared.recordings.prepare()
         worker = _worker(shared, tasks, worker_id)
-        accepting, declining = _answer_hooks(shared, worker, tasks)
+        hooks = _carrier_hooks(shared, worker, tasks)
+        share = LoopShare(HOOKS_SHARE, HOOKS_BURST_S)
+        accepting = answer_carriers(bus, hooks, share, tasks.spawn)
+        declining = decline_calls(bus, hooks, share, tasks.spawn)
         for queue in (accepting, declining):
             stack.push_async_callback(queue.pause)  # what they begin are tasks of this block
         checking = _check_assistants(shared)
@@ -152,7 +155,7 @@ async def running(settings: WorkerSettings) -> AsyncIterator[Worker]:
             jobs.start("slots.keep", lambda: worker.keep_slots(accepting))
             jobs.start("routes.write", shared.numbers.run)
             jobs.start("lost_calls.close", lost_calls.run)
-            jobs.start("silent_owners.ask", _silent_owners(shared, worker).run)
+            jobs.start("silent_owners.ask", _silent_owners(shared, worker, hooks).run)
             jobs.start("analysis.work", analysis.run)
             jobs.start("recordings.write", shared.recordings.run)
             jobs.start("garbage.collect", lambda: garbage.collect(lambda: len(worker.live) == 0))
@@ -241,10 +244,9 @@ def _new_call(shared: Shared, tasks: IsolatedTasks) -> NewCall:
     return build
 
 
-def _answer_hooks(shared: Shared, worker: Worker, tasks: IsolatedTasks) -> tuple[RequestQueue, RequestQueue]:
-    """Accepting and declining."""
+def _carrier_hooks(shared: Shared, worker: Worker, tasks: IsolatedTasks) -> CarrierHooks:
     settings = shared.settings
-    hooks = carrier_hooks(
+    return carrier_hooks(
         settings=settings,
         worker_id=worker.worker_id,
         carriers={"twilio": Twilio(), "telnyx": Telnyx()},
@@ -267,9 +269,6 @@ def _answer_hooks(shared: Shared, worker: Worker, tasks: IsolatedTasks) -> tuple
         start=worker.start,
         media_url=lambda: worker.media_url,
     )
-    share = LoopShare(HOOKS_SHARE, HOOKS_BURST_S)
-    accepting = answer_carriers(shared.bus, hooks, share, tasks.spawn)
-    return accepting, decline_calls(shared.bus, hooks, share, tasks.spawn)
 
 
 def _check_assistants(shared: Shared) -> RequestQueue:
@@ -317,13 +316,14 @@ def _lost_calls(shared: Shared) -> LostCalls:
     )
 
 
-def _silent_owners(shared: Shared, worker: Worker) -> SilentOwners:
+def _silent_owners(shared: Shared, worker: Worker, hooks: CarrierHooks) -> SilentOwners:
     return SilentOwners(
         settings=shared.settings,
         open_calls=shared.open_calls,
         journals=shared.journals,
         authenticator=shared.authenticator,
         apis=shared.apis,
+        take_up=hooks.take_up,
         runs_here=lambda call_id: worker.live.get(call_id) is not None,
     )
 

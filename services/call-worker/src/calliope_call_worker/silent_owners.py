@@ -4,9 +4,11 @@ A worker that dies closes its sockets, and the carrier asks by itself. One that 
 without power cannot: the carrier goes on sending to nobody, and the caller hears nothing. That nobody renews the call's
 lease is all that tells. Every worker looks; who claims the loss at the bus tells the carrier, once for each loss. What
 the carrier asks then is answered as ever, and the journal keeps a worker that comes back from saying a word more.
+
+A call that still rings has no media whose end a carrier could tell of: whoever is first takes it up.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -32,6 +34,8 @@ workers need to find a bus again that was away for all of them."""
 AT_ONCE: Final = 10
 ONE_S: Final = 15.0
 """The longest that one call is worked on."""
+TakeUp = Callable[[str, str], Awaitable[None]]
+"""Goes on with a call that rings, by its carrier and its id. Raises: CalliopeError."""
 _ASKED: Final = metrics.counter(
     "calliope_silent_owners_total", "Calls whose worker fell silent, and whose carrier was told to ask who goes on."
 )
@@ -48,6 +52,7 @@ class SilentOwners:
         journals: Journals,
         authenticator: HookAuthenticator,
         apis: Mapping[str, CarrierApi],
+        take_up: TakeUp,
         runs_here: Callable[[str], bool],
     ) -> None:
         self._settings = settings
@@ -55,6 +60,7 @@ class SilentOwners:
         self._journals = journals
         self._authenticator = authenticator
         self._apis = apis
+        self._take_up = take_up
         self._runs_here = runs_here
         self._seen: set[str] = set()
 
@@ -72,11 +78,14 @@ class SilentOwners:
     async def _ask_carrier(self, call_id: str) -> bool:
         """Whether nothing more is to be done about this loss of an owner. Raises: CalliopeError."""
         facts, _ = await self._journals.recent(call_id)
-        if not _can_go_on(facts):
+        if not _is_open(facts):
             return True
         if (datetime.now(UTC) - facts[-1].time).total_seconds() < SILENT_S:
             return False  # somebody writes: it is only the lease that does not come through
         started = CallStarted.model_validate(facts[0].data)
+        if not any(fact.name == "answered" for fact in facts):
+            await self._take_up(started.carrier, call_id)
+            return False  # until somebody has it, or it is over
         api = self._apis.get(started.carrier)
         loss = f"silent after {facts[-1].sequence}"
         if api is None or not await self._open_calls.claim(call_id, loss):
@@ -91,8 +100,8 @@ class SilentOwners:
         return True
 
 
-def _can_go_on(facts: Sequence[Event]) -> bool:
-    """Whether the caller is on the line with us: answered, not over, and not on his way to somebody else."""
+def _is_open(facts: Sequence[Event]) -> bool:
+    """Whether the caller waits for us: the call is not over, and not on its way to somebody else."""
     if not facts or facts[0].name != "started" or ended(facts):
         return False
-    return any(fact.name == "answered" for fact in facts) and not is_transferred(facts)
+    return not is_transferred(facts)

@@ -52,7 +52,7 @@ class CallClaims:
         resumed = Resumed(
             worker_id=self._worker_id,
             previous_worker_id=str(previous.get("worker_id", "")),
-            reason=f"media ended after {last}",
+            reason=f"media ended after {last}" if last != "started" else "nobody held it while it rang",
             media_ended_at=media_ended_at,
         )
         journal = await self._journals.reopen(facts, position, resumed)

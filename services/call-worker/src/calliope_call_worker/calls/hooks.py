@@ -51,6 +51,14 @@ class CarrierHooks:
         """
         return self._looked_at(request, self._acceptance.decline, self._resumption.decline)
 
+    async def take_up(self, carrier: str, call_id: str) -> None:
+        """Go on with a call that rings and nobody holds, unless its carrier waits for an answer, and so is answered.
+
+        Raises: TransientError, when another worker does, or no slot is free; PermanentError.
+        """
+        if not self._carriers[carrier].reads_answers:
+            await self._resumption.take_up(self._carriers[carrier], call_id)
+
     def _looked_at(
         self, request: CarrierRequest, on_call: Answer, on_news: Answer
     ) -> CarrierResponse | Pending[CarrierResponse]:

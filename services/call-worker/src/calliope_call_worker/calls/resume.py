@@ -130,6 +130,20 @@ class CallResumption:
         """
         return await self._heard(carrier, hook, request, self._close if carrier.reads_answers else self._wait)
 
+    async def take_up(self, carrier: Carrier, call_id: str) -> None:
+        """Answer a call that its worker took and did not live to answer, as far as anybody knows: nothing was said yet.
+
+        Raises: TransientError, when another worker does, or no slot is free; PermanentError.
+        """
+        facts, position = await self._journals.recent(call_id)
+        if [fact.name for fact in facts if fact.name != "resumed"] != ["started"]:
+            return
+        call = begun_call(facts[0])
+        for account in (await self._authenticator.accounts_of(call))[:1]:
+            plan = await self._plan(carrier, call, account, facts, None)
+            if plan is not None and await self._orders.still_up(plan, None):
+                await self._go_on(LostCall(plan, facts, position, None), rings=True)
+
     async def _heard(
         self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest, on_lost: OnLost
     ) -> CarrierResponse:
@@ -232,7 +246,8 @@ class CallResumption:
         spec = await self._documents.opened(pinned)
         return plan_of(carrier, account, spec, facts[0], revision=pinned.revision, time_zone=self._settings.time_zone)
 
-    async def _go_on(self, lost: LostCall) -> CarrierResponse:
+    async def _go_on(self, lost: LostCall, *, rings: bool = False) -> CarrierResponse:
+        """With all that is known of it; of a call that `rings` that is nothing."""
         plan, facts = lost.plan, lost.facts
         try:
             with self._claims.slot(plan.call_id):
@@ -240,6 +255,8 @@ class CallResumption:
                 ended_at = min(now, lost.media_ended_at or now)
                 journal = await self._claims.go_on(plan, facts, lost.position, ended_at)
                 log.info("call.resumed", call_id=plan.call_id, facts=facts[-1].sequence)
+                if rings:
+                    return await self._starter.start(plan, journal)
                 kept = await self._playbacks.find(plan.call_id, owners(facts))
                 begun = begun_reply(kept, facts, ended_at.timestamp() * 1_000)
                 most = self._settings.history_characters
