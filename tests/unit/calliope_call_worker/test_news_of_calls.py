@@ -474,3 +474,17 @@ async def test_a_call_that_rings_after_its_worker_is_gone_is_answered(
         await world.tasks.pop(0)
     assert [command.name for command in world.commands] == told
     assert [plan.continuation for plan in world.started[1:]] == [None for _ in told]
+
+
+@pytest.mark.promise("P4")
+@CARRIERS
+async def test_that_the_caller_hung_up_is_told_to_whoever_takes_the_call_over(carrier: str) -> None:
+    world = Resuming(carrier)
+    await world.hears(**RINGS[carrier])
+    (first,) = world.started
+    world.live.release(first.call_id)
+    world.later += [CallAnswered(stream_id="MZ1"), Resumed(worker_id="w2", previous_worker_id="w1", reason="")]
+    with pytest.raises(TransientError, match="waits for its media"):
+        await world.hears(**ENDS[carrier])
+    world.later.append(CallAnswered(stream_id="MZ2"))
+    assert (await world.hears(**ENDS[carrier]))[0] == 200

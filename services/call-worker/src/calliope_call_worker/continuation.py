@@ -26,6 +26,8 @@ MAX_UNHEARD: Final = 3
 MAX_LOST: Final = 10
 LOST_WITHIN_S: Final = 60.0
 """So many streams may be lost within this time, whatever was heard."""
+MEDIA_AWAITED_S: Final = 15.0
+"""So long whoever goes on with a call waits for its media."""
 MEDIA_COMES_S: Final = 2.0
 """Within so long the media of a call comes to a worker that took it over, else another one takes it."""
 UNHEARD_S: Final = 1.0
@@ -177,6 +179,12 @@ def goes_on_elsewhere(facts: Sequence[Event], since: datetime | None, now: float
     """
     resumed = resumed_since(facts, since)
     return resumed is not None and (_flows(facts, resumed) or now - resumed.time.timestamp() < MEDIA_COMES_S)
+
+
+def waits_for_media(facts: Sequence[Event], now: float) -> bool:
+    """Whether a worker went on with the call just now and has got no media of it. `now` is Unix time."""
+    last = next((fact for fact in reversed(facts) if fact.name in {"resumed", "answered", "ended"}), None)
+    return last is not None and last.name == "resumed" and now - last.time.timestamp() < MEDIA_AWAITED_S
 
 
 def _flows(facts: Sequence[Event], resumed: Event) -> bool:

@@ -35,6 +35,7 @@ from calliope_call_worker.continuation import (
     media_is_hopeless,
     outdated,
     resumed_since,
+    waits_for_media,
 )
 from calliope_call_worker.errors import ASK_SOON_S, OwnershipError
 from calliope_call_worker.orders import CarrierOrders, Spawn, last_words
@@ -162,14 +163,23 @@ class CallResumption:
             answer = CarrierAnswer(carrier.noted().response, hook.then)
             return self._orders.give(carrier.name, account, hook.carrier_call_id, answer, call_id=call.call_id)
         if hook.kind is HookKind.CALL_ENDED:
-            own = self._live.get(call.call_id)
-            if own is not None and not own.ending:
-                own.line_ended(hook.ended, hook.detail)
+            await self._line_ended(hook, call)
             return carrier.noted().response
         since = hook.at or request.asked_at
         return await self._attempts.once(
             f"{call.call_id} {since}", lambda: self._media_ended(carrier, hook, call, account, since, on_lost)
         )
+
+    async def _line_ended(self, hook: VoiceHook, call: BegunCall) -> None:
+        """Who has the call hears it from its media, too; but not who goes on with it and has no media yet.
+
+        Raises: TransientError, when that is another worker.
+        """
+        own = self._live.get(call.call_id)
+        if own is None and waits_for_media((await self._journals.recent(call.call_id))[0], time.time()):
+            raise TransientError("another worker waits for its media", retry_after_s=ASK_SOON_S)
+        if own is not None and not own.ending:
+            own.line_ended(hook.ended, hook.detail)
 
     async def _begun(self, carrier: Carrier, hook: VoiceHook) -> BegunCall | None:
         """The call that a hook is about: as we had told the carrier, else as it must be of this number."""
