@@ -63,6 +63,21 @@ async def test_another_worker_goes_on_when_the_owner_is_frozen_and_the_owner_say
     assert_whole(call, record)
 
 
+async def test_a_call_whose_owner_dies_before_it_answers_rings_on_and_is_answered(tmp_path: Path) -> None:
+    async with LocalStack(tmp_path, workers=2) as stack, visiting(stack) as house:
+        line = await house.phone_line(carrier="telnyx")
+        await house.sandbox("POST", "/sandbox/faults", {"vendor": "telnyx", "kind": "silent", "times": 1})
+        sid = await house.place(line, TALK)
+        name, worker_id = await owner(house, stack, line, sid)
+
+        await breaking(lambda: stack.kill(name))  # which waits for the carrier to take its command
+        call, record = await house.finished(line, sid, within_s=90)
+
+    assert [one["previous_worker_id"] for one in facts(record, "resumed")] == [worker_id]
+    assert call["streams"] == 1
+    assert_whole(call, record)
+
+
 @pytest.mark.parametrize("carrier", ["twilio", "telnyx"])
 async def test_the_caller_who_was_being_answered_waits_less_than_two_seconds(
     stack: LocalStack, record_property: Record, carrier: str
