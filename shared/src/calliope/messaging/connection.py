@@ -27,8 +27,8 @@ from calliope.runtime.cancellation import cancellable
 
 _RECONNECT_WAIT_S: Final = 0.5
 _PULL_PAUSE_S: Final = 1.0
-_AT_ONCE: Final = 8
-"""Messages taken from the socket before the loop has its turn."""
+_AT_ONCE: Final = 4
+"""Messages taken from the socket before the loop has its turn: of the dearest, 0.4 ms each, for less than 2 ms."""
 _DEAD_PREFIX: Final = subjects.DEAD_LETTERS.removesuffix(">")
 _RECOVERABLE_BY_CLIENT: Final = ("stale connection", "permissions violation")
 
