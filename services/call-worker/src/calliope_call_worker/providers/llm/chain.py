@@ -79,7 +79,7 @@ class LlmChain:
     ) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
         """Ask. `spoken` tells what the voice was given of this answer; it is used to report how far a failure came.
 
-        `late` is told when nobody else could be asked and nothing that can be said has come in time.
+        `late` is told once, when nobody else could be asked and nothing useful has come in time, or nothing more.
         When a model dies in the middle the next one continues behind the text already passed on.
         Raises: ProviderError of the last model while iterating, when none is left.
         """
@@ -199,11 +199,11 @@ class LlmChain:
         first_s, pause_s = settings.first_token_deadline_s, settings.inter_token_deadline_s
         if request.schema is not None:
             first_s = settings.analysis_deadline_s
-            return Patience(first_s, first_s, pause_s, late, lambda: False)
+            return Patience(first_s, first_s, pause_s, pause_s, late, lambda: False)
         if any(link not in tried for link in self._healthy()):
-            return Patience(first_s, first_s, pause_s, late, lambda: not answer.tools and not spoken())
+            return Patience(first_s, first_s, pause_s, pause_s, late, lambda: not answer.tools and not spoken())
         last_s = settings.last_model_deadline_s
-        return Patience(first_s, max(first_s, last_s), max(pause_s, last_s), late, lambda: False)
+        return Patience(first_s, max(first_s, last_s), pause_s, max(pause_s, last_s), late, lambda: False)
 
     def _healthy(self) -> list[Link]:
         """Who would be asked now, in order."""
