@@ -26,7 +26,11 @@ from calliope.contracts.calls import (
     CarrierRequest,
     Direction,
     EndReason,
+    FailureReason,
+    HandedOver,
+    ProviderFailed,
     Resumed,
+    Stage,
     TransferStarted,
 )
 from calliope.errors import TransientError
@@ -67,6 +71,11 @@ INSTALLATION: Final = TelnyxSettings(
     ).decode(),
 )
 """Signed nothing here: a hook to a number of nobody is a stranger's."""
+
+
+PROBLEM: Final = ProviderFailed(
+    stage=Stage.CARRIER, provider="telnyx", reason=FailureReason.DEADLINE, detail="", action="the command failed"
+)
 
 
 class Running:
@@ -370,6 +379,7 @@ class Resuming(World):
         self.commands: list[CarrierAction] = []
         self.started: list[CallPlan] = []
         self.closed: list[CallEnded] = []
+        self.up = True
 
     async def reopen(self, _facts: Any, _position: int, first: Message) -> None:
         """See `Journals`."""
@@ -380,7 +390,7 @@ class Resuming(World):
         """See `OpenCalls`."""
 
     async def still_up(self, *_: Any) -> bool:
-        return True
+        return self.up
 
     async def perform(self, _account: Any, _call_id: str, action: CarrierAction) -> bool:
         self.commands.append(action)
@@ -456,14 +466,21 @@ async def _transfer_ended(world: Resuming, call_id: str, hook: dict[str, str]) -
 
 @pytest.mark.promise("P4")
 @pytest.mark.parametrize(
-    ("carrier", "since", "told"),
-    [("telnyx", [], ["answer"]), ("twilio", [], []), ("telnyx", [CallAnswered(stream_id="MZ1")], [])],
-    ids=["nobody answers it", "its carrier asks again", "it was answered after all"],
+    ("carrier", "since", "up", "told"),
+    [
+        ("telnyx", [], True, ["answer"]),
+        ("telnyx", [PROBLEM, HandedOver(between_turns=True)], True, ["answer"]),
+        ("telnyx", [], False, []),
+        ("telnyx", [CallAnswered(stream_id="MZ1")], True, []),
+        ("twilio", [], True, []),
+    ],
+    ids=["nobody answers it", "nor did who tried", "the caller is gone", "it was answered", "its carrier asks again"],
 )
 async def test_a_call_that_rings_after_its_worker_is_gone_is_answered(
-    carrier: str, since: list[Message], told: list[str]
+    carrier: str, since: list[Message], up: bool, told: list[str]
 ) -> None:
     world = Resuming(carrier)
+    world.up = up
     await world.hears(**RINGS[carrier])
     (first,) = world.started
     world.live.release(first.call_id)
@@ -474,6 +491,7 @@ async def test_a_call_that_rings_after_its_worker_is_gone_is_answered(
         await world.tasks.pop(0)
     assert [command.name for command in world.commands] == told
     assert [plan.continuation for plan in world.started[1:]] == [None for _ in told]
+    assert [end.reason for end in world.closed] == ([] if up else [EndReason.CALLER_HUNG_UP])
 
 
 @pytest.mark.promise("P4")

@@ -66,7 +66,6 @@ class World:
         self.taken_up.append(f"{carrier} {call_id}")
         if len(self.taken_up) == 1:
             raise TransientError("no free slot")
-        self.without.clear()
 
     @asynccontextmanager
     async def watching(self, *, workers: int = 1, here: str = "") -> AsyncIterator[None]:

@@ -317,13 +317,17 @@ def _lost_calls(shared: Shared) -> LostCalls:
 
 
 def _silent_owners(shared: Shared, worker: Worker, hooks: CarrierHooks) -> SilentOwners:
+    async def take_up(carrier: str, call_id: str) -> None:
+        await worker.can_accept()
+        await hooks.take_up(carrier, call_id)
+
     return SilentOwners(
         settings=shared.settings,
         open_calls=shared.open_calls,
         journals=shared.journals,
         authenticator=shared.authenticator,
         apis=shared.apis,
-        take_up=hooks.take_up,
+        take_up=take_up,
         runs_here=lambda call_id: worker.live.get(call_id) is not None,
     )
 

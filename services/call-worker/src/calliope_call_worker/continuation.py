@@ -161,6 +161,13 @@ def begun_transfer(facts: Sequence[Event]) -> tuple[str, str]:
     return str(to_number), next((str(fact.data["idempotency_key"]) for fact in asked), "")
 
 
+def still_rings(facts: Sequence[Event]) -> bool:
+    """Whether the caller hears it ring, as far as is known: taken, never answered, not over."""
+    if not facts or facts[0].name != "started" or ended(facts) or is_transferred(facts):
+        return False
+    return not any(fact.name == "answered" or fact.name in _TALK for fact in facts)
+
+
 def resumed_since(facts: Sequence[Event], since: datetime | None) -> Event | None:
     """The last fact that a worker goes on with the call, if it is younger than that."""
     resumed: list[Event] = []
@@ -183,7 +190,8 @@ def goes_on_elsewhere(facts: Sequence[Event], since: datetime | None, now: float
 
 def waits_for_media(facts: Sequence[Event], now: float) -> bool:
     """Whether a worker went on with the call just now and has got no media of it. `now` is Unix time."""
-    last = next((fact for fact in reversed(facts) if fact.name in {"resumed", "answered", "ended"}), None)
+    told = {"resumed", "answered", "abandoned", "handed_over", "ended"}
+    last = next((fact for fact in reversed(facts) if fact.name in told), None)
     return last is not None and last.name == "resumed" and now - last.time.timestamp() < MEDIA_AWAITED_S
 
 

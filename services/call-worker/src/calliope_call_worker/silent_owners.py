@@ -19,7 +19,7 @@ from calliope.contracts.calls import CallStarted
 from calliope.observability import metrics
 from calliope_call_worker.accounts import with_known_key
 from calliope_call_worker.calls.authenticate import HookAuthenticator, begun_call
-from calliope_call_worker.continuation import ended, is_transferred
+from calliope_call_worker.continuation import ended, is_transferred, still_rings
 from calliope_call_worker.ownership.absences import absences, look_after
 from calliope_call_worker.ports import Journals, OpenCalls
 from calliope_call_worker.providers.telephony.base import RESUME, CarrierApi
@@ -35,7 +35,7 @@ AT_ONCE: Final = 10
 ONE_S: Final = 15.0
 """The longest that one call is worked on."""
 TakeUp = Callable[[str, str], Awaitable[None]]
-"""Goes on with a call that rings, by its carrier and its id. Raises: CalliopeError."""
+"""Sees to a call that rings, by its carrier and its id. Raises: CalliopeError, when it cannot now."""
 _ASKED: Final = metrics.counter(
     "calliope_silent_owners_total", "Calls whose worker fell silent, and whose carrier was told to ask who goes on."
 )
@@ -83,9 +83,9 @@ class SilentOwners:
         if (datetime.now(UTC) - facts[-1].time).total_seconds() < SILENT_S:
             return False  # somebody writes: it is only the lease that does not come through
         started = CallStarted.model_validate(facts[0].data)
-        if not any(fact.name == "answered" for fact in facts):
+        if still_rings(facts):
             await self._take_up(started.carrier, call_id)
-            return False  # until somebody has it, or it is over
+            return True
         api = self._apis.get(started.carrier)
         loss = f"silent after {facts[-1].sequence}"
         if api is None or not await self._open_calls.claim(call_id, loss):

@@ -52,7 +52,7 @@ class CarrierHooks:
         return self._looked_at(request, self._acceptance.decline, self._resumption.decline)
 
     async def take_up(self, carrier: str, call_id: str) -> None:
-        """Go on with a call that rings and nobody holds, unless its carrier waits for an answer, and so is answered.
+        """Go on with a call that rings and nobody holds, or end it; one whose carrier waits for an answer gets one.
 
         Raises: TransientError, when another worker does, or no slot is free; PermanentError.
         """

@@ -35,6 +35,7 @@ from calliope_call_worker.continuation import (
     media_is_hopeless,
     outdated,
     resumed_since,
+    still_rings,
     waits_for_media,
 )
 from calliope_call_worker.errors import ASK_SOON_S, OwnershipError
@@ -61,6 +62,7 @@ SLOT_TRIES: Final = 40
 SLOT_EVERY_S: Final = 0.5
 """For so long in all a caller waits in silence for a worker, as with a carrier that asks again."""
 NO_SLOT: Final = "its worker ended without a word, and no other one had a free slot to go on with it"
+RANG: Final = "its worker ended while it rang, and so did the call"
 TRANSFERRED: Final = "its worker ended while the caller was being connected"
 
 
@@ -132,18 +134,20 @@ class CallResumption:
         return await self._heard(carrier, hook, request, self._close if carrier.reads_answers else self._wait)
 
     async def take_up(self, carrier: Carrier, call_id: str) -> None:
-        """Answer a call that its worker took and did not live to answer, as far as anybody knows: nothing was said yet.
+        """Answer a call that its worker took and did not live to answer, as far as anybody knows; or end it.
 
         Raises: TransientError, when another worker does, or no slot is free; PermanentError.
         """
         facts, position = await self._journals.recent(call_id)
-        if [fact.name for fact in facts if fact.name != "resumed"] != ["started"]:
+        if not still_rings(facts):
             return
         call = begun_call(facts[0])
         for account in (await self._authenticator.accounts_of(call))[:1]:
             plan = await self._plan(carrier, call, account, facts, None)
             if plan is not None and await self._orders.still_up(plan, None):
                 await self._go_on(LostCall(plan, facts, position, None), rings=True)
+            elif plan is not None:
+                await self._end(facts, position, EndReason.CALLER_HUNG_UP, RANG)
 
     async def _heard(
         self, carrier: Carrier, hook: VoiceHook, request: CarrierRequest, on_lost: OnLost
