@@ -79,6 +79,29 @@ async def test_a_call_that_ends_without_another_word_ends_with_a_goodbye() -> No
 
 
 @in_virtual_time
+async def test_what_a_late_model_has_done_is_announced_all_the_same() -> None:
+    late: list[Step] = [Trickle(3.0, ToolCall("t1", "transfer_call", '{"destination": "+15550003"}')), DONE]
+    transfer = {"enabled": True, "transfer_numbers": ["+15550003"]}
+    async with a_call(answers=late, tools_settings={"transfer_call": transfer}) as call:
+        await call.hears(HELLO)
+        await until(lambda: call.carrier.told)
+    assert turns(call)[-1][1] == f"{WAIT} One moment please, I am connecting you."
+
+
+@in_virtual_time
+async def test_figures_of_a_late_answer_say_when_the_caller_was_asked_to_wait() -> None:
+    async with a_call(answers=answering(5.0)) as call:
+        await asked(call)
+    (turn,) = call.facts(TurnCommitted)
+    asked_ms, first_token_ms = turn.timings.asked_to_wait_ms, turn.timings.first_token_ms
+    assert asked_ms is not None
+    assert first_token_ms is not None
+    assert first_token_ms - asked_ms == pytest.approx(3_700, abs=200)
+    assert "first_token" not in turn.timings.waterfall
+    assert sum(turn.timings.waterfall.values()) == pytest.approx(turn.timings.response_ms, abs=1.0)
+
+
+@in_virtual_time
 async def test_who_interrupts_the_wait_is_answered_instead() -> None:
     async with a_call(answers=answering(5.0), interruption_settings=AT_ONCE, plays_at_once=False) as call:
         await call.hears(HELLO)

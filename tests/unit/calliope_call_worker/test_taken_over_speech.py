@@ -125,6 +125,27 @@ async def test_what_tools_did_for_an_answer_belongs_to_that_answer_alone(rest: s
 
 
 @in_virtual_time
+async def test_what_tools_did_is_known_to_the_next_answer_when_nothing_was_said_of_it() -> None:
+    began = ToolStarted(turn=1, tool_call_id="t1", name="book", arguments={}, idempotency_key="k1")
+    done = (ToolCall("t1", "book", "{}"), ToolResult("t1", "book", "booked"))
+    past = Continuation((), 1, "", 9.0, tools_begun=(began,), tools_done=(done,))
+    async with a_call(continuation=past) as second:
+        await second.hears(HELLO)
+        await until(lambda: second.facts(TurnCommitted))
+    assert [each for each in second.model.requests[0].messages if isinstance(each, ToolResult)] == [done[1]]
+
+
+@in_virtual_time
+async def test_who_was_only_asked_to_wait_gets_a_whole_answer_from_the_next_worker() -> None:
+    waiting: tuple[Step, ...] = (None,)
+    past = await cut_answer(waiting, "One moment, please. ", 2)
+    async with a_call(continuation=past, answers=(TextDelta(HOURS), Finished("stop"))) as second:
+        await until(lambda: second.facts(TurnCommitted))
+    assert texts(second) == [("reply", f"One moment, please. {HOURS.strip()}")]
+    assert second.model.requests[0].messages == (UserMessage("When are you open?"),)
+
+
+@in_virtual_time
 async def test_a_goodbye_of_the_model_is_heard_to_its_end_and_ends_the_call() -> None:
     answer = (TextDelta(BYE), ToolCall("t1", "end_call", "{}"), Finished("tool_calls"))
     past = await cut_answer(answer, BYE, 3, **ENDING)

@@ -160,14 +160,18 @@ class Answerer:
         async with self._speech() as stream, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._play(reply, stream, gate), name="reply.play")
 
+            asking = True
+
             def late() -> None:
-                tasks.create_task(self._ask_to_wait(reply, stream, gate), name="reply.ask_to_wait")
+                to_wait = self._ask_to_wait(reply, stream, gate, lambda: asking)
+                tasks.create_task(to_wait, name="reply.ask_to_wait")
 
             try:
                 await self._model_round(reply, stream, gate, late)
             except ModelFailedError as exc:
                 failed = exc  # what was said of the answer is spoken to its end
                 part.calls.clear()
+            asking = False
             checked = await toolbox.check(part.calls)
             await gate.wait()
             wishes = [wish for one in checked if (wish := toolbox.wish(one)) is not None]
@@ -210,11 +214,16 @@ class Answerer:
         finally:
             self._parts.tell(ev.ToolsRunning(reply.id, running=False))
 
-    async def _ask_to_wait(self, reply: Reply, stream: SpeechStream, gate: asyncio.Event) -> None:
-        """A word to the caller who waits for a late model; not to one who is still talking."""
+    async def _ask_to_wait(
+        self, reply: Reply, stream: SpeechStream, gate: asyncio.Event, asking: Callable[[], bool]
+    ) -> None:
+        """A word to the caller who waits for a late model, when it is the assistant's turn."""
         part, line = reply.rounds[-1], f"{spoken(self._phrases.please_wait).strip()} "
-        if gate.is_set() and not part.said and has_speech(line):
+        await gate.wait()
+        await asyncio.sleep(0)  # words of the model that waited for the gate, too, come first
+        if asking() and not part.said and has_speech(line):
             part.waiting = len(line)
+            reply.moments.stamp("asked_to_wait", self._now())
             await self._say(reply, stream, gate, line)
 
     async def _model_round(self, reply: Reply, stream: SpeechStream, gate: asyncio.Event, late: OnLate) -> None:
@@ -272,7 +281,7 @@ class Answerer:
             frequency_penalty=settings.frequency_penalty,
             presence_penalty=settings.presence_penalty,
             stop=settings.stop_sequences,
-            begun=reply.rounds[-1].said,
+            begun=reply.rounds[-1].said[reply.rounds[-1].waiting :],
         )
 
     async def _say(self, reply: Reply, stream: SpeechStream, gate: asyncio.Event, piece: str) -> None:
@@ -296,7 +305,7 @@ class Answerer:
         self, reply: Reply, stream: SpeechStream, gate: asyncio.Event, wishes: list[Wish], others: list[CheckedCall]
     ) -> None:
         """Words for the caller who would otherwise wait in silence, unless the model found its own."""
-        if reply.rounds[-1].said:
+        if len(reply.rounds[-1].said) > reply.rounds[-1].waiting:
             return
         lines = [tool.speak_while_running for one in others if (tool := self._parts.toolbox.custom(one)) is not None]
         if wishes and not wishes[0].ends:

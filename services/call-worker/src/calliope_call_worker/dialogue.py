@@ -375,7 +375,7 @@ class Dialogue:
         elif self._answerer is not None and self._speaker is not None:
             gate = asyncio.Event()
             gate.set()
-            reply = self._new_reply(reply_id, TurnKind.RESUME, cut.turn, "")
+            reply = self._new_reply(reply_id, TurnKind.RESUME, cut.turn, "" if cut.answered else cut.text)
             self._speaker.begin(reply_id)
             self._start(reply, gate, self._answerer.answer(reply, gate))
 

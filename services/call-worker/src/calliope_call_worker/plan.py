@@ -49,9 +49,10 @@ class Continuation:
         return tuple(one for one in self.tools_begun if one.tool_call_id not in known)
 
     def tools_of(self, turn: int) -> tuple[tuple[ToolCall, ToolResult], ...]:
-        """What the tools of that turn had done: a later one has them in its history."""
-        own = {one.tool_call_id for one in self.tools_begun if one.turn == turn}
-        return tuple((call, result) for call, result in self.tools_done if call.id in own)
+        """What tools had done that a reply of that turn is to know: its own, and what no fact and no reply tells of."""
+        untold = turn == self.turns + 1 and (self.begun is None or self.begun.is_own)
+        known = {one.tool_call_id for one in self.tools_begun if untold or one.turn == turn}
+        return tuple((call, result) for call, result in self.tools_done if call.id in known)
 
 
 @dataclass(frozen=True, slots=True)

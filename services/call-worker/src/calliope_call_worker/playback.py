@@ -32,6 +32,9 @@ class Playback(Message):
     text: str = Field(default="", description="The caller's turn that it answers.")
     said: str = Field(description="What was given to the voice so far.")
     before_tools: NonNegativeInt = Field(default=0, description="So many characters of it were said before a tool.")
+    waiting: NonNegativeInt = Field(
+        default=0, description="So many characters behind those only asked the caller to wait."
+    )
     heard: NonNegativeInt = Field(default=0, description="So many characters of it were surely heard.")
     ahead: tuple[tuple[int, int], ...] = Field(
         default=(), description="Of each word behind those: the characters up to its end, when it is heard (unix ms)."
@@ -67,11 +70,18 @@ class BegunReply:
     """So many tools of the turn had answered before its last words were said."""
     estimated: bool = False
     """Whether it was cut by the clock: the worker did not live to say how far the caller heard."""
+    waiting: int = 0
+    """So many characters of `heard` and `rest` only asked the caller to wait."""
 
     @property
     def answers(self) -> bool:
         """Whether it answers a turn of the caller."""
         return self.kind in ANSWERS
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a fixed line: it has to do with no turn."""
+        return not self.answers and self.kind != TurnKind.RESUME
 
     @property
     def over(self) -> bool:
@@ -87,6 +97,7 @@ class BegunReply:
             text=self.text,
             said=heard + self.rest,
             before_tools=len(self.before_tools),
+            waiting=self.waiting,
             heard=len(heard),
             tools=self.tools,
             complete=self.complete,
@@ -125,6 +136,7 @@ def begun_reply(playback: Playback | None, facts: Sequence[Event], cut_at_ms: fl
         ends=playback.ends,
         tools=playback.tools,
         estimated=playback.estimated or bool(playback.ahead),
+        waiting=playback.waiting,
     )
 
 

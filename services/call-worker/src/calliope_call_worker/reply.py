@@ -48,6 +48,7 @@ class Moments:
     final: float | None = None
     committed: float | None = None
     llm_asked: float | None = None
+    asked_to_wait: float | None = None
     first_token: float | None = None
     tts_asked: float | None = None
     first_tts_byte: float | None = None
@@ -143,6 +144,7 @@ class Reply:
         if begun is not None:
             blank = begun.rest[: len(begun.rest) - len(begun.rest.lstrip())]
             self.rounds[-1].said = heard + blank
+            self.rounds[-1].waiting = begun.waiting if heard else 0
             self.begun, self.estimated, self.ends = self.said, begun.estimated, begun.ends
 
     def playback(self, heard: int, ahead: Iterable[tuple[int, int]] = (), *, sent_until: int | None = None) -> Playback:
@@ -157,6 +159,7 @@ class Reply:
             text=self.user_text,
             said=self.said,
             before_tools=sum(len(part.said) for part in self.rounds[:-1]),
+            waiting=self.rounds[-1].waiting,
             heard=begun + heard,
             ahead=tuple((begun + end, at_ms) for end, at_ms in ahead),
             sent_until=sent_until,

@@ -197,12 +197,14 @@ class TurnTimings(Message):
 
     In order: the caller's last word ended, the recogniser's final arrived, the turn was committed, the model was asked,
     its first token, first text to the voice, its first byte, first audio sent to the carrier, first audio played.
+    Where the caller was asked to wait for a late model, voice and audio are those of these words, and come before it.
     """
 
     last_word_ms: float | None = None
     final_ms: float | None = None
     committed_ms: float | None = None
     llm_asked_ms: float | None = None
+    asked_to_wait_ms: float | None = None
     first_token_ms: float | None = None
     tts_asked_ms: float | None = None
     first_tts_byte_ms: float | None = None
@@ -230,10 +232,13 @@ class TurnTimings(Message):
             ("voice", self.first_tts_byte_ms),
             ("sending", self.first_audio_sent_ms),
         ):
-            if end is not None:
+            if end is not None and not self._is_behind_words_to_wait(name):
                 parts[name] = max(0.0, end - at)
                 at = max(at, end)
         return parts
+
+    def _is_behind_words_to_wait(self, part: str) -> bool:
+        return part == "first_token" and self.asked_to_wait_ms is not None
 
     @property
     def provider_wait_ms(self) -> float | None:
