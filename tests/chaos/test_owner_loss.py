@@ -66,11 +66,12 @@ async def test_another_worker_goes_on_when_the_owner_is_frozen_and_the_owner_say
 async def test_a_call_whose_owner_dies_before_it_answers_rings_on_and_is_answered(tmp_path: Path) -> None:
     async with LocalStack(tmp_path, workers=2) as stack, visiting(stack) as house:
         line = await house.phone_line(carrier="telnyx")
-        await house.sandbox("POST", "/sandbox/faults", {"vendor": "telnyx", "kind": "silent", "times": 1})
+        await house.sandbox("POST", "/sandbox/faults", {"vendor": "telnyx", "kind": "refuse", "times": 1_000})
         sid = await house.place(line, TALK)
         name, worker_id = await owner(house, stack, line, sid)
 
-        await breaking(lambda: stack.kill(name))  # which waits for the carrier to take its command
+        await breaking(lambda: stack.kill(name))
+        await house.sandbox("DELETE", "/sandbox/faults")
         call, record = await house.finished(line, sid, within_s=90)
 
     assert [one["previous_worker_id"] for one in facts(record, "resumed")] == [worker_id]

@@ -24,7 +24,7 @@ CALLS_A_LINE: Final = 40
 LINES: Final = ("twilio", "telnyx")
 NOTICED_S: Final = 2.0
 """A kubelet looks at its containers every second, and takes another to start one again. On a machine of its own a new
-worker takes nothing from those that go on; here all share two cores."""
+worker takes nothing from those that go on with calls; here all share two cores."""
 CALL_S: Final = 300.0
 RECORD_S: Final = 240.0
 """A call may end while what keeps records is away for two minutes."""
@@ -146,6 +146,7 @@ def deploy(stack: LocalStack, chance: random.Random) -> None:
     """A rolling restart of all workers: SIGTERM, its patience, a new one, the next."""
     for name in chance.sample(WORKERS, len(WORKERS)):
         stack.terminate(name)
+        time.sleep(NOTICED_S)
         stack.restart(name)
 
 
