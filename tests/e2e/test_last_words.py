@@ -13,6 +13,7 @@ from support.house import House, Json, facts, heard_text, visiting
 DEAD: Final[Json] = {"kind": "drop", "after": None, "times": None}
 MUTE: Final[Json] = {"kind": "silent", "times": None}
 CUT: Final[Json] = {"kind": "drop"}
+WAIT: Final = "One moment, please."
 SORRY: Final = "I am sorry, I have a technical problem. Please say that again."
 SORRY_END: Final = "I am sorry, we have a technical problem. Please call again later. Goodbye."
 LAST_RESORT: Final = "We are sorry, we have a technical problem. Please call again later."
@@ -47,7 +48,7 @@ def of(vendor: str, *faults: Json) -> tuple[Json, ...]:
 ROBOT: Final = {"voice_id": "josh", "stability": 0.31}  # a voice that no other call of the worker has spoken with
 CASES: Final = (
     Case("llm dead", of("openai", DEAD), ASKS_AGAIN, f"{SORRY} {SORRY_END}", "dropped"),
-    Case("llm mute", of("openai", MUTE), ASKS_AGAIN, f"{SORRY} {SORRY_END}", "deadline"),
+    Case("llm mute", of("openai", MUTE), ASKS_AGAIN, f"{WAIT} {SORRY} {WAIT} {SORRY_END}", "deadline"),
     Case("tts dead", of("elevenlabs", CUT, DEAD), WAITS, SORRY_END, "dropped"),
     Case("tts mute", of("elevenlabs", MUTE), WAITS, SORRY_END, "deadline"),
     Case("stt dead", of("deepgram", CUT, DEAD), WAITS, SORRY_END, "dropped"),
@@ -113,13 +114,17 @@ def test_without_anybody_to_turn_to_the_caller_hears_words_and_the_line_ends(
     assert "gives up" in {one["action"] for one in told}
 
 
-@pytest.mark.parametrize("name", ["llm dead", "llm mute", "tts dead", "tts mute"])
-def test_the_apology_comes_within_two_seconds(
-    seen: dict[str, tuple[Json, Json]], name: str, record_property: Any
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize(
+    ("name", "within_s"), [("llm dead", 2.0), ("tts dead", 2.0), ("llm mute", 4.0), ("tts mute", 4.0)]
+)
+def test_the_next_words_come_soon(
+    seen: dict[str, tuple[Json, Json]], name: str, within_s: float, record_property: Any
 ) -> None:
+    """Who is merely late and has no stand-in is waited for a little longer."""
     silence_s = endured(seen[name][0]).silence_s
     record_property("silence_s", round(silence_s, 2))
-    assert silence_s < 2.0
+    assert silence_s < within_s
 
 
 @pytest.mark.promise("P8")

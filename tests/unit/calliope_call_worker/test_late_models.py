@@ -42,9 +42,9 @@ async def asked(call: WholeCall) -> None:
     [
         (1.2, {}, "We are open."),
         (1.4, {}, f"{WAIT} We are open."),
-        (7.9, {}, f"{WAIT} We are open."),
-        (7.9, {"stt_settings": {"language": "es"}}, "Un momento, por favor. We are open."),
-        (7.9, {"messages": {"please_wait": "Let me see."}}, "Let me see. We are open."),
+        (4.9, {}, f"{WAIT} We are open."),
+        (4.9, {"stt_settings": {"language": "es"}}, "Un momento, por favor. We are open."),
+        (4.9, {"messages": {"please_wait": "Let me see."}}, "Let me see. We are open."),
     ],
 )
 @in_virtual_time
@@ -90,20 +90,20 @@ async def test_what_a_late_model_has_done_is_announced_all_the_same() -> None:
 
 @in_virtual_time
 async def test_figures_of_a_late_answer_say_when_the_caller_was_asked_to_wait() -> None:
-    async with a_call(answers=answering(5.0)) as call:
+    async with a_call(answers=answering(4.5)) as call:
         await asked(call)
     (turn,) = call.facts(TurnCommitted)
     asked_ms, first_token_ms = turn.timings.asked_to_wait_ms, turn.timings.first_token_ms
     assert asked_ms is not None
     assert first_token_ms is not None
-    assert first_token_ms - asked_ms == pytest.approx(3_700, abs=200)
+    assert first_token_ms - asked_ms == pytest.approx(3_200, abs=200)
     assert "first_token" not in turn.timings.waterfall
     assert sum(turn.timings.waterfall.values()) == pytest.approx(turn.timings.response_ms, abs=1.0)
 
 
 @in_virtual_time
 async def test_who_interrupts_the_wait_is_answered_instead() -> None:
-    async with a_call(answers=answering(5.0), interruption_settings=AT_ONCE, plays_at_once=False) as call:
+    async with a_call(answers=answering(4.5), interruption_settings=AT_ONCE, plays_at_once=False) as call:
         await call.hears(HELLO)
         await until(lambda: f"{WAIT} " in call.tts.said)
         await call.hears(STOP)

@@ -149,14 +149,14 @@ async def test_nothing_useful_in_time_turns_to_the_fallback(script: list[Any]) -
     assert chain.reports[0][:2] == ("a", Failure.DEADLINE)
 
 
-LATE: list[Any] = [Trickle(7.9, TextDelta("Sure.")), DONE]
+LATE: list[Any] = [Trickle(4.9, TextDelta("Sure.")), DONE]
 SLOW: list[Any] = [*[Trickle(1.2, TextDelta(letter)) for letter in "Sure."], DONE]
-STUCK: list[Any] = [TextDelta("Su"), Trickle(7.9, TextDelta("re.")), DONE]
+STUCK: list[Any] = [TextDelta("Su"), Trickle(4.9, TextDelta("re.")), DONE]
 
 
 @pytest.mark.promise("P5")
 @pytest.mark.parametrize(
-    ("script", "told"), [(LATE, 1), ([Trickle(7.9, Progress()), *says("Sure.")], 1), (STUCK, 1), (SLOW, 0)]
+    ("script", "told"), [(LATE, 1), ([Trickle(4.9, Progress()), *says("Sure.")], 1), (STUCK, 1), (SLOW, 0)]
 )
 @in_virtual_time
 async def test_a_late_model_is_waited_for_when_nobody_stands_in_for_it(script: list[Any], told: int) -> None:

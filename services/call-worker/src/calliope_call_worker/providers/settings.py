@@ -189,7 +189,7 @@ class ThinkingSettings(Part):
         default=1.5, description="Seconds between two words of the model; then it counts as stuck."
     )
     last_model_deadline_s: PositiveFloat = Field(
-        default=8.0,
+        default=5.0,
         description="Instead of both, when no other model can be asked: an apology would follow, and a late answer is "
         "better.",
     )
@@ -222,7 +222,7 @@ class SpeakingSettings(Part):
         default=2.0, description="Seconds between two pieces of audio; then the voice counts as stuck."
     )
     last_voice_deadline_s: PositiveFloat = Field(
-        default=4.0,
+        default=2.0,
         description="Instead of both, for the last try of the last voice: the call would end, and a late voice is "
         "better.",
     )
