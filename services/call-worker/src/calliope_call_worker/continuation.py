@@ -161,11 +161,14 @@ def begun_transfer(facts: Sequence[Event]) -> tuple[str, str]:
     return str(to_number), next((str(fact.data["idempotency_key"]) for fact in asked), "")
 
 
+def is_open(facts: Sequence[Event]) -> bool:
+    """Whether the caller waits for us: the call was taken, is not over, and not on its way to somebody else."""
+    return bool(facts) and facts[0].name == "started" and not ended(facts) and not is_transferred(facts)
+
+
 def still_rings(facts: Sequence[Event]) -> bool:
-    """Whether the caller hears it ring, as far as is known: taken, never answered, not over."""
-    if not facts or facts[0].name != "started" or ended(facts) or is_transferred(facts):
-        return False
-    return not any(fact.name == "answered" or fact.name in _TALK for fact in facts)
+    """Whether the caller hears it ring, as far as is known: open, and never answered."""
+    return is_open(facts) and not any(fact.name == "answered" or fact.name in _TALK for fact in facts)
 
 
 def resumed_since(facts: Sequence[Event], since: datetime | None) -> Event | None:

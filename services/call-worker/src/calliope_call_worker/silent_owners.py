@@ -8,18 +8,17 @@ the carrier asks then is answered as ever, and the journal keeps a worker that c
 A call that still rings has no media whose end a carrier could tell of: whoever is first takes it up.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 
-from calliope.contracts.base import Event
 from calliope.contracts.calls import CallStarted
 from calliope.observability import metrics
 from calliope_call_worker.accounts import with_known_key
 from calliope_call_worker.calls.authenticate import HookAuthenticator, begun_call
-from calliope_call_worker.continuation import ended, is_transferred, still_rings
+from calliope_call_worker.continuation import is_open, still_rings
 from calliope_call_worker.ownership.absences import absences, look_after
 from calliope_call_worker.ports import Journals, OpenCalls
 from calliope_call_worker.providers.telephony.base import RESUME, CarrierApi
@@ -78,7 +77,7 @@ class SilentOwners:
     async def _ask_carrier(self, call_id: str) -> bool:
         """Whether nothing more is to be done about this loss of an owner. Raises: CalliopeError."""
         facts, _ = await self._journals.recent(call_id)
-        if not _is_open(facts):
+        if not is_open(facts):
             return True
         if (datetime.now(UTC) - facts[-1].time).total_seconds() < SILENT_S:
             return False  # somebody writes: it is only the lease that does not come through
@@ -98,10 +97,3 @@ class SilentOwners:
             accounts, lambda one: api.ask_again(one, started.carrier_call_id, after_url=after_url, key=loss)
         )
         return True
-
-
-def _is_open(facts: Sequence[Event]) -> bool:
-    """Whether the caller waits for us: the call is not over, and not on its way to somebody else."""
-    if not facts or facts[0].name != "started" or ended(facts):
-        return False
-    return not is_transferred(facts)
